@@ -1,0 +1,23 @@
+#include "base/clock.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+static double read_clock(clockid_t id)
+{
+    struct timespec t;
+    (void)clock_gettime(id, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double clock_s(void) { return read_clock(CLOCK_MONOTONIC); }
+
+double clock_process_s(void)
+{
+    static _Atomic double first = 0.0;
+    double now = clock_s(), none = 0.0;
+    atomic_compare_exchange_strong(&first, &none, now);
+    return now - atomic_load(&first);
+}
+
+double clock_cpu_s(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
