@@ -1,5 +1,5 @@
 /* layout.h — where each parameter lies in memory and which rank owns which stripe.
- * Pure. The logical flat vector holds the parameters in row order without gaps (checkpoints, digests, norms).
+ * Pure. CHUNK is kernels/ops.h's. The logical flat vector holds the parameters in row order without gaps (checkpoints, digests, norms).
  * The physical vector holds the same elements in buckets, each padded to ranks x CHUNK elements; inside a
  * bucket rank r owns stripe r. Bucket borders do not depend on ranks; chunk c of bucket b is the same elements
  * for every number of ranks.                                                                                */
@@ -14,7 +14,8 @@ typedef struct bucket {
     int64_t physical;  /* first element in the physical vector                */
     int64_t stripe;    /* elements of one rank's stripe: padded count / ranks */
     int64_t chunk;     /* number of its first chunk, over all buckets         */
-    int32_t ready_layer; /* its gradients are complete after backward of this layer; -1: embeddings */
+    int32_t ready_layer; /* lowest layer it holds: its gradients are complete after backward of it;
+                            L: head and final norm only; -1: embeddings                          */
 } bucket;
 
 typedef struct layout {
