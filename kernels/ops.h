@@ -236,6 +236,7 @@ typedef struct ops {
     void (*release)(device *d, void *memory, int64_t bytes);
     status (*upload)(device *d, void *to, const void *from_host, int64_t bytes);
     status (*download)(device *d, void *to_host, const void *from, int64_t bytes); /* complete on return */
+    status (*zero)(device *d, void *memory, int64_t bytes);                        /* on the compute queue */
 
     status (*event_record)(device *d, int32_t event, queue q);
     status (*queue_wait)(device *d, queue q, int32_t event);

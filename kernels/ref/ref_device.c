@@ -77,6 +77,13 @@ static status ref_copy(device *d, void *to, const void *from, int64_t bytes)
     return OK;
 }
 
+static status ref_zero(device *d, void *memory, int64_t bytes)
+{
+    (void)d;
+    if (bytes > 0) memset(memory, 0, (size_t)bytes);
+    return OK;
+}
+
 /* work runs at once, so every event has happened when it is recorded */
 static status ref_event(device *d, int32_t event)
 {
@@ -150,6 +157,7 @@ const ops ref_ops = {
     .release = ref_release,
     .upload = ref_copy,
     .download = ref_copy,
+    .zero = ref_zero,
     .event_record = ref_event_record,
     .queue_wait = ref_queue_wait,
     .sync = ref_sync,
