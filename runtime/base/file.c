@@ -1,0 +1,146 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { PATH_BYTES = 1200 };
+
+status file_read_at(int fd, const char *path, int64_t offset, void *out, int64_t bytes)
+{
+    for (int64_t done = 0; done < bytes;) {
+        ssize_t n = pread(fd, (char *)out + done, (size_t)(bytes - done), offset + done);
+        if (n < 0 && errno == EINTR) continue;
+        REQUIRE(n >= 0, ERR_IO, "cannot read %s: %s", path, strerror(errno));
+        REQUIRE(n > 0, ERR_IO, "%s ends at byte %lld, expected at least %lld", path, (long long)(offset + done),
+                (long long)(offset + bytes));
+        done += n;
+    }
+    return OK;
+}
+
+status file_write_at(int fd, const char *path, int64_t offset, const void *from, int64_t bytes)
+{
+    for (int64_t done = 0; done < bytes;) {
+        ssize_t n = pwrite(fd, (const char *)from + done, (size_t)(bytes - done), offset + done);
+        if (n < 0 && errno == EINTR) continue;
+        REQUIRE(n > 0, ERR_IO, "cannot write %s: %s", path, strerror(n < 0 ? errno : ENOSPC));
+        done += n;
+    }
+    return OK;
+}
+
+static status read_text(char **out, int64_t *bytes, const char *path, int fd, int64_t limit)
+{
+    struct stat about;
+    REQUIRE(fstat(fd, &about) == 0, ERR_IO, "cannot stat %s: %s", path, strerror(errno));
+    REQUIRE(S_ISREG(about.st_mode), ERR_IO, "%s is not a regular file", path);
+    REQUIRE(about.st_size <= limit, ERR_IO, "%s has %lld bytes; at most %lld are read", path,
+            (long long)about.st_size, (long long)limit);
+    char *text = malloc((size_t)about.st_size + 1);
+    REQUIRE(text, ERR_MEMORY, "no memory to read %s", path);
+    status s = file_read_at(fd, path, 0, text, about.st_size);
+    if (s != OK) {
+        free(text);
+        return s;
+    }
+    text[about.st_size] = '\0';
+    *out = text;
+    if (bytes) *bytes = about.st_size;
+    return OK;
+}
+
+status file_read_text(char **out, int64_t *bytes, const char *path, int64_t limit)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    status s = read_text(out, bytes, path, fd, limit);
+    (void)close(fd);
+    return s;
+}
+
+status file_sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    int failed = fsync(fd), why = errno;
+    (void)close(fd);
+    /* some file systems cannot fsync a folder; they order the rename themselves */
+    REQUIRE(failed == 0 || why == EINVAL, ERR_IO, "cannot sync %s: %s", path, strerror(why));
+    return OK;
+}
+
+static status write_synced(const char *path, const char *text, int64_t bytes)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    REQUIRE(fd >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
+    status s = file_write_at(fd, path, 0, text, bytes);
+    if (s == OK && fsync(fd) != 0)
+        s = status_set(ERR_IO, __FILE__, __LINE__, "cannot sync %s: %s", path, strerror(errno));
+    if (close(fd) != 0 && s == OK)
+        s = status_set(ERR_IO, __FILE__, __LINE__, "cannot close %s: %s", path, strerror(errno));
+    return s;
+}
+
+status file_write_text(const char *path, const char *text, int64_t bytes)
+{
+    char temporary[PATH_BYTES], folder[PATH_BYTES];
+    (void)snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    (void)snprintf(folder, sizeof folder, "%s", path);
+    TRY(write_synced(temporary, text, bytes));
+    REQUIRE(rename(temporary, path) == 0, ERR_IO, "cannot rename %s to %s: %s", temporary, path, strerror(errno));
+    char *slash = strrchr(folder, '/');
+    if (!slash) return file_sync_folder(".");
+    *slash = '\0';
+    return file_sync_folder(folder[0] ? folder : "/");
+}
+
+status file_make_folder(const char *path)
+{
+    char part[PATH_BYTES];
+    size_t length = strlen(path);
+    REQUIRE(length > 0 && length < sizeof part, ERR_IO, "the path '%.60s' has %zu bytes; 1 to %zu are possible", path,
+            length, sizeof part - 1);
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            FAIL(ERR_IO, "cannot create the folder %s: %s", part, strerror(errno));
+    }
+    struct stat about;
+    REQUIRE(stat(path, &about) == 0 && S_ISDIR(about.st_mode), ERR_IO, "%s exists and is not a folder", path);
+    return OK;
+}
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *where)
+{
+    (void)about, (void)kind, (void)where;
+    return remove(path);
+}
+
+status file_remove_folder(const char *path)
+{
+    if (!file_exists(path)) return OK;
+    REQUIRE(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0, ERR_IO, "cannot remove %s: %s", path,
+            strerror(errno));
+    return OK;
+}
+
+bool file_exists(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0;
+}
+
+int64_t file_free_bytes(const char *path)
+{
+    struct statvfs fs;
+    return statvfs(path, &fs) == 0 ? (int64_t)fs.f_bavail * (int64_t)fs.f_frsize : -1;
+}

@@ -1,0 +1,24 @@
+/* file.h — whole reads and writes, directories, durable renames. Every failure is ERR_IO with path and reason. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "base/status.h"
+
+#include <stdint.h>
+
+status file_read_at(int fd, const char *path, int64_t offset, void *out, int64_t bytes);
+status file_write_at(int fd, const char *path, int64_t offset, const void *from, int64_t bytes);
+/* The whole file as a NUL-terminated malloc'ed text. ERR_IO above limit bytes. */
+status file_read_text(char **out, int64_t *bytes, const char *path, int64_t limit);
+/* Writes a small file durably: temporary name, fsync, rename, fsync of the folder. */
+status file_write_text(const char *path, const char *text, int64_t bytes);
+/* mkdir -p */
+status file_make_folder(const char *path);
+status file_sync_folder(const char *path);
+/* rm -r of a folder made by us; a missing one is fine. */
+status file_remove_folder(const char *path);
+bool file_exists(const char *path);
+/* Free bytes of the file system that holds path; -1 unknown. */
+int64_t file_free_bytes(const char *path);
+
+#endif

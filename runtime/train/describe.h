@@ -1,0 +1,30 @@
+/* describe.h — what a run is, as JSON text: the header line of the record, and summary.json. */
+#ifndef TRAIN_DESCRIBE_H
+#define TRAIN_DESCRIBE_H
+
+#include "train/run.h"
+
+/* Peak product rate of one rank, measured now and then; its median divides for MFU. */
+typedef struct peak_rate {
+    double samples[64];
+    int32_t count;
+} peak_rate;
+/* Adds a measurement (the oldest are dropped); 0 is ignored. */
+void peak_add(peak_rate *p, double flops);
+/* Median; NaN without samples. */
+double peak_median(const peak_rate *p);
+
+typedef struct run_summary {
+    evaluation last;            /* windows 0: never evaluated */
+    double loss;                /* mean of the last steps' training losses */
+    double tokens_per_s, mfu, energy_j;
+    bool finished;
+} run_summary;
+
+/* Malloc'ed JSON without newline; NULL without memory. command: the command line. */
+char *describe_header(const run *r, const char *command, const peak_rate *peak);
+char *describe_summary(const run *r, const run_summary *s);
+char *describe_evaluation(const run *r, const evaluation *e);
+char *describe_event(const run *r, const char *event, const char *detail);
+
+#endif

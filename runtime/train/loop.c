@@ -1,0 +1,276 @@
+#include "train/loop.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "measure/energy.h"
+#include "measure/record.h"
+#include "train/checkpoint.h"
+#include "train/lock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATH_BYTES = 1100, RECENT = 20, BURST_EVERY = 100 };
+
+/* One sitting of a run. The record, the lock and the hooks are rank 0's. */
+typedef struct sitting {
+    run *r;
+    world *w;
+    const config *cfg;
+    const train_options *options;
+    const train_hooks *hooks;
+    bool first_rank;
+    char checkpoints[PATH_BYTES];
+    record *record;
+    run_lock lock;
+    peak_rate peak;
+    flop_counts flops;          /* per token */
+    run_summary summary;
+    double recent_s[RECENT], recent_loss[RECENT];
+    int64_t steps_here;         /* steps of this sitting */
+    double energy_j;
+} sitting;
+
+#define HOOK(s, name, ...)                                                                         \
+    do {                                                                                           \
+        if ((s)->first_rank && (s)->hooks->name) (s)->hooks->name((s)->hooks->context, __VA_ARGS__); \
+    } while (0)
+
+static bool folder_is_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    int entries = 0;
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        entries += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    if (dir) (void)closedir(dir);
+    return entries == 0;
+}
+
+/* A resumed run must be the run that stands in the directory. */
+static status same_run(const sitting *s, const char *path)
+{
+    if (!file_exists(path)) return OK;
+    config before;
+    TRY(config_load(&before, path, 0, NULL));
+    status code = config_same_identity(s->cfg, &before);
+    return code == OK ? OK : status_prefix(code, "%s was begun with another config", s->options->folder);
+}
+
+static status write_config(const sitting *s, const char *path)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *memory = open_memstream(&text, &bytes);
+    REQUIRE(memory, ERR_MEMORY, "no memory for config.yaml");
+    status code = config_write(s->cfg, memory);
+    if (fclose(memory) != 0 && code == OK) code = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for config.yaml");
+    if (code == OK) code = file_write_text(path, text, (int64_t)bytes);
+    free(text);
+    return code;
+}
+
+/* Rank 0: the directory may be used, is ours, and says what it is. */
+static status claim_folder(sitting *s)
+{
+    const char *folder = s->options->folder;
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/config.yaml", folder);
+    bool empty = folder_is_empty(folder);
+    REQUIRE(empty || s->options->resume, ERR_CONFIG,
+            "--run %s: the directory is not empty; --resume continues it, or name another", folder);
+    TRY(file_make_folder(folder));
+    TRY(lock_init(&s->lock, folder));
+    if (!empty) TRY(same_run(s, path));
+    return write_config(s, path);
+}
+
+static void note_skipped(void *context, const char *path, const char *why)
+{
+    const sitting *s = context;
+    char text[2300];
+    (void)snprintf(text, sizeof text, "skipping the checkpoint %s: %s", path, why);
+    HOOK(s, message, text);
+}
+
+/* Rank 0: one JSON object made by a describe_ function; frees it. */
+static status put(const sitting *s, char *json)
+{
+    if (!s->first_rank) {
+        free(json);
+        return OK;
+    }
+    status code = json ? record_text(s->record, json)
+                       : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a line of the record");
+    free(json);
+    return code;
+}
+
+static status open_record(sitting *s, const checkpoint_info *from)
+{
+    char path[PATH_BYTES], detail[2048];
+    (void)snprintf(path, sizeof path, "%s/record.jsonl", s->options->folder);
+    TRY(record_open(&s->record, path, from->record_bytes));
+    if (from->path[0] == '\0') return put(s, describe_header(s->r, s->options->command, &s->peak));
+    bool other = strcmp(from->arithmetic_id, s->r->arithmetic_id) != 0;
+    (void)snprintf(detail, sizeof detail, "%s%s%s", from->path, other ? "; other arithmetic: " : "",
+                   other ? s->r->arithmetic_id : "");
+    TRY(put(s, describe_event(s->r, "resume", detail)));
+    (void)snprintf(detail, sizeof detail, "resuming from %s (step %" PRId64 ", written by %d rank%s)", from->path,
+                   s->r->at.step, from->ranks, from->ranks == 1 ? "" : "s");
+    HOOK(s, message, detail);
+    return OK;
+}
+
+static void measure_peak(sitting *s)
+{
+    dtype type = s->cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    peak_add(&s->peak, s->r->ops->burst ? s->r->ops->burst(s->r->device, type) : 0.0);
+}
+
+/* True when a multiple of every (0: never) lies in (before, now]. */
+static bool crossed(int64_t every, int64_t before, int64_t now) { return every > 0 && now / every > before / every; }
+
+static status evaluate(sitting *s)
+{
+    TRY(run_evaluate(s->r, &s->summary.last));
+    HOOK(s, evaluated, s->r, &s->summary.last);
+    return put(s, describe_evaluation(s->r, &s->summary.last));
+}
+
+/* Publishes a checkpoint still in the writer, then starts the next; wait: until it is published. */
+static status checkpoint(sitting *s, bool wait)
+{
+    double start = clock_s();
+    int64_t bytes = 0;
+    TRY(checkpoint_finish(s->r));
+    status mine = s->first_rank ? record_sync(s->record, &bytes) : OK;
+    TRY(world_agree(s->w, mine));
+    TRY(checkpoint_start(s->r, s->checkpoints, bytes));
+    s->r->times.checkpoint += clock_s() - start;
+    return wait ? checkpoint_finish(s->r) : OK;
+}
+
+static double recent_median(const sitting *s)
+{
+    double sorted[RECENT];
+    int64_t count = s->steps_here < RECENT ? s->steps_here : RECENT;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t j = i;
+        for (; j > 0 && sorted[j - 1] > s->recent_s[i]; j--) sorted[j] = sorted[j - 1];
+        sorted[j] = s->recent_s[i];
+    }
+    return count ? sorted[count / 2] : (double)NAN;
+}
+
+static status note_step(sitting *s, const step_result *step)
+{
+    int64_t batch = s->cfg->train.batch_tokens, slot = s->steps_here++ % RECENT;
+    s->recent_s[slot] = step->time_s;
+    s->recent_loss[slot] = step->loss;
+    s->energy_j += step->energy_j;
+    double typical = recent_median(s), peak = peak_median(&s->peak) * s->r->layout.ranks;
+    step_view view = {.step = *step, .tokens_per_s = (double)batch / typical,
+                      .mfu = s->flops.palm * (double)batch / typical / peak,
+                      .left_s = typical * (double)(s->r->steps_total - step->step)};
+    HOOK(s, step, s->r, &view);
+    if (!s->first_rank) return OK;
+    lock_beat(&s->lock);
+    double rate = (double)batch / step->time_s;
+    return record_step(s->record, &(step_line){.step = step->step, .tokens = step->tokens,
+                                               .flops = s->flops.model * (double)step->tokens, .loss = step->loss,
+                                               .grad_norm = step->grad_norm, .learning_rate = step->learning_rate,
+                                               .step_time_s = step->time_s, .tokens_per_s = rate,
+                                               .mfu = s->flops.palm * rate / peak, .energy_j = step->energy_j,
+                                               .digest = step->digest, .data_digest = step->data_digest,
+                                               .skipped = step->skipped});
+}
+
+/* Steps until the end or a stop; *stopped says which. */
+static status steps(sitting *s, bool *stopped)
+{
+    run *r = s->r;
+    while (r->at.step < r->steps_total && !*stopped) {
+        int64_t before = r->at.tokens;
+        bool stop = s->hooks->stop && s->hooks->stop(s->hooks->context);
+        step_result result;
+        if (s->steps_here > 0 && s->steps_here % BURST_EVERY == 0) measure_peak(s);
+        TRY(run_step(r, stop, &result));
+        TRY(note_step(s, &result));
+        *stopped = result.stop && r->at.step < r->steps_total;
+        if (r->at.step == r->steps_total) break;
+        if (r->validation && crossed(s->cfg->evaluate.every_tokens, before, r->at.tokens)) TRY(evaluate(s));
+        if (r->writer && result.idle) TRY(checkpoint_finish(r));
+        if (!*stopped && crossed(s->cfg->checkpoint.every_tokens, before, r->at.tokens)) TRY(checkpoint(s, false));
+    }
+    return OK;
+}
+
+static status write_summary(sitting *s)
+{
+    run_summary *sum = &s->summary;
+    int64_t count = s->steps_here < RECENT ? s->steps_here : RECENT;
+    double total = 0.0, peak = peak_median(&s->peak) * s->r->layout.ranks;
+    for (int64_t i = 0; i < count; i++) total += s->recent_loss[i];
+    sum->loss = count ? total / (double)count : (double)NAN;
+    sum->tokens_per_s = s->r->at.train_time_s > 0 ? (double)s->r->at.tokens / s->r->at.train_time_s : (double)NAN;
+    sum->mfu = s->flops.palm * sum->tokens_per_s / peak;
+    sum->energy_j = s->energy_j;
+    if (!s->first_rank) return OK;
+    char path[PATH_BYTES], *text = describe_summary(s->r, sum);
+    (void)snprintf(path, sizeof path, "%s/summary.json", s->options->folder);
+    status code = text ? file_write_text(path, text, (int64_t)strlen(text))
+                       : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for summary.json");
+    free(text);
+    return code;
+}
+
+/* After the last step: evaluation, checkpoint, summary. */
+static status finish(sitting *s, bool stopped)
+{
+    if (!stopped && s->r->validation) TRY(evaluate(s));
+    TRY(checkpoint(s, true));
+    s->summary.finished = !stopped;
+    if (stopped) TRY(put(s, describe_event(s->r, "interrupted", s->checkpoints)));
+    TRY(write_summary(s));
+    HOOK(s, finished, s->r, &s->summary);
+    if (stopped)
+        FAIL(INTERRUPTED, "interrupted at step %" PRId64 " of %" PRId64 "; checkpoint written", s->r->at.step,
+             s->r->steps_total);
+    return OK;
+}
+
+static status sit(sitting *s)
+{
+    checkpoint_info from = {0};
+    bool stopped = false;
+    TRY(world_agree(s->w, s->first_rank ? claim_folder(s) : OK));
+    if (s->options->resume) TRY(checkpoint_find(&from, s->w, s->checkpoints, note_skipped, s));
+    TRY(run_open(&s->r, s->cfg, s->w, NULL));
+    HOOK(s, opened, s->r);
+    if (from.path[0]) {
+        TRY(checkpoint_load(s->r, &from, s->options->accept_other_arithmetic));
+        s->r->at.interruptions++;
+    }
+    block_flops(&s->flops, &s->cfg->model);
+    for (int i = 0; i < 3; i++) measure_peak(s);
+    TRY(world_agree(s->w, s->first_rank ? open_record(s, &from) : OK));
+    HOOK(s, started, s->r, peak_median(&s->peak));
+    s->r->energy_mark_j = energy_read_j();
+    TRY(steps(s, &stopped));
+    return finish(s, stopped);
+}
+
+status train_loop(world *w, const config *cfg, const train_options *options, const train_hooks *hooks)
+{
+    sitting s = {.w = w, .cfg = cfg, .options = options, .hooks = hooks,
+                 .first_rank = world_rank(w) == 0, .lock = {.fd = -1}};
+    (void)snprintf(s.checkpoints, sizeof s.checkpoints, "%s/checkpoints", options->folder);
+    status code = sit(&s);
+    record_close(s.record);
+    lock_deinit(&s.lock);
+    run_close(s.r);
+    return code;
+}

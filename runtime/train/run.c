@@ -1,0 +1,231 @@
+#include "train/run.h"
+#include "train/checkpoint.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+stripe_range run_owned(const run *r, int32_t b)
+{
+    if (r->cfg->train.sharding == SHARDING_ZERO1) return layout_stripe(&r->layout, b, comm_rank(r->comm));
+    const bucket *k = &r->layout.buckets[b];
+    return (stripe_range){.logical = k->logical, .physical = k->physical, .shard = k->physical, .count = k->count,
+                          .chunk = k->chunk};
+}
+
+float *run_masters(const run *r, stripe_range owned)
+{
+    return r->masters ? r->masters + owned.shard : (float *)r->params.weights + owned.physical;
+}
+
+/* Enough data for every step, unless epochs may repeat. */
+static status check_tokens(const run *r)
+{
+    const samples_info *about = samples_about(r->train);
+    int64_t batch = r->cfg->train.batch_tokens, T = r->cfg->model.context;
+    int64_t needed = r->steps_total * (batch / T);
+    if (r->cfg->data.repeat == REPEAT_ALLOW || needed <= about->count) return OK;
+    FAIL(ERR_CONFIG,
+         "train.tokens: %" PRId64 " tokens need %" PRId64 " samples; data.train holds %" PRId64
+         " of %" PRId64 " tokens; at most train.tokens=%" PRId64 ", or data.repeat=allow",
+         r->cfg->train.tokens, needed, about->count, T, about->count * T / batch * batch);
+}
+
+/* The fixed evaluation set: the first windows of the validation source, their bytes and exact entropy. */
+static status measure_windows(run *r)
+{
+    const samples_info *about = samples_about(r->validation);
+    int64_t T = r->cfg->model.context, wanted = (r->cfg->evaluate.tokens + T - 1) / T;
+    REQUIRE(about->count < INT64_MAX || wanted > 0, ERR_CONFIG,
+            "evaluate.tokens: 0 (all) with an unlimited source; give a number of tokens");
+    r->eval_windows = wanted > 0 && wanted < about->count ? wanted : about->count;
+    REQUIRE(r->eval_windows > 0, ERR_IO, "data.validation: %" PRId64 " tokens are less than one window of %" PRId64,
+            about->tokens, T + 1);
+    int32_t *tokens = malloc((size_t)(T + 1) * sizeof *tokens);
+    REQUIRE(tokens, ERR_MEMORY, "no memory for a window");
+    status s = OK;
+    for (int64_t w = 0; s == OK && w < r->eval_windows; w++) {
+        double nats = 0.0;
+        s = samples_read(r->validation, w, tokens);
+        for (int64_t i = 1; s == OK && about->has_bytes && i <= T; i++)
+            r->eval_bytes += samples_token_bytes(r->validation, tokens[i]);
+        if (s == OK && about->has_entropy) s = samples_entropy(r->validation, w, &nats);
+        r->eval_oracle += nats;
+    }
+    free(tokens);
+    return s;
+}
+
+static status open_data(run *r)
+{
+    const config *cfg = r->cfg;
+    TRY(samples_open(&r->train, cfg, SPLIT_TRAIN));
+    TRY(check_tokens(r));
+    if (!cfg->data.validation[0] && cfg->data.synthetic == SYNTHETIC_NONE) return OK;
+    TRY(samples_open(&r->validation, cfg, SPLIT_VALIDATION));
+    return measure_windows(r);
+}
+
+/* Everything that needs no other rank. */
+static status open_local(run *r)
+{
+    const config *cfg = r->cfg;
+    int32_t ranks = world_size(r->world);
+    TRY(config_check_trainable(cfg));
+    int64_t micro_tokens = cfg->train.micro_batch * cfg->model.context;
+    r->M = cfg->train.batch_tokens / micro_tokens;
+    r->steps_total = (cfg->train.tokens + cfg->train.batch_tokens - 1) / cfg->train.batch_tokens;
+    REQUIRE(r->M >= ranks, ERR_CONFIG,
+            "train.batch_tokens: %" PRId64 " tokens are %" PRId64 " micro-batches of %" PRId64
+            " x %" PRId64 ", fewer than the %d ranks; use at most %" PRId64 " ranks or train.batch_tokens=%" PRId64,
+            cfg->train.batch_tokens, r->M, cfg->train.micro_batch, cfg->model.context, ranks, r->M,
+            ranks * micro_tokens);
+    TRY(open_data(r));
+    TRY(layout_init(&r->layout, &cfg->model, ranks));
+    memory_exchange(&r->exchange, cfg, &r->layout, r->eval_windows);
+
+    const char *const names[] = {"auto", "ref", "cpu", "cuda"};
+    const char *path = getenv("ISOFLOP_CPU_PATH");
+    TRY(backend_find(&r->ops, names[cfg->run.backend]));
+    TRY(r->ops->open(&r->device,
+                     &(device_options){.local_rank = world_local_rank(r->world), .path = path ? path : "auto"}));
+    dtype act = cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    op_shapes shapes = transformer_shapes(&cfg->model, cfg->train.micro_batch, act);
+    memory_plan_build(&r->plan, cfg, &r->layout, r->ops->workspace_bytes(r->device, &shapes), r->eval_windows);
+    r->params.act = act;
+
+    char text[256];
+    r->ops->describe(r->device, text, sizeof text);
+    (void)snprintf(r->arithmetic_id, sizeof r->arithmetic_id, "%s; %s; reduction %s", text,
+                   act == DTYPE_BF16 ? "bf16" : "fp32",
+                   cfg->train.reduction == CONFIG_EXACT ? "exact 2^44" : "fast");
+    if (cfg->train.reduction == CONFIG_FAST) {
+        size_t used = strlen(r->arithmetic_id);
+        (void)snprintf(r->arithmetic_id + used, sizeof r->arithmetic_id - used, " on %d ranks", ranks);
+    }
+    return OK;
+}
+
+/* All ranks must compute in the same way: the same kernels, versions, reduction and precision. */
+static status agree_on_arithmetic(run *r)
+{
+    char first[sizeof r->arithmetic_id];
+    memcpy(first, r->arithmetic_id, sizeof first);
+    TRY(world_broadcast(r->world, first, sizeof first, 0));
+    status s = OK;
+    if (strcmp(first, r->arithmetic_id) != 0)
+        s = status_set(ERR_CONFIG, __FILE__, __LINE__,
+                       "this rank computes as '%s', rank 0 as '%s'; start all ranks on equal machines, or set "
+                       "ISOFLOP_CPU_PATH to a path all of them have",
+                       r->arithmetic_id, first);
+    return world_agree(r->world, s);
+}
+
+/* One arena from the communicator (windows, registered memory) or from the device, touched so that a lack of memory
+ * shows now and not in the middle of a run. */
+static status open_arena(run *r, memory_kind kind)
+{
+    int64_t bytes = r->plan.bytes[kind];
+    void *base = NULL;
+    bool shared = kind == MEMORY_WEIGHTS || kind == MEMORY_SUMS || kind == MEMORY_EXCHANGE;
+    if (bytes > 0) TRY(shared ? comm_alloc(r->comm, &base, bytes) : r->ops->alloc(r->device, &base, bytes));
+    arena_view(&r->arenas[kind], memory_kind_name(kind), base, bytes);
+    return bytes > 0 ? r->ops->zero(r->device, base, bytes) : OK;
+}
+
+static void take_arrays(run *r)
+{
+    arena *a = r->arenas;
+    int64_t act = dtype_bytes(r->params.act), ranks = r->layout.ranks, part;
+    const train_config *t = &r->cfg->train;
+    part = memory_state_elements(r->cfg, &r->layout) * 4;
+    r->params.layout = &r->layout;
+    r->params.weights = arena_take(&a[MEMORY_WEIGHTS], r->layout.physical * act);
+    r->params.gradients = arena_take(&a[MEMORY_GRADIENTS], r->layout.physical * 4);
+    r->sums = arena_take(&a[MEMORY_SUMS], r->layout.physical * (t->reduction == CONFIG_EXACT ? 8 : 4));
+    r->m = arena_take(&a[MEMORY_STATE], part);
+    r->v = arena_take(&a[MEMORY_STATE], part);
+    if (act == 2) r->masters = arena_take(&a[MEMORY_STATE], part);
+    r->scalars = arena_take(&a[MEMORY_STATE], sizeof(step_scalars));
+    r->flag = arena_take(&a[MEMORY_STATE], 4);
+    r->reports = arena_take(&a[MEMORY_EXCHANGE], ranks * r->exchange.report_bytes);
+    r->digests = arena_take(&a[MEMORY_EXCHANGE], ranks * r->exchange.digest_bytes);
+    r->window_losses = arena_take(&a[MEMORY_EXCHANGE], ranks * r->exchange.eval_windows * 8);
+    r->squares = arena_take(&a[MEMORY_EXCHANGE], r->layout.chunks * 8);
+    r->batch = arena_take(&a[MEMORY_EXCHANGE], r->exchange.batch_bytes);
+    r->losses = arena_take(&a[MEMORY_EXCHANGE], t->micro_batch * r->cfg->model.context * 4);
+}
+
+static status open_memory(run *r)
+{
+    const config *cfg = r->cfg;
+    for (memory_kind k = 0; k < MEMORY_KINDS; k++) TRY(open_arena(r, k));
+    take_arrays(r);
+    TRY(activations_init(&r->act, &r->arenas[MEMORY_ACTIVATIONS], &cfg->model, cfg->train.micro_batch, r->params.act,
+                         true));
+    op_shapes shapes = transformer_shapes(&cfg->model, cfg->train.micro_batch, r->params.act);
+    int64_t scratch = r->plan.bytes[MEMORY_WORKSPACE];
+    TRY(r->ops->reserve(r->device, arena_take(&r->arenas[MEMORY_WORKSPACE], scratch), scratch, &shapes));
+    r->model = (transformer){.ops = r->ops, .device = r->device, .config = &cfg->model, .params = &r->params,
+                             .act = &r->act, .z_loss = (float)cfg->optimizer.z_loss};
+    r->requests = calloc((size_t)r->layout.bucket_count, sizeof *r->requests);
+    REQUIRE(r->requests, ERR_MEMORY, "no memory for %d requests", r->layout.bucket_count);
+    return transformer_prepare(&r->model);
+}
+
+/* Own part of the initial weights, then everybody's. */
+static status initial_weights(run *r)
+{
+    for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+        stripe_range own = run_owned(r, b);
+        params_initial(&r->layout, &r->cfg->model, (uint64_t)r->cfg->train.seed, own.logical, own.count,
+                       run_masters(r, own));
+    }
+    return run_publish_weights(r);
+}
+
+static status open_all(run *r, void (*print_plan)(const run *r))
+{
+    int64_t ranks = world_size(r->world), rank = world_rank(r->world);
+    TRY(world_agree(r->world, open_local(r)));
+    TRY(agree_on_arithmetic(r));
+    r->first = rank * (r->M / ranks) + (rank < r->M % ranks ? rank : r->M % ranks);
+    r->count = r->M / ranks + (rank < r->M % ranks);
+    if (print_plan) print_plan(r);
+    TRY(comm_open(&r->comm, r->world, r->cfg->limits.collective_deadline_s));
+    TRY(world_agree(r->world, open_memory(r)));
+    return initial_weights(r);
+}
+
+status run_open(run **out, const config *cfg, world *w, void (*print_plan)(const run *r))
+{
+    run *r = calloc(1, sizeof *r);
+    REQUIRE(r, ERR_MEMORY, "no memory for a run");
+    r->cfg = cfg;
+    r->world = w;
+    status s = open_all(r, print_plan);
+    if (s != OK) {
+        run_close(r);
+        return s;
+    }
+    *out = r;
+    return OK;
+}
+
+void run_close(run *r)
+{
+    if (!r) return;
+    checkpoint_writer_close(r->writer);
+    activations_deinit(&r->act);
+    for (memory_kind k = 0; r->ops && k < MEMORY_KINDS; k++)
+        if (r->arenas[k].base && k != MEMORY_WEIGHTS && k != MEMORY_SUMS && k != MEMORY_EXCHANGE)
+            r->ops->release(r->device, r->arenas[k].base, r->arenas[k].bytes);
+    comm_close(r->comm);
+    if (r->ops) r->ops->close(r->device);
+    layout_deinit(&r->layout);
+    samples_close(r->train);
+    samples_close(r->validation);
+    free(r->requests);
+    free(r);
+}

@@ -1,0 +1,342 @@
+/* step.c — one optimizer step. The file to read first.
+ *
+ * 1. each own micro-batch: forward, loss, backward; its gradient, alone, is rounded to int64 and added to the sums
+ * 2. a bucket whose last micro-batch is done is reduce-scattered while backward goes on below it
+ * 3. every rank reports its losses, the squared norms of its chunks and its verdicts; all read all reports
+ * 4. clip factor and skip from those, in an order that does not depend on ranks
+ * 5. AdamW on the own stripes, then all stripes are gathered into the weights
+ * 6. digest of the weights, chunk by chunk                                                                */
+#include "base/clock.h"
+#include "base/digest.h"
+#include "measure/energy.h"
+#include "train/checkpoint.h"
+#include "train/run.h"
+#include "train/schedule.h"
+
+#include <math.h>
+
+/* What a rank tells the others each step; losses[exchange.losses], then squares[exchange.chunks]. */
+typedef struct report {
+    int32_t flag, stop, writing, pad;
+    double energy_j; /* of this node since the last step; 0 but for its first rank */
+    int64_t spare;
+    double values[];
+} report;
+
+static report *report_of(const run *r, int32_t rank)
+{
+    return (report *)(r->reports + rank * r->exchange.report_bytes);
+}
+
+static dtype sum_type(const run *r) { return r->cfg->train.reduction == CONFIG_EXACT ? DTYPE_I64 : DTYPE_F32; }
+
+static reduction reduction_of(const run *r)
+{
+    return r->cfg->train.reduction == CONFIG_EXACT ? REDUCTION_EXACT : REDUCTION_FAST;
+}
+
+static void *sums_at(const run *r, int64_t physical)
+{
+    return (char *)r->sums + physical * dtype_bytes(sum_type(r));
+}
+
+/* Starts the reduction of a bucket: own stripe only with a sharded optimizer, all of it otherwise. */
+static status reduce_bucket(run *r, int32_t b)
+{
+    const bucket *k = &r->layout.buckets[b];
+    void *sums = sums_at(r, k->physical);
+    if (r->cfg->train.sharding == SHARDING_ZERO1)
+        return comm_start_reduce_scatter(r->comm, &r->requests[b], sums, k->stripe, sum_type(r));
+    return comm_start_all_reduce(r->comm, &r->requests[b], sums, k->stripe * r->layout.ranks, sum_type(r), COMM_SUM);
+}
+
+/* Backward calls this when every gradient of bucket b is complete. */
+static status bucket_done(void *context, int32_t b)
+{
+    run *r = context;
+    const bucket *k = &r->layout.buckets[b];
+    TRY(r->ops->accumulate(r->device, &(accumulate_args){.sum = tensor_1(sums_at(r, k->physical), sum_type(r), k->count),
+                                                         .gradient = tensor_1(r->params.gradients + k->physical,
+                                                                              DTYPE_F32, k->count),
+                                                         .flag = r->flag, .kind = reduction_of(r),
+                                                         .first = r->micro == 0}));
+    if (r->micro + 1 < r->count) return OK;
+    double start = clock_s();
+    TRY(reduce_bucket(r, b));
+    TRY(comm_progress(r->comm));
+    r->times.comm += clock_s() - start;
+    return OK;
+}
+
+/* Sample number of row b of micro-batch j of this step. */
+static int64_t sample_of(const run *r, int64_t j, int64_t b)
+{
+    return samples_order(r->train, (r->at.step * r->M + j) * r->cfg->train.micro_batch + b);
+}
+
+static status load_batch(run *r, int64_t j)
+{
+    double start = clock_s();
+    int64_t T = r->cfg->model.context;
+    for (int64_t b = 0; b < r->cfg->train.micro_batch; b++)
+        TRY(samples_read(r->train, sample_of(r, j, b), r->batch + b * (T + 1)));
+    TRY(transformer_load(&r->model, r->batch));
+    r->times.data += clock_s() - start;
+    return OK;
+}
+
+/* Mean of the micro-batch's losses, summed in index order. */
+static status micro_loss(run *r, double *out)
+{
+    int64_t N = r->act.N;
+    double sum = 0.0;
+    TRY(r->ops->download(r->device, r->losses, r->act.losses.data, N * 4));
+    for (int64_t n = 0; n < N; n++) sum += (double)r->losses[n];
+    *out = sum / (double)N;
+    return OK;
+}
+
+static status own_micro_batches(run *r, report *mine)
+{
+    for (r->micro = 0; r->micro < r->count; r->micro++) {
+        TRY(load_batch(r, r->first + r->micro));
+        double start = clock_s(), comm_before = r->times.comm;
+        TRY(transformer_train(&r->model, bucket_done, r));
+        TRY(micro_loss(r, &mine->values[r->micro]));
+        r->times.compute += clock_s() - start - (r->times.comm - comm_before);
+    }
+    return OK;
+}
+
+static status wait_for_buckets(run *r)
+{
+    double start = clock_s();
+    for (int32_t b = 0; b < r->layout.bucket_count; b++) TRY(comm_wait(r->comm, r->requests[b]));
+    r->times.comm += clock_s() - start;
+    return OK;
+}
+
+/* Squared norms of the chunks of this rank's stripes, in bucket order. */
+static status stripe_squares(run *r, double *out)
+{
+    int64_t slot = 0;
+    for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+        stripe_range s = layout_stripe(&r->layout, b, comm_rank(r->comm));
+        int64_t chunks = (s.count + CHUNK - 1) / CHUNK;
+        if (chunks > 0)
+            TRY(r->ops->sum_squares(r->device,
+                                    &(sum_squares_args){.out = tensor_1(out + slot, DTYPE_F64, chunks),
+                                                        .values = tensor_1(sums_at(r, s.physical), sum_type(r),
+                                                                           s.count)}));
+        slot += r->layout.buckets[b].stripe / CHUNK;
+    }
+    return OK;
+}
+
+/* Calls visit for every chunk that exists, in chunk order, with the rank and slot whose stripe holds it. */
+static void in_chunk_order(const run *r, void (*visit)(run *, int64_t chunk, int32_t rank, int64_t slot), run *context)
+{
+    int64_t slot = 0;
+    for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+        for (int32_t rank = 0; rank < r->layout.ranks; rank++) {
+            stripe_range s = layout_stripe(&r->layout, b, rank);
+            for (int64_t c = 0; c < (s.count + CHUNK - 1) / CHUNK; c++) visit(context, s.chunk + c, rank, slot + c);
+        }
+        slot += r->layout.buckets[b].stripe / CHUNK;
+    }
+}
+
+static void take_square(run *r, int64_t chunk, int32_t rank, int64_t slot)
+{
+    r->squares[chunk] = report_of(r, rank)->values[r->exchange.losses + slot];
+}
+
+/* Joules of this node since the last call; 0 on all ranks of a node but the first, NaN without a meter. */
+static double node_energy(run *r)
+{
+    double now = energy_read_j(), used = now - r->energy_mark_j;
+    r->energy_mark_j = now;
+    return world_local_rank(r->world) == 0 ? used : 0.0;
+}
+
+/* Gathers all reports; then loss, verdicts and squares are the same on every rank. */
+static status exchange_reports(run *r, report *mine, bool stop, step_result *out)
+{
+    TRY(stripe_squares(r, mine->values + r->exchange.losses));
+    mine->flag = *r->flag;
+    mine->stop = stop;
+    mine->writing = checkpoint_busy(r);
+    mine->energy_j = node_energy(r);
+    out->idle = true;
+    double start = clock_s();
+    TRY(comm_all_gather(r->comm, r->reports, r->exchange.report_bytes));
+    r->times.wait += clock_s() - start;
+
+    double sum = 0.0;
+    int64_t ranks = r->layout.ranks;
+    for (int32_t rank = 0; rank < ranks; rank++) {
+        const report *one = report_of(r, rank);
+        int64_t losses = r->M / ranks + (rank < r->M % ranks);
+        for (int64_t i = 0; i < losses; i++) sum += one->values[i];
+        *r->flag |= one->flag;
+        out->stop |= one->stop != 0;
+        out->idle &= one->writing == 0;
+        out->energy_j += one->energy_j;
+    }
+    out->loss = sum / (double)r->M;
+    if (!isfinite(out->loss)) *r->flag = 1;
+    in_chunk_order(r, take_square, r);
+    return OK;
+}
+
+/* AdamW over one owned range; rows differ in whether they decay. */
+static status update_range(run *r, stripe_range own)
+{
+    bool bf16 = r->params.act == DTYPE_BF16;
+    for (int32_t i = 0; i < r->layout.row_count; i++) {
+        const param_row *row = &r->layout.rows[i];
+        int64_t end = row->offset + row->dim[0] * row->dim[1], last = own.logical + own.count;
+        int64_t low = row->offset > own.logical ? row->offset : own.logical, high = end < last ? end : last;
+        if (low >= high) continue;
+        int64_t at = low - own.logical, n = high - low;
+        TRY(r->ops->adamw(
+            r->device,
+            &(adamw_args){.weights = tensor_1(run_masters(r, own) + at, DTYPE_F32, n),
+                          .copy = bf16 ? tensor_1((uint16_t *)r->params.weights + own.physical + at, DTYPE_BF16, n)
+                                       : (tensor){0},
+                          .m = tensor_1(r->m + own.shard + at, DTYPE_F32, n),
+                          .v = tensor_1(r->v + own.shard + at, DTYPE_F32, n),
+                          .gradient = tensor_1(sums_at(r, own.physical + at), sum_type(r), n), .decay = row->decay,
+                          .scalars = r->scalars}));
+    }
+    return OK;
+}
+
+/* Every stripe of the weights to every rank. */
+static status gather_weights(run *r)
+{
+    if (r->cfg->train.sharding != SHARDING_ZERO1 || r->layout.ranks == 1) return OK;
+    int64_t width = dtype_bytes(r->params.act);
+    for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+        const bucket *k = &r->layout.buckets[b];
+        TRY(comm_start_all_gather(r->comm, &r->requests[b], (char *)r->params.weights + k->physical * width,
+                                  k->stripe * width));
+    }
+    return wait_for_buckets(r);
+}
+
+status run_publish_weights(run *r)
+{
+    if (r->params.act == DTYPE_BF16)
+        for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+            stripe_range own = run_owned(r, b);
+            if (own.count == 0) continue;
+            TRY(r->ops->convert(r->device,
+                                tensor_1((uint16_t *)r->params.weights + own.physical, DTYPE_BF16, own.count),
+                                tensor_1(run_masters(r, own), DTYPE_F32, own.count)));
+        }
+    return gather_weights(r);
+}
+
+status run_digest(run *r, uint64_t *out)
+{
+    /* own stripes, also when this rank holds everything: work is shared and the sums are the same */
+    int32_t me = comm_rank(r->comm);
+    uint64_t *mine = (uint64_t *)(void *)(r->digests + me * r->exchange.digest_bytes);
+    int64_t slot = 0;
+    for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+        stripe_range s = layout_stripe(&r->layout, b, me), own = run_owned(r, b);
+        if (s.count > 0)
+            TRY(r->ops->digest(r->device,
+                               &(digest_args){.out = tensor_1(mine + slot, DTYPE_U64, (s.count + CHUNK - 1) / CHUNK),
+                                              .values = tensor_1(run_masters(r, own) + (s.logical - own.logical),
+                                                                 DTYPE_F32, s.count)}));
+        slot += r->layout.buckets[b].stripe / CHUNK;
+    }
+    TRY(comm_all_gather(r->comm, r->digests, r->exchange.digest_bytes));
+
+    /* the same walk as in_chunk_order, folding */
+    uint64_t h = 0;
+    slot = 0;
+    for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+        for (int32_t rank = 0; rank < r->layout.ranks; rank++) {
+            stripe_range s = layout_stripe(&r->layout, b, rank);
+            const uint64_t *theirs = (const uint64_t *)(const void *)(r->digests + rank * r->exchange.digest_bytes);
+            for (int64_t c = 0; c < (s.count + CHUNK - 1) / CHUNK; c++) h = digest_fold(h, theirs[slot + c]);
+        }
+        slot += r->layout.buckets[b].stripe / CHUNK;
+    }
+    *out = h;
+    return OK;
+}
+
+/* Sets what ops read by pointer for this step. */
+static void set_scalars(run *r)
+{
+    const optimizer_config *o = &r->cfg->optimizer;
+    double t = (double)(r->at.updates + 1);
+    *r->scalars = (step_scalars){
+        .learning_rate = (float)schedule_rate(&r->cfg->schedule, o->learning_rate, r->at.tokens,
+                                              r->cfg->train.batch_tokens, r->steps_total * r->cfg->train.batch_tokens),
+        .beta1 = (float)o->beta1,
+        .beta2 = (float)o->beta2,
+        .eps = (float)o->eps,
+        .weight_decay = (float)o->weight_decay,
+        .bias1 = (float)(1.0 - pow(o->beta1, t)),
+        .bias2 = (float)(1.0 - pow(o->beta2, t)),
+        .clip = (float)o->clip,
+        .mean_scale = 1.0 / (double)r->M,
+    };
+    *r->flag = 0;
+}
+
+/* Counts the step; too many skipped in a row end the run. */
+static status advance(run *r, step_result *out)
+{
+    for (int64_t j = 0; j < r->M; j++)
+        for (int64_t b = 0; b < r->cfg->train.micro_batch; b++)
+            out->data_digest = digest_fold(out->data_digest, (uint64_t)sample_of(r, j, b));
+    r->at.step++;
+    r->at.tokens += r->cfg->train.batch_tokens;
+    r->at.updates += !out->skipped;
+    r->at.nonfinite += out->skipped;
+    r->at.nonfinite_row = out->skipped ? r->at.nonfinite_row + 1 : 0;
+    out->step = r->at.step;
+    out->tokens = r->at.tokens;
+    REQUIRE(r->at.nonfinite_row < r->cfg->limits.nonfinite_in_a_row, ERR_NUMERIC,
+            "step %lld: loss or gradient not finite in %lld steps in a row (limits.nonfinite_in_a_row); lower "
+            "optimizer.learning_rate (%g) or lengthen schedule.warmup_tokens",
+            (long long)r->at.step, (long long)r->at.nonfinite_row, r->cfg->optimizer.learning_rate);
+    return OK;
+}
+
+status run_step(run *r, bool stop, step_result *out)
+{
+    double start = clock_s();
+    report *mine = report_of(r, comm_rank(r->comm));
+    *out = (step_result){0};
+    set_scalars(r);
+    TRY(own_micro_batches(r, mine));
+    TRY(wait_for_buckets(r));
+    TRY(exchange_reports(r, mine, stop, out));
+
+    double update = clock_s();
+    TRY(r->ops->clip_scalars(r->device, &(clip_args){.scalars = r->scalars,
+                                                     .squares = tensor_1(r->squares, DTYPE_F64, r->layout.chunks),
+                                                     .flag = r->flag, .kind = reduction_of(r)}));
+    for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+        stripe_range own = run_owned(r, b);
+        if (own.count > 0) TRY(update_range(r, own));
+    }
+    r->times.compute += clock_s() - update;
+    TRY(gather_weights(r));
+    TRY(run_digest(r, &out->digest));
+    TRY(r->ops->sync(r->device));
+
+    out->skipped = r->scalars->skip != 0;
+    out->grad_norm = r->scalars->grad_norm;
+    out->learning_rate = (double)r->scalars->learning_rate;
+    out->time_s = clock_s() - start;
+    r->at.train_time_s += out->time_s;
+    return advance(r, out);
+}
