@@ -78,6 +78,13 @@ static status cpu_copy(device *d, void *to, const void *from, int64_t bytes)
     return OK;
 }
 
+static status cpu_zero(device *d, void *memory, int64_t bytes)
+{
+    (void)d;
+    if (bytes) memset(memory, 0, (size_t)bytes);
+    return OK;
+}
+
 static status cpu_event_record(device *d, int32_t event, queue q)
 {
     (void)d, (void)q;
@@ -298,6 +305,7 @@ const ops cpu_ops = {
     .release = cpu_release,
     .upload = cpu_copy,
     .download = cpu_copy,
+    .zero = cpu_zero,
     .event_record = cpu_event_record,
     .queue_wait = cpu_queue_wait,
     .sync = cpu_sync,
