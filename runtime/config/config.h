@@ -1,6 +1,7 @@
 /* config.h — a run config: YAML bytes -> checked structs.
- * The structs hold plain values only; config_parse has resolved every default that depends on another
- * key (head_width, kv_heads, ffn) and checked what one key says about another.                       */
+ * The structs hold plain values only; config_parse has resolved every default that depends on
+ * another key (head_width, kv_heads, ffn) and checked what one key says about another.
+ * Flow: document (YAML) -> config.c with table (the field lists) and models -> check -> config.   */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
@@ -24,7 +25,7 @@ CONFIG_SECTIONS(CONFIG_STRUCT)
 #define CONFIG_MEMBER(prefix, type, member, LIST) type member;
 typedef struct config {
     CONFIG_SECTIONS(CONFIG_MEMBER)
-    char model_name[96]; /* the row of configs/models, "" if the fields were given */
+    char model_name[96]; /* the row of configs/models it starts from, "" if the fields were given */
 } config;
 
 /* Values of the ENUM fields, in the order of their choices. */
@@ -41,32 +42,43 @@ enum { RECOMPUTE_NONE, RECOMPUTE_MLP, RECOMPUTE_BLOCK };
 enum { ATTENTION_AUTO, ATTENTION_OWN, ATTENTION_CUDNN };
 enum { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT, SCHEDULE_WSD };
 
-/* Reads bytes[0..size) (the file `path`, for messages), applies the overrides "section.key=value" in order,
- * looks a model name up in the models files, resolves defaults and checks everything that needs no data or
- * device. Writes *out only on success. Fails with ERR_CONFIG: "path:line: key: what; allowed or nearest". */
-status config_parse(config *out, const char *path, const char *bytes, int64_t size, int override_count,
-                    const char *const *overrides);
+/* Reads bytes[0..size) (the file `path`, for messages), applies the overrides "section.key=value" in
+ * order, looks a model name up in the models files, resolves defaults and checks everything that needs
+ * no data or device. Architectures and options that only plan knows are accepted. Writes *out only on
+ * success. Fails with ERR_CONFIG: "path:line: section.key: what; allowed or nearest". Files above
+ * CONFIG_BYTES_MAX are refused. */
+status config_parse(config *out, const char *path, const char *bytes, int64_t size,
+                    int override_count, const char *const *overrides);
+enum { CONFIG_BYTES_MAX = 16 << 20 };
 /* Same, from a file found as config_find does. */
 status config_load(config *out, const char *path, int override_count, const char *const *overrides);
 /* Where a config named without a path lies: as given, $ISOFLOP_CONFIGS, the source tree's configs,
- * PREFIX/share/isoflop/configs; ".yaml" may be left out. Writes the path found. ERR_CONFIG lists where it looked. */
+ * PREFIX/share/isoflop/configs; ".yaml" may be left out. Writes the path found. ERR_CONFIG lists
+ * where it looked. */
 status config_find(char *path, size_t bytes, const char *name);
-/* Checks only the model part (one row): used by plan and by models files. */
+/* Refuses, by name, what the reader knows and training does not run (relative positions, ...). */
+status config_check_trainable(const config *cfg);
+
+/* What one key of a model says about another; *m is resolved. `where` opens the message. */
 status config_check_model(const model_config *m, const char *where);
-/* A named row of the models files (configs/models/ *.yaml). ERR_CONFIG names the nearest row. */
+/* Gives head_width, kv_heads and ffn the values that 0 stands for. */
+void config_resolve_model(model_config *m);
+/* A named row of the models files (models/ *.yaml beside the configs), resolved and checked.
+ * ERR_CONFIG names the nearest row. */
 status config_model_row(model_config *out, const char *name);
-/* All rows: calls visit for each, in file order. */
-status config_model_rows(void (*visit)(void *context, const char *name, const model_config *m), void *context);
+/* All rows: calls visit for each, files by name, rows in file order. */
+status config_model_rows(void (*visit)(void *context, const char *name, const model_config *m),
+                         void *context);
 
 /* The resolved config as YAML that config_parse reads back to the same structs. */
 status config_write(const config *cfg, FILE *out);
 /* 16 hex digits over the identity keys and their values, plus NUL. */
 void config_hash(const config *cfg, char out[17]);
-/* OK when the identity keys are equal, else ERR_CONFIG naming the first that differs and both values. */
+/* OK when the identity keys are equal, else ERR_CONFIG naming the first that differs, both values. */
 status config_same_identity(const config *mine, const config *theirs);
-/* The name of an ENUM value: config_choice("train", "precision", 1) = "bf16". */
+/* The name of an ENUM value: config_choice("train", "precision", 1) = "bf16". Static text. */
 const char *config_choice(const char *section, const char *key, int32_t value);
-/* The table of keys, in Markdown, as configs/README.md holds it. */
+/* The tables of keys, in Markdown, as configs/README.md holds them. */
 status config_write_table(FILE *out);
 
 /* Numbers as users write them: 1e21, 70B, 1.4T, 512K (decimal), 64Ki (binary), 3d, 2h. ERR_CONFIG. */

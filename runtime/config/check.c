@@ -1,0 +1,212 @@
+#include "config/check.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+void origin_place(char out[PLACE_BYTES], const origin *o, int32_t line)
+{
+    if (line > 0)
+        (void)snprintf(out, PLACE_BYTES, "%.400s:%d: ", o->path, (int)line);
+    else if (line == 0)
+        (void)snprintf(out, PLACE_BYTES, "%.400s: ", o->path);
+    else
+        (void)snprintf(out, PLACE_BYTES, "override '%.400s': ", o->overrides[-line - 1]);
+}
+
+/* "PLACE section.key: message" */
+__attribute__((format(printf, 4, 5))) static status refuse(const origin *o, const char *prefix,
+                                                           const char *key, const char *format, ...)
+{
+    char text[512], place[PLACE_BYTES], name[NAME_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    section s;
+    const bool known = table_section(&s, prefix);
+    ASSERT(known);
+    const int32_t index = table_field(&s, key);
+    ASSERT(index >= 0);
+    origin_place(place, o, o->line[s.first + index]);
+    table_name(name, &s, &s.fields[index]);
+    FAIL(ERR_CONFIG, "%s%s: %s", place, name, text);
+}
+
+#define RULE(cond, prefix, key, ...)                                                               \
+    do {                                                                                           \
+        if (!(cond)) return refuse(o, prefix, key, __VA_ARGS__);                                   \
+    } while (0)
+
+typedef long long ll; /* for printing */
+
+/* The divisor of n nearest to d. */
+static int64_t nearest_divisor(int64_t n, int64_t d)
+{
+    for (int64_t away = 1;; away++) {
+        if (d - away >= 1 && n % (d - away) == 0) return d - away;
+        if (n % (d + away) == 0) return d + away;
+    }
+}
+
+void config_resolve_model(model_config *m)
+{
+    if (m->head_width == 0 && m->heads > 0 && m->width % m->heads == 0)
+        m->head_width = m->width / m->heads;
+    if (m->kv_heads == 0) m->kv_heads = m->heads;
+    if (m->ffn == 0) m->ffn = 4 * m->width;
+}
+
+status check_model(const model_config *m, const origin *o)
+{
+    const int64_t down = m->width / m->heads * m->heads;
+    RULE(m->head_width > 0 || down > 0, "model", "heads",
+         "%lld heads are more than the width %lld; nearest: %lld, or give head_width", (ll)m->heads,
+         (ll)m->width, (ll)m->width);
+    RULE(m->head_width > 0, "model", "width",
+         "%lld is not a multiple of heads (%lld); nearest: %lld and %lld, or give head_width",
+         (ll)m->width, (ll)m->heads, (ll)down, (ll)(down + m->heads));
+    RULE(m->ffn <= 1048576, "model", "ffn", "4 x width = %lld is outside [0, 1048576]", (ll)m->ffn);
+    RULE(m->kv_heads <= m->heads && m->heads % m->kv_heads == 0, "model", "kv_heads",
+         "%lld does not divide heads (%lld); nearest: %lld", (ll)m->kv_heads, (ll)m->heads,
+         (ll)(m->kv_heads > m->heads ? m->heads : nearest_divisor(m->heads, m->kv_heads)));
+    RULE(m->positions != POSITIONS_ROPE || m->head_width % 2 == 0, "model", "head_width",
+         "%lld is odd and positions is rope, which turns pairs; nearest: %lld and %lld",
+         (ll)m->head_width, (ll)(m->head_width - 1), (ll)(m->head_width + 1));
+    return OK;
+}
+
+status config_check_model(const model_config *m, const char *where)
+{
+    const origin o = {.path = where};
+    return check_model(m, &o);
+}
+
+static status check_run(const config *cfg, const origin *o)
+{
+    const char *name = cfg->run.name;
+    RULE(*name != '\0', "", "name", "empty; it names the run directory runs/NAME");
+    RULE(*name != '.' && *name != '-' && !strchr(name, '/'), "", "name",
+         "'%s' cannot name the folder runs/NAME; allowed: no '/', no '.' or '-' in front", name);
+    return OK;
+}
+
+static status check_data(const config *cfg, const origin *o)
+{
+    const data_config *d = &cfg->data;
+    const zipf_config *z = &cfg->zipf;
+    if (d->synthetic == SYNTHETIC_NONE) {
+        RULE(*d->train != '\0', "data", "train",
+             "not given; allowed: a folder that prepare wrote, a token file, or synthetic");
+        RULE(*d->validation != '\0' || cfg->evaluate.every_tokens == 0, "data", "validation",
+             "not given, and evaluate.every_tokens is %lld; give it, or set every_tokens to 0",
+             (ll)cfg->evaluate.every_tokens);
+        return OK;
+    }
+    RULE(*d->train == '\0', "data", "train", "'%.200s' beside synthetic data; give one of them",
+         d->train);
+    RULE(*d->validation == '\0', "data", "validation",
+         "'%.200s' beside synthetic data, which brings its own; give one of them", d->validation);
+    RULE(
+        z->base + z->values <= cfg->model.vocab, "data.zipf_facts", "values",
+        "base + values = %lld is more than model.vocab (%lld); nearest: %lld values, or vocab %lld",
+        (ll)(z->base + z->values), (ll)cfg->model.vocab, (ll)(cfg->model.vocab - z->base),
+        (ll)(z->base + z->values));
+    return OK;
+}
+
+static status check_train(const config *cfg, const origin *o)
+{
+    const train_config *t = &cfg->train;
+    const int64_t micro = t->micro_batch * cfg->model.context;
+    const int64_t down = t->batch_tokens / micro * micro;
+    RULE(down > 0, "train", "batch_tokens",
+         "%lld is less than one micro-batch: micro_batch %lld x context %lld; nearest: %lld",
+         (ll)t->batch_tokens, (ll)t->micro_batch, (ll)cfg->model.context, (ll)micro);
+    RULE(down == t->batch_tokens, "train", "batch_tokens",
+         "%lld is not a multiple of micro_batch %lld x context %lld = %lld; nearest: %lld and %lld",
+         (ll)t->batch_tokens, (ll)t->micro_batch, (ll)cfg->model.context, (ll)micro, (ll)down,
+         (ll)(down + micro));
+    RULE(t->tokens >= t->batch_tokens, "train", "tokens",
+         "%lld is less than one step; nearest: batch_tokens = %lld", (ll)t->tokens,
+         (ll)t->batch_tokens);
+    return OK;
+}
+
+static status check_schedule(const config *cfg, const origin *o)
+{
+    const schedule_config *s = &cfg->schedule;
+    const int64_t tokens = cfg->train.tokens;
+    const bool wsd = s->name == SCHEDULE_WSD;
+    RULE(s->warmup_tokens <= tokens, "schedule", "warmup_tokens",
+         "%lld is more than train.tokens (%lld)", (ll)s->warmup_tokens, (ll)tokens);
+    RULE(wsd || s->decay_tokens == 0, "schedule", "decay_tokens",
+         "%lld, and the schedule is %s; only wsd has it: set 0, or name: wsd", (ll)s->decay_tokens,
+         config_choice("schedule", "name", s->name));
+    RULE(!wsd || s->decay_tokens > 0, "schedule", "decay_tokens",
+         "0, and the schedule is wsd; give the tokens of the decay, or name: constant");
+    RULE(s->decay_tokens <= tokens - s->warmup_tokens, "schedule", "decay_tokens",
+         "%lld + warmup_tokens (%lld) is more than train.tokens (%lld); nearest: %lld",
+         (ll)s->decay_tokens, (ll)s->warmup_tokens, (ll)tokens, (ll)(tokens - s->warmup_tokens));
+    return OK;
+}
+
+static status check_rest(const config *cfg, const origin *o)
+{
+    const int64_t eval = cfg->evaluate.tokens;
+    RULE(eval == 0 || eval >= cfg->model.context, "evaluate", "tokens",
+         "%lld is less than one window; nearest: model.context = %lld", (ll)eval,
+         (ll)cfg->model.context);
+
+    const checkpoint_config *c = &cfg->checkpoint;
+    RULE(c->keep_every_tokens == 0 || c->every_tokens > 0, "checkpoint", "keep_every_tokens",
+         "%lld, and every_tokens is 0: there is nothing to keep; set every_tokens",
+         (ll)c->keep_every_tokens);
+    if (c->keep_every_tokens > 0) {
+        const int64_t down = c->keep_every_tokens / c->every_tokens * c->every_tokens;
+        RULE(down == c->keep_every_tokens, "checkpoint", "keep_every_tokens",
+             "%lld is not a multiple of every_tokens (%lld); nearest: %lld",
+             (ll)c->keep_every_tokens, (ll)c->every_tokens, (ll)(down ? down : c->every_tokens));
+    }
+
+    const forecast_config *f = &cfg->forecast;
+    RULE(f->loss == 0 || (f->low <= f->loss && f->loss <= f->high), "forecast", "loss",
+         "%g is outside its own interval [%g, %g]", f->loss, f->low, f->high);
+    return OK;
+}
+
+status check_config(const config *cfg, const origin *o)
+{
+    TRY(check_run(cfg, o));
+    TRY(check_model(&cfg->model, o));
+    TRY(check_data(cfg, o));
+    TRY(check_train(cfg, o));
+    TRY(check_schedule(cfg, o));
+    return check_rest(cfg, o);
+}
+
+/* "model.positions: 'relative' can be planned, not trained; trained: rope, learned, none" */
+static status untrained(const char *prefix, const char *key, int32_t value, const char *trained)
+{
+    FAIL(ERR_CONFIG, "%s.%s: '%s' can be planned, not trained yet; trained: %s", prefix, key,
+         config_choice(prefix, key, value), trained);
+}
+
+status config_check_trainable(const config *cfg)
+{
+    const model_config *m = &cfg->model;
+    if (m->positions == POSITIONS_RELATIVE || m->positions == POSITIONS_ALIBI)
+        return untrained("model", "positions", m->positions, "rope, learned, none");
+    if (m->mlp == MLP_GEGLU || m->mlp == MLP_RELU2)
+        return untrained("model", "mlp", m->mlp, "gelu, swiglu");
+    REQUIRE(!m->qk_norm, ERR_CONFIG,
+            "model.qk_norm: 'true' can be planned, not trained yet; trained: false");
+    REQUIRE(!m->parallel_block, ERR_CONFIG,
+            "model.parallel_block: 'true' can be planned, not trained yet; trained: false");
+    if (cfg->train.recompute != RECOMPUTE_NONE)
+        return untrained("train", "recompute", cfg->train.recompute, "none");
+    if (cfg->train.attention == ATTENTION_CUDNN)
+        return untrained("train", "attention", cfg->train.attention, "auto, own");
+    REQUIRE(cfg->run.backend != BACKEND_CUDA, ERR_CONFIG,
+            "backend: 'cuda' can be planned, not trained yet; trained: auto, ref, cpu");
+    return OK;
+}

@@ -1,0 +1,11 @@
+/* models.h — the rows of the models files before their defaults are resolved, so that a config can
+ * change a width and have ffn follow. Private to runtime/config.                                   */
+#ifndef CONFIG_MODELS_H
+#define CONFIG_MODELS_H
+
+#include "config/config.h"
+
+/* A row as written: head_width, kv_heads and ffn may be 0. ERR_CONFIG names the nearest row. */
+status models_row(model_config *out, const char *name);
+
+#endif
