@@ -236,8 +236,7 @@ static status publish(const checkpoint_writer *w, const manifest_file files[MANI
     return file_sync_folder(w->folder);
 }
 
-/* Step numbers of FOLDER/step-N, newest first; *steps malloc'ed. */
-static int64_t list_steps(const char *folder, int64_t **steps)
+int64_t checkpoint_list(const char *folder, int64_t **steps)
 {
     int64_t count = 0, capacity = 0;
     *steps = NULL;
@@ -264,7 +263,7 @@ static int64_t list_steps(const char *folder, int64_t **steps)
 /* Keeps the newest keep_last and every multiple of keep_every_tokens. */
 static status prune(const run *r, const char *folder)
 {
-    int64_t *steps, count = list_steps(folder, &steps), every = r->cfg->checkpoint.keep_every_tokens;
+    int64_t *steps, count = checkpoint_list(folder, &steps), every = r->cfg->checkpoint.keep_every_tokens;
     int64_t batch = r->cfg->train.batch_tokens;
     status s = OK;
     for (int64_t i = r->cfg->checkpoint.keep_last; i < count && s == OK; i++) {
@@ -340,7 +339,7 @@ status checkpoint_find(checkpoint_info *out, world *w, const char *folder,
 {
     *out = (checkpoint_info){0};
     int64_t *steps = NULL, count = 0;
-    if (world_rank(w) == 0) count = list_steps(folder, &steps);
+    if (world_rank(w) == 0) count = checkpoint_list(folder, &steps);
     status s = world_broadcast(w, &count, sizeof count, 0);
     for (int64_t i = 0; s == OK && i < count; i++) {
         char path[1024];

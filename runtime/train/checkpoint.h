@@ -31,6 +31,9 @@ typedef struct checkpoint_info {
     char config_hash[17], data_identity[65], arithmetic_id[512];
 } checkpoint_info;
 
+/* Step numbers of folder/step-N, newest first, complete or not; *steps is malloc'ed. Returns how many. */
+int64_t checkpoint_list(const char *folder, int64_t **steps);
+
 /* Finds the newest complete checkpoint under folder; complete = manifest readable, every file of its size and digest.
  * skipped (may be NULL) is called for each newer one that is not, with the reason. out->path "" when there is none.
  * COLLECTIVE over w. */

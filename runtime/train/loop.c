@@ -133,9 +133,17 @@ static void measure_peak(sitting *s)
 /* True when a multiple of every (0: never) lies in (before, now]. */
 static bool crossed(int64_t every, int64_t before, int64_t now) { return every > 0 && now / every > before / every; }
 
+/* A failure between agreements: peers may already be inside a collective, so this rank ends all of them. Too many
+ * skipped steps are counted from reduced values; every rank leaves by itself. */
+static status in_step(const sitting *s, status code)
+{
+    if (code != OK && code != ERR_NUMERIC && world_size(s->w) > 1) world_abort(s->w, code);
+    return code;
+}
+
 static status evaluate(sitting *s)
 {
-    TRY(run_evaluate(s->r, &s->summary.last));
+    TRY(in_step(s, run_evaluate(s->r, &s->summary.last)));
     HOOK(s, evaluated, s->r, &s->summary.last);
     return put(s, describe_evaluation(s->r, &s->summary.last));
 }
@@ -197,7 +205,7 @@ static status steps(sitting *s, bool *stopped)
         bool stop = s->hooks->stop && s->hooks->stop(s->hooks->context);
         step_result result;
         if (s->steps_here > 0 && s->steps_here % BURST_EVERY == 0) measure_peak(s);
-        TRY(run_step(r, stop, &result));
+        TRY(in_step(s, run_step(r, stop, &result)));
         TRY(note_step(s, &result));
         *stopped = result.stop && r->at.step < r->steps_total;
         if (r->at.step == r->steps_total) break;
@@ -248,8 +256,7 @@ static status sit(sitting *s)
     bool stopped = false;
     TRY(world_agree(s->w, s->first_rank ? claim_folder(s) : OK));
     if (s->options->resume) TRY(checkpoint_find(&from, s->w, s->checkpoints, note_skipped, s));
-    TRY(run_open(&s->r, s->cfg, s->w, NULL));
-    HOOK(s, opened, s->r);
+    TRY(run_open(&s->r, s->cfg, s->w, s->first_rank ? s->hooks->opened : NULL, s->hooks->context));
     if (from.path[0]) {
         TRY(checkpoint_load(s->r, &from, s->options->accept_other_arithmetic));
         s->r->at.interruptions++;

@@ -88,8 +88,10 @@ typedef struct run {
 } run;
 
 /* Opens everything and starts from the initial weights. cfg and world are borrowed. COLLECTIVE.
- * print_plan (may be NULL) is called with the memory plan before memory is taken. */
-status run_open(run **out, const config *cfg, world *w, void (*print_plan)(const run *r));
+ * planned (may be NULL) is called with the memory plan before memory is taken. */
+status run_open(run **out, const config *cfg, world *w, void (*planned)(void *context, const run *r), void *context);
+/* Only the local half: data, counts and the memory plan are known, nothing big is taken. COLLECTIVE. */
+status run_check(run **out, const config *cfg, world *w);
 void run_close(run *r); /* NULL is a no-op. COLLECTIVE */
 
 /* Own elements of bucket b: the stripe (zero1) or all of it (none). .shard indexes masters, m and v. */

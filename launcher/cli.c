@@ -1,0 +1,117 @@
+#include "cli.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Edit distance of two short names; for "did you mean". */
+static int distance(const char *a, const char *b)
+{
+    int row[64], length = (int)strlen(b);
+    if (length > 60) return 99;
+    for (int j = 0; j <= length; j++) row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= length; j++) {
+            int above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+            if (above + 1 < best) best = above + 1;
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            diagonal = above;
+            row[j] = best;
+        }
+    }
+    return row[length];
+}
+
+static status unknown_option(const char *name, const cli_option *options)
+{
+    const cli_option *nearest = options;
+    for (const cli_option *o = options; o->name; o++)
+        if (distance(name, o->name) < distance(name, nearest->name)) nearest = o;
+    FAIL(ERR_CONFIG, "unknown option %s; nearest: %s (--help shows all)", name, nearest->name ? nearest->name : "--help");
+}
+
+static const cli_option *find(const char *name, size_t length, const cli_option *options)
+{
+    for (const cli_option *o = options; o->name; o++)
+        if (strlen(o->name) == length && strncmp(o->name, name, length) == 0) return o;
+    return NULL;
+}
+
+status cli_parse(int argc, char **argv, const cli_option *options, const char **rest, int *rest_count)
+{
+    *rest_count = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) != 0) {
+            rest[(*rest_count)++] = argv[i];
+            continue;
+        }
+        size_t length = strcspn(argv[i], "=");
+        bool inline_value = argv[i][length] == '=';
+        const cli_option *o = find(argv[i], length, options);
+        if (!o) return unknown_option(argv[i], options);
+        if (o->flag) {
+            REQUIRE(!inline_value, ERR_CONFIG, "%s takes no value", o->name);
+            *o->flag = true;
+            continue;
+        }
+        REQUIRE(inline_value || i + 1 < argc, ERR_CONFIG, "%s needs a value", o->name);
+        *o->value = inline_value ? argv[i] + length + 1 : argv[++i];
+    }
+    return OK;
+}
+
+bool cli_help(int argc, char **argv, const char *text)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            (void)fputs(text, stdout);
+            return true;
+        }
+    return false;
+}
+
+int cli_report(status code)
+{
+    if (code == INTERRUPTED)
+        (void)fprintf(stderr, "isoflop: %s\n", status_message());
+    else if (code != OK && code != FOUND)
+        (void)fprintf(stderr, "isoflop: error: %s\n", status_message());
+    return (int)code;
+}
+
+static cli_text scaled(double value, double step, const char *const *units, int count)
+{
+    cli_text out;
+    int i = 0;
+    while (fabs(value) >= step && i + 1 < count) value /= step, i++;
+    (void)snprintf(out.text, sizeof out.text, i == 0 ? "%.0f%s" : "%.3g%s", value, units[i]);
+    return out;
+}
+
+cli_text cli_bytes(double bytes)
+{
+    static const char *const units[] = {" B", " KiB", " MiB", " GiB", " TiB"};
+    return scaled(bytes, 1024, units, 5);
+}
+
+cli_text cli_count(double count)
+{
+    static const char *const units[] = {"", "K", "M", "B", "T"};
+    return scaled(count, 1000, units, 5);
+}
+
+cli_text cli_duration(double seconds)
+{
+    cli_text out;
+    if (!isfinite(seconds))
+        (void)snprintf(out.text, sizeof out.text, "?");
+    else if (seconds < 60)
+        (void)snprintf(out.text, sizeof out.text, "%.0fs", seconds);
+    else if (seconds < 3600)
+        (void)snprintf(out.text, sizeof out.text, "%dm%02ds", (int)(seconds / 60), (int)seconds % 60);
+    else
+        (void)snprintf(out.text, sizeof out.text, "%dh%02dm", (int)(seconds / 3600), (int)(seconds / 60) % 60);
+    return out;
+}

@@ -1,0 +1,11 @@
+/* commands.h — one function per verb: argv[0] is the verb's name; returns the exit code of the process. */
+#ifndef LAUNCHER_COMMANDS_H
+#define LAUNCHER_COMMANDS_H
+
+int cmd_prepare(int argc, char **argv);
+int cmd_train(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
+int cmd_score(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
+
+#endif

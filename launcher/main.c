@@ -1,0 +1,46 @@
+/* main.c — the verbs. Called as `plan`, the program is `isoflop plan`. */
+#include "cli.h"
+#include "commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct verb {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is the verb */
+    const char *does;
+} verb;
+
+static const verb verbs[] = {
+    {"prepare", cmd_prepare, "text or JSONL -> token shards and a manifest"},
+    {"train", cmd_train, "one run; under mpirun or srun it is data-parallel"},
+    {"generate", cmd_generate, "text from a checkpoint"},
+    {"score", cmd_score, "loss of a checkpoint on a file (nats/token, bits/byte)"},
+    {"diff", cmd_diff, "the first step and tensor at which two runs differ"},
+};
+enum { VERBS = sizeof verbs / sizeof verbs[0] };
+
+static void print_verbs(FILE *out)
+{
+    (void)fputs("isoflop — data-parallel training for scaling studies\n\nusage: isoflop VERB [...]; isoflop VERB --help\n\n",
+                out);
+    for (int i = 0; i < VERBS; i++) (void)fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].does);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "--help";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_verbs(stdout);
+        return OK;
+    }
+    if (strcmp(name, "--version") == 0) {
+        (void)puts("isoflop 0.1.0");
+        return OK;
+    }
+    for (int i = 0; i < VERBS; i++)
+        if (strcmp(verbs[i].name, name) == 0) return verbs[i].run(argc - 1, argv + 1);
+    (void)fprintf(stderr, "isoflop: error: unknown verb '%s'\n\n", name);
+    print_verbs(stderr);
+    return ERR_CONFIG;
+}
