@@ -1,0 +1,140 @@
+/* each op on each backend and path, through the strict backend, against ref */
+#include "op_test.h"
+#include "support/near.h"
+
+#include <math.h>
+
+/* what each skipped step and clip factor depends on: integers alike, doubles to the last few bits
+ */
+static bool near_scalars(const step_scalars *got, const step_scalars *expected)
+{
+    bool norms = got->grad_norm == expected->grad_norm ||
+                 fabs(got->grad_norm - expected->grad_norm) <= 4e-16 * fabs(expected->grad_norm) ||
+                 (isnan(got->grad_norm) && isnan(expected->grad_norm));
+    bool scales = got->gradient_scale == expected->gradient_scale ||
+                  fabs(got->gradient_scale - expected->gradient_scale) <=
+                      8e-16 * fabs(expected->gradient_scale);
+    return norms && scales && got->skip == expected->skip &&
+           memcmp(got, expected, offsetof(step_scalars, gradient_scale)) == 0;
+}
+
+static void compare(const op_call *got, const op_call *expected, const char *target)
+{
+    const op_row *row = &op_table[got->op];
+    for (int i = 0; i < row->fields; i++) {
+        tensor g = op_field_get(got->op, &got->args, i),
+               e = op_field_get(got->op, &expected->args, i);
+        char what[200], text[600] = "";
+        if (!g.data || row->field[i].role == FIELD_IN) continue;
+        (void)snprintf(what, sizeof what, "%s %s: %s", target, got->name, row->field[i].name);
+        if (row->field[i].kind == FIELD_SCALARS) {
+            cr_expect(near_scalars(g.data, e.data), "%s differ", what);
+            continue;
+        }
+        bool rounded = got->op == OP_head && strcmp(row->field[i].name, "dw") == 0;
+        cr_expect(near_tensor(g, e, got->act, rounded, what, text, sizeof text), "%s", text);
+    }
+}
+
+static void run_case(const op_target *t, device *ref, const op_case *c, dtype act)
+{
+    op_call expected, got;
+    op_call_build(&expected, c, act);
+    op_call_copy(&got, &expected);
+    cr_assert(op_call_run(&expected, &ref_ops, ref, 0xff) == OK, "ref %s: %s", got.name,
+              status_message());
+    cr_assert(op_call_run(&got, t->o, t->d, 0xff) == OK, "%s %s: %s", t->name, got.name,
+              status_message());
+    compare(&got, &expected, t->name);
+    op_call_free(&expected);
+    op_call_free(&got);
+}
+
+ParameterizedTestParameters(ops, every_op_matches_ref)
+{
+    return op_test_indices(target_count() * OP_COUNT);
+}
+
+ParameterizedTest(int *index, ops, every_op_matches_ref)
+{
+    op_target t = op_target_open(*index / OP_COUNT, true);
+    device *ref;
+    int cases = 0;
+    cr_assert(ref_ops.open(&ref, NULL) == OK);
+    for (int i = 0; i < op_case_count(); i++) {
+        if ((int)op_cases[i].op != *index % OP_COUNT) continue;
+        run_case(&t, ref, &op_cases[i], DTYPE_F32);
+        if (op_case_uses_act(&op_cases[i])) run_case(&t, ref, &op_cases[i], DTYPE_BF16);
+        cases++;
+    }
+    cr_expect(cases >= 5, "%s has %d cases", op_table[*index % OP_COUNT].name, cases);
+    ref_ops.close(ref);
+    t.o->close(t.d);
+}
+
+/* --- products large enough to hurt, by the random-vector identity ------------------------------
+ */
+
+/* y += m x or y += m^T x for a row-major m, in double */
+static void multiply(double *y, tensor m, const double *x, bool transposed)
+{
+    for (int64_t i = 0; i < m.dim[0]; i++)
+        for (int64_t j = 0; j < m.dim[1]; j++)
+            y[transposed ? j : i] += near_value(m, i * m.dim[1] + j) * x[transposed ? i : j];
+}
+
+static double *vector(int64_t n, bool random)
+{
+    double *v = calloc((size_t)n, sizeof *v);
+    cr_assert(v);
+    for (int64_t i = 0; i < n && random; i++) v[i] = (double)(i * 7919 % 13 - 6);
+    return v;
+}
+
+/* product t must equal left (right t); returns the normalised mean square error */
+static double identity_error(tensor product, tensor left, bool left_t, tensor right, bool right_t)
+{
+    int64_t n = product.dim[1], m = product.dim[0], k = left.dim[left_t ? 0 : 1];
+    double *t = vector(n, true), *got = vector(m, false), *middle = vector(k, false),
+           *expected = vector(m, false), error = 0, square = 0;
+    multiply(got, product, t, false);
+    multiply(middle, right, t, right_t);
+    multiply(expected, left, middle, left_t);
+    for (int64_t i = 0; i < m; i++) {
+        error += (got[i] - expected[i]) * (got[i] - expected[i]);
+        square += expected[i] * expected[i];
+    }
+    free(t), free(got), free(middle), free(expected);
+    return error / square;
+}
+
+ParameterizedTestParameters(ops, products_keep_the_random_vector_identity)
+{
+    return op_test_indices(target_count() * 2);
+}
+
+ParameterizedTest(int *index, ops, products_keep_the_random_vector_identity)
+{
+    op_target t = op_target_open(*index / 2, false);
+    dtype act = *index % 2 ? DTYPE_BF16 : DTYPE_F32;
+    static const op_id products[] = {OP_linear, OP_linear_backward_input,
+                                     OP_linear_backward_weight};
+    for (int p = 0; p < 3; p++) {
+        op_case c = {products[p], .B = 1, .T = 515, .C = 387, .F = 770};
+        op_call call;
+        op_call_build(&call, &c, act);
+        cr_assert(op_call_run(&call, t.o, t.d, 0) == OK, "%s: %s", t.name, status_message());
+        const linear_args *l = &call.args.linear;
+        const linear_backward_input_args *bi = &call.args.linear_backward_input;
+        const linear_backward_weight_args *bw = &call.args.linear_backward_weight;
+        double error = p == 0   ? identity_error(l->out, l->x, false, l->w, true)
+                       : p == 1 ? identity_error(bi->dx, bi->dy, false, bi->w, false)
+                                : identity_error(bw->dw, bw->dy, true, bw->x, false);
+        /* outputs in bf16 carry their rounding, 2^-9 relative each; f32 outputs only sums' */
+        double allowed = (act == DTYPE_BF16 && p < 2 ? 1e-5 : 1e-12) * near_scale();
+        cr_expect(error <= allowed || near_scale() == 0, "%s: %s: error %.3g, allowed %.3g", t.name,
+                  call.name, error, allowed);
+        op_call_free(&call);
+    }
+    t.o->close(t.d);
+}
