@@ -162,8 +162,9 @@ typedef struct head_args {
     float z_loss;
 } head_args;
 
-/* exact: sum (n) i64 (+)= rint(gradient * 2^44). A value that is not finite or at or beyond 2^62 (one
- * micro-batch), or a sum that leaves int64, sets *flag = 1 (never clears it) and counts as 0.
+/* exact: sum (n) i64 (+)= rint(gradient * 2^44). A value that is not finite, or whose magnitude after scaling is not
+ * below limit, or a sum that leaves int64, sets *flag = 1 (never clears it) and counts as 0. With limit <= 2^63 / M
+ * the sum of M micro-batches cannot leave int64, however they are split over ranks.
  * fast: sum (n) f32 (+)= gradient; a non-finite value sets *flag. first: "=" instead of "+=". */
 typedef struct accumulate_args {
     tensor sum;       /* (n) i64 or f32                                                      */
@@ -171,6 +172,7 @@ typedef struct accumulate_args {
     int32_t *flag;    /* device memory                                                       */
     reduction kind;
     bool first;
+    double limit;     /* exact: see above; 0 = 2^62                                          */
 } accumulate_args;
 
 /* out[c] f64 = sum of the squares of chunk c of values (n) i64 or f32, in index order by a fixed

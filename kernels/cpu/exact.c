@@ -9,10 +9,11 @@ static void accumulate_exact(const accumulate_args *a)
     const int64_t count = tensor_count(a->gradient);
     const float *gradient = a->gradient.data;
     int64_t *sum = a->sum.data;
+    const double limit = a->limit > 0 ? a->limit : EXACT_LIMIT;
     bool bad = false;
     int64_t i = 0;
-    for (; i + WIDE <= count; i += WIDE) bad |= wide_accumulate(sum + i, gradient + i, a->first);
-    for (; i < count; i++) bad |= exact_add(sum + i, gradient[i], a->first);
+    for (; i + WIDE <= count; i += WIDE) bad |= wide_accumulate(sum + i, gradient + i, a->first, limit);
+    for (; i < count; i++) bad |= exact_add(sum + i, gradient[i], a->first, limit);
     if (bad) *a->flag = 1;
 }
 

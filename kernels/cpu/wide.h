@@ -8,13 +8,13 @@
 
 #include <math.h>
 
-#define EXACT_LIMIT 0x1p62 /* one micro-batch's rounded value must stay below */
+#define EXACT_LIMIT 0x1p62 /* one micro-batch's scaled value must stay below, unless the call says less */
 
 /* *sum (+)= rint(value * 2^44); true if it cannot be represented, and then nothing is added */
-INLINE bool exact_add(int64_t *sum, float value, bool first)
+INLINE bool exact_add(int64_t *sum, float value, bool first, double limit)
 {
     const double scaled = (double)value * EXACT_SCALE;
-    const bool fits = fabs(scaled) < EXACT_LIMIT; // false for NaN
+    const bool fits = fabs(scaled) < limit; // false for NaN
     const int64_t add = fits ? (int64_t)nearbyint(scaled) : 0;
     int64_t out;
     const bool leaves = __builtin_add_overflow(first ? 0 : *sum, add, &out);
@@ -26,11 +26,11 @@ enum { WIDE = 8 };
 
 #if defined(__AVX512F__)
 
-INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first)
+INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, double limit)
 {
     const __m512d scaled = _mm512_mul_pd(_mm512_cvtps_pd(_mm256_loadu_ps(gradient)),
                                          _mm512_set1_pd(EXACT_SCALE));
-    const __mmask8 fits = _mm512_cmp_pd_mask(_mm512_abs_pd(scaled), _mm512_set1_pd(EXACT_LIMIT), _CMP_LT_OQ);
+    const __mmask8 fits = _mm512_cmp_pd_mask(_mm512_abs_pd(scaled), _mm512_set1_pd(limit), _CMP_LT_OQ);
     const __m512i add = _mm512_maskz_cvt_roundpd_epi64(fits, scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     if (first) {
         _mm512_storeu_si512(sum, add);
@@ -99,10 +99,10 @@ INLINE vf vf_from_f32_scaled_n(const float *values, int64_t n, double scale)
 
 #else
 
-INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first)
+INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, double limit)
 {
     bool bad = false;
-    for (int i = 0; i < WIDE; i++) bad |= exact_add(sum + i, gradient[i], first);
+    for (int i = 0; i < WIDE; i++) bad |= exact_add(sum + i, gradient[i], first, limit);
     return bad;
 }
 

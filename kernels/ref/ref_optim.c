@@ -1,11 +1,11 @@
 #include "kernels/ref/ref.h"
 
 /* rint(gradient * 2^44) added to *sum, or *flag set and *sum as it was (0 when first) */
-static void add_exact(int64_t *sum, float gradient, bool first, int32_t *flag)
+static void add_exact(int64_t *sum, float gradient, bool first, double limit, int32_t *flag)
 {
     double value = rint((double)gradient * EXACT_SCALE);
     int64_t before = first ? 0 : *sum;
-    if (!(fabs(value) < 0x1p62)) {
+    if (!(fabs(value) < limit)) {
         *flag = 1;
         value = 0;
     }
@@ -24,7 +24,7 @@ status ref_accumulate(device *d, const accumulate_args *a)
     ASSERT(a->sum.type == (a->kind == REDUCTION_EXACT ? DTYPE_I64 : DTYPE_F32));
     for (int64_t i = 0; i < n; i++) {
         if (a->kind == REDUCTION_EXACT) {
-            add_exact((int64_t *)a->sum.data + i, gradient[i], a->first, a->flag);
+            add_exact((int64_t *)a->sum.data + i, gradient[i], a->first, a->limit > 0 ? a->limit : 0x1p62, a->flag);
             continue;
         }
         float *sum = (float *)a->sum.data + i;

@@ -59,7 +59,8 @@ static status bucket_done(void *context, int32_t b)
                                                          .gradient = tensor_1(r->params.gradients + k->physical,
                                                                               DTYPE_F32, k->count),
                                                          .flag = r->flag, .kind = reduction_of(r),
-                                                         .first = r->micro == 0}));
+                                                         .first = r->micro == 0,
+                                                         .limit = 0x1p63 / (double)r->M}));
     if (r->micro + 1 < r->count) return OK;
     double start = clock_s();
     TRY(reduce_bucket(r, b));
