@@ -1,0 +1,36 @@
+/* corpus.h — token files as one long sequence of ids, mapped, never read whole.
+ * A source is: a folder written by prepare (manifest.json), or the folder that holds its train/ and
+ * validation/; a folder, file or "pattern*.bin" of llm.c shards (in the order of their names); a
+ * Megatron prefix, .bin or .idx; "nanogpt:FILE" (headerless uint16), or a headerless FILE with a
+ * meta.pkl beside it. A headerless file that is not named so is refused: its type cannot be seen.
+ * Flow: token_file.h, token_manifest.h -> corpus -> samples.h       */
+#ifndef DATA_CORPUS_H
+#define DATA_CORPUS_H
+
+#include "data/token_file.h"
+#include "data/token_manifest.h"
+
+typedef struct corpus corpus;
+
+typedef struct corpus_info {
+    int64_t tokens;
+    int32_t files;
+    bool has_manifest;
+    token_manifest manifest;   /* of the folder, when has_manifest; shard rows borrowed */
+    char folder[1024];         /* of the files: a tokenizer.json lies here or above     */
+    char identity[SHA256_HEX]; /* SHA-256 of sizes and fingerprints, names left out     */
+    const char *format;        /* "prepared", "llm.c", "megatron", "nanogpt"            */
+} corpus_info;
+
+/* Opens and checks: sizes and headers always; fingerprints against the manifest (of whole files up
+ * to 256 MiB in all, above that of 64 blocks of 64 KiB of each). split ("train", "validation",
+ * "test") picks the sub-folder, and must agree with the manifest. ERR_IO says which file and why.
+ * Caller closes. */
+status corpus_open(corpus **out, const char *source, const char *split);
+void corpus_close(corpus *c);
+const corpus_info *corpus_about(const corpus *c);
+/* Ids [first, first + count) across file borders; first + count <= tokens. ERR_IO names file and
+ * position of an id outside [0, vocab). Thread-safe. */
+status corpus_read(const corpus *c, int64_t first, int64_t count, int64_t vocab, int32_t *ids);
+
+#endif
