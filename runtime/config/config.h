@@ -1,7 +1,7 @@
 /* config.h — a run config: YAML bytes -> checked structs.
  * The structs hold plain values only; config_parse has resolved every default that depends on
  * another key (head_width, kv_heads, ffn) and checked what one key says about another.
- * Flow: document (YAML) -> config.c with table (the field lists) and models -> check -> config.   */
+ * Flow: document (YAML) -> config.c with table (the field lists) and models -> check -> config.  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
@@ -42,10 +42,10 @@ enum { RECOMPUTE_NONE, RECOMPUTE_MLP, RECOMPUTE_BLOCK };
 enum { ATTENTION_AUTO, ATTENTION_OWN, ATTENTION_CUDNN };
 enum { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT, SCHEDULE_WSD };
 
-/* Reads bytes[0..size) (the file `path`, for messages), applies the overrides "section.key=value" in
- * order, looks a model name up in the models files, resolves defaults and checks everything that needs
- * no data or device. Architectures and options that only plan knows are accepted. Writes *out only on
- * success. Fails with ERR_CONFIG: "path:line: section.key: what; allowed or nearest". Files above
+/* Reads bytes[0..size) (the file `path`, for messages), applies the overrides "section.key=value"
+ * in order, looks a model name up in the models files, resolves defaults and checks everything that
+ * needs no data or device. Architectures and options that only plan knows are accepted. Writes *out
+ * only on success. Fails with ERR_CONFIG: "path:line: section.key: what; allowed or nearest". Files above
  * CONFIG_BYTES_MAX are refused. */
 status config_parse(config *out, const char *path, const char *bytes, int64_t size,
                     int override_count, const char *const *overrides);
@@ -74,14 +74,14 @@ status config_model_rows(void (*visit)(void *context, const char *name, const mo
 status config_write(const config *cfg, FILE *out);
 /* 16 hex digits over the identity keys and their values, plus NUL. */
 void config_hash(const config *cfg, char out[17]);
-/* OK when the identity keys are equal, else ERR_CONFIG naming the first that differs, both values. */
+/* OK when the identity keys are equal, else ERR_CONFIG naming the first that differs. */
 status config_same_identity(const config *mine, const config *theirs);
 /* The name of an ENUM value: config_choice("train", "precision", 1) = "bf16". Static text. */
 const char *config_choice(const char *section, const char *key, int32_t value);
 /* The tables of keys, in Markdown, as configs/README.md holds them. */
 status config_write_table(FILE *out);
 
-/* Numbers as users write them: 1e21, 70B, 1.4T, 512K (decimal), 64Ki (binary), 3d, 2h. ERR_CONFIG. */
+/* Numbers as users write them: 1e21, 70B, 1.4T, 512K, 64Ki (binary), 3d, 2h. ERR_CONFIG. */
 status config_number(double *out, const char *text);
 status config_integer(int64_t *out, const char *text); /* exact; refuses fractions and overflow */
 

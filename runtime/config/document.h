@@ -1,7 +1,7 @@
 /* document.h — a YAML file as nested mappings of scalars: the part of YAML that configs use.
- * Lists, anchors, aliases, tags, several documents, tabs that indent, NUL bytes and invalid UTF-8 are
- * refused with their line. Streaming: nothing is kept, so hostile files cost no more than their
- * bytes. Private to runtime/config.                                                                */
+ * Lists, anchors, aliases, tags, several documents, tabs that indent, NUL bytes and invalid UTF-8
+ * are refused with their line. Streaming: nothing is kept, so hostile files cost no more than their
+ * bytes. Private to runtime/config.                                                              */
 #ifndef CONFIG_DOCUMENT_H
 #define CONFIG_DOCUMENT_H
 
@@ -21,7 +21,7 @@ typedef struct document {
 /* One `key: value`. */
 typedef struct pair {
     const char *key;
-    const char *text; /* the scalar; NULL: a mapping, which the visitor reads with document_mapping */
+    const char *text; /* the scalar; NULL: a mapping, to be read with document_mapping */
     int32_t line;
 } pair;
 

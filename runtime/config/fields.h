@@ -80,11 +80,11 @@
     ENUM(name, "cosine|linear|constant|wsd", "cosine", ID, "shape of the learning rate over tokens")                     \
     I64(warmup_tokens, 0, 9e18, "0",     ID, "linear rise from 0")                                                       \
     I64(decay_tokens,  0, 9e18, "0",     ID, "wsd: tokens of the final decay")                                           \
-    F64(final_ratio,   0, 1,    "0.1",   ID, "last learning rate / peak")
+    F64(final_ratio,   0, 1,    "0.1",   ID, "last learning rate / peak (constant: 1, this is not used)")
 
 #define EVALUATE_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                     \
     I64(every_tokens, 0, 9e18, "0",      NO, "tokens between evaluations; 0 = at the end only")                          \
-    I64(tokens,       0, 9e18, "0",      NO, "tokens of the evaluation set; 0 = all of it")
+    I64(tokens,       0, 9e18, "0",      NO, "tokens of the evaluation set; 0 = all of it (synthetic: 256Ki)")
 
 #define CHECKPOINT_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                   \
     I64(every_tokens,      0, 9e18, "0", NO, "tokens between checkpoints; 0 = at the end only")                          \

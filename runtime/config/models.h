@@ -1,5 +1,5 @@
-/* models.h — the rows of the models files before their defaults are resolved, so that a config can
- * change a width and have ffn follow. Private to runtime/config.                                   */
+/* models.h — the rows of the models files before their defaults are resolved, so that a config
+ * can change a width and have ffn follow. Private to runtime/config.                             */
 #ifndef CONFIG_MODELS_H
 #define CONFIG_MODELS_H
 

@@ -5,12 +5,13 @@
 #include "config/check.h"
 #include "config/document.h"
 
-/* "PLACE NAME: unknown key; nearest or allowed: ...". extra: one more key that is allowed here, or NULL. */
+/* "PLACE NAME: unknown key; nearest or allowed: ...". extra: one more allowed key, or NULL. */
 status reader_unknown(const char *place, const section *s, const char *key, const char *extra);
 /* Refuses a key that was given before: lines as in origin. */
 status reader_once(const char *place, const char *name, int32_t before);
-/* Sets field number `index` of the section whose struct is at base; name: as messages show the key. */
-status reader_set(const char *place, const char *name, const field *f, void *base, const char *text);
+/* Sets field f of the struct at base; name: the key as messages show it; text NULL: a mapping. */
+status reader_set(const char *place, const char *name, const field *f, void *base,
+                  const char *text);
 /* Gives the fields that were not set (line 0) their defaults; those without one are refused. */
 status reader_defaults(const char *place, const section *s, void *base, const int32_t *lines);
 

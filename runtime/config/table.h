@@ -1,5 +1,5 @@
-/* table.h — the field lists of fields.h as rows that can be walked, and single values of them as text.
- * Private to runtime/config.                                                                        */
+/* table.h — the field lists of fields.h as rows that can be walked, and single values as text.
+ * Private to runtime/config.                                                                   */
 #ifndef CONFIG_TABLE_H
 #define CONFIG_TABLE_H
 

@@ -1,8 +1,8 @@
 /* layout.h — where each parameter lies in memory and which rank owns which stripe.
- * Pure. CHUNK is kernels/ops.h's. The logical flat vector holds the parameters in row order without gaps (checkpoints, digests, norms).
- * The physical vector holds the same elements in buckets, each padded to ranks x CHUNK elements; inside a
- * bucket rank r owns stripe r. Bucket borders do not depend on ranks; chunk c of bucket b is the same elements
- * for every number of ranks.                                                                                */
+ * Pure. CHUNK is kernels/ops.h's. The logical flat vector holds the parameters in row order without
+ * gaps (checkpoints, digests, norms). The physical vector holds the same elements in buckets, each
+ * padded to ranks x CHUNK elements; inside a bucket rank r owns stripe r. Bucket borders do not
+ * depend on ranks; chunk c of bucket b is the same elements for every number of ranks.           */
 #ifndef PLAN_LAYOUT_H
 #define PLAN_LAYOUT_H
 
