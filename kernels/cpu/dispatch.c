@@ -19,7 +19,7 @@ extern const cpu_kernels cpu_kernels_portable;
 static bool runs_portable(void) { return true; }
 
 #if defined(__x86_64__)
-extern const cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512;
+extern const cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512, cpu_kernels_amx;
 
 static bool runs_avx2(void)
 {
@@ -31,6 +31,23 @@ static bool runs_avx512(void)
     return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+/* The unit's state is large, so Linux hands it out on request only (kernel 5.16 and later). */
+static bool amx_granted(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
+static bool runs_amx(void)
+{
+    unsigned a, b, c, d;
+    if (!runs_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    const bool tiles = (d >> 24 & 1) != 0, products = (d >> 22 & 1) != 0;
+    if (!tiles || !products || !__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
+    const bool avx512_bf16 = (a >> 5 & 1) != 0;
+    return avx512_bf16 && amx_granted();
+}
 #endif
 
 static const path_row paths[PATHS] = {
@@ -38,6 +55,7 @@ static const path_row paths[PATHS] = {
 #if defined(__x86_64__)
     [PATH_AVX2] = {"avx2", &cpu_kernels_avx2, runs_avx2},
     [PATH_AVX512] = {"avx512", &cpu_kernels_avx512, runs_avx512},
+    [PATH_AMX] = {"amx", &cpu_kernels_amx, runs_amx},
 #endif
 };
 

@@ -4,10 +4,26 @@
 #include <time.h>
 
 #if defined(CPU_AMX)
-#include "kernels/cpu/amx.h"
+#include "kernels/cpu/amx_ops.h"
 #endif
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+#if defined(CPU_AMX)
+/* every product of a layer, forward and backward */
+static int64_t amx_bytes(const op_shapes *s)
+{
+    const int64_t D = s->NH * s->HS, qkv = D + 2 * s->NKV * s->HS, up = s->gated ? 2 * s->F : s->F;
+    const int64_t size[4][2] = {{qkv, s->C}, {s->C, D}, {up, s->C}, {s->C, s->F}};
+    int64_t bytes = 0;
+    for (int i = 0; i < 4; i++) {
+        bytes = most(bytes, amx_linear_bytes(size[i][0], size[i][1]));
+        bytes = most(bytes, amx_linear_bytes(size[i][1], size[i][0]));
+        bytes = most(bytes, amx_weight_bytes(size[i][0]));
+    }
+    return bytes;
+}
+#endif
 
 int64_t CPU_FN(scratch_bytes)(const op_shapes *s)
 {
@@ -16,6 +32,9 @@ int64_t CPU_FN(scratch_bytes)(const op_shapes *s)
     int64_t bytes = CPU_FN(gemm_f32_bytes)(most(s->B * s->T, most(widths, s->V)));
     bytes = most(bytes, CPU_FN(attention_bytes)(s));
     bytes = most(bytes, CPU_FN(head_bytes)(s));
+#if defined(CPU_AMX)
+    if (s->act == DTYPE_BF16) bytes = most(bytes, amx_bytes(s));
+#endif
     return most(bytes, 2 * cpu_piece(s->C * 4)); // norm_backward
 }
 

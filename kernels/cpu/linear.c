@@ -1,7 +1,8 @@
-/* linear_f32.c — the three products of a linear layer with f32 arithmetic. */
+/* linear.c — the three products of a linear layer with f32 arithmetic; on the amx path bf16 operands go to
+ * the AMX unit instead.                                                                            */
 #include "kernels/cpu/gemm_f32.h"
 
-void CPU_FN(linear)(cpu_scratch s, const linear_args *a)
+static void linear_f32(cpu_scratch s, const linear_args *a)
 {
     const int64_t M = a->x.dim[0], K = a->x.dim[1], N = a->w.dim[0];
     const bool bf16 = a->x.type == DTYPE_BF16;
@@ -14,7 +15,7 @@ void CPU_FN(linear)(cpu_scratch s, const linear_args *a)
                      (gemm_matrix){a->w.data, 1, K, bf16}, &t);
 }
 
-void CPU_FN(linear_backward_input)(cpu_scratch s, const linear_backward_input_args *a)
+static void linear_backward_input_f32(cpu_scratch s, const linear_backward_input_args *a)
 {
     const int64_t M = a->dy.dim[0], N = a->dy.dim[1], K = a->w.dim[1];
     const bool bf16 = a->dy.type == DTYPE_BF16;
@@ -27,7 +28,7 @@ void CPU_FN(linear_backward_input)(cpu_scratch s, const linear_backward_input_ar
                      (gemm_matrix){a->w.data, K, 1, bf16}, &t);
 }
 
-void CPU_FN(linear_backward_weight)(cpu_scratch s, const linear_backward_weight_args *a)
+static void linear_backward_weight_f32(cpu_scratch s, const linear_backward_weight_args *a)
 {
     const int64_t M = a->dy.dim[0], N = a->dy.dim[1], K = a->x.dim[1];
     const bool bf16 = a->dy.type == DTYPE_BF16;
@@ -35,4 +36,23 @@ void CPU_FN(linear_backward_weight)(cpu_scratch s, const linear_backward_weight_
     CPU_FN(gemm_f32)(s, (int64_t[3]){N, K, M}, (gemm_matrix){a->dy.data, 1, N, bf16},
                      (gemm_matrix){a->x.data, K, 1, bf16}, &t);
     if (a->dbias.data) CPU_FN(column_sums)(a->dbias.data, a->dy.data, M, N, bf16);
+}
+
+#if defined(CPU_AMX)
+#include "kernels/cpu/amx_ops.h"
+#define CHOOSE(type, op) ((type) == DTYPE_BF16 ? amx_##op : op##_f32)
+#else
+#define CHOOSE(type, op) op##_f32
+#endif
+
+void CPU_FN(linear)(cpu_scratch s, const linear_args *a) { CHOOSE(a->x.type, linear)(s, a); }
+
+void CPU_FN(linear_backward_input)(cpu_scratch s, const linear_backward_input_args *a)
+{
+    CHOOSE(a->dy.type, linear_backward_input)(s, a);
+}
+
+void CPU_FN(linear_backward_weight)(cpu_scratch s, const linear_backward_weight_args *a)
+{
+    CHOOSE(a->dy.type, linear_backward_weight)(s, a);
 }
