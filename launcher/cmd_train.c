@@ -98,13 +98,26 @@ static void print_plan(const run *r)
     printf(" (%" PRId64 " bytes)\n", r->plan.total);
 }
 
+static void print_data(const run *r)
+{
+    const samples_info *about = samples_about(r->train);
+    double needed = (double)(r->steps_total * r->cfg->train.batch_tokens);
+    printf("data       %s", about->tokenizer);
+    if (about->tokens < INT64_MAX)
+        printf(", %s training tokens (%.2f epochs)", cli_count((double)about->tokens).text,
+               needed / (double)(about->count * r->cfg->model.context));
+    if (r->eval_windows)
+        printf(", evaluated on %" PRId64 " fixed windows of %" PRId64, r->eval_windows, r->cfg->model.context);
+    printf("\n");
+}
+
 static void opened(void *context, const run *r)
 {
     const view *v = context;
     print_counts(v->cfg, r->layout.ranks);
     print_plan(r);
     printf("computes   %s\n", r->arithmetic_id);
-    printf("data       %s\n", samples_about(r->train)->tokenizer);
+    print_data(r);
     (void)fflush(stdout);
 }
 

@@ -56,7 +56,9 @@ static json_t *config_object(const config *cfg)
         json_t *o = prefix[0] ? json_object() : root;                                                                  \
         LIST(PUT_I64, PUT_F64, PUT_TEXT, PUT_ENUM, PUT_BOOL)                                                           \
         (void)prefix;                                                                                                  \
-        if (o != root) (void)json_object_set_new(root, prefix, o);                                                     \
+        const char *dot = strchr(prefix, '.');                                                                         \
+        json_t *parent = dot ? json_object_get(root, "data") : root;                                                   \
+        if (o != root) (void)json_object_set_new(parent, dot ? dot + 1 : prefix, o);                                   \
     }
     CONFIG_SECTIONS(PUT_SECTION)
     return root;

@@ -225,7 +225,7 @@ static status write_summary(sitting *s)
     sum->loss = count ? total / (double)count : (double)NAN;
     sum->tokens_per_s = s->r->at.train_time_s > 0 ? (double)s->r->at.tokens / s->r->at.train_time_s : (double)NAN;
     sum->mfu = s->flops.palm * sum->tokens_per_s / peak;
-    sum->energy_j = s->energy_j;
+    sum->energy_j = s->steps_here ? s->energy_j : (double)NAN;
     if (!s->first_rank) return OK;
     char path[PATH_BYTES], *text = describe_summary(s->r, sum);
     (void)snprintf(path, sizeof path, "%s/summary.json", s->options->folder);
@@ -265,6 +265,10 @@ static status sit(sitting *s)
     for (int i = 0; i < 3; i++) measure_peak(s);
     TRY(world_agree(s->w, s->first_rank ? open_record(s, &from) : OK));
     HOOK(s, started, s->r, peak_median(&s->peak));
+    if (from.path[0] && s->r->at.step == s->r->steps_total) {
+        HOOK(s, message, "this run is already finished; nothing to do");
+        return OK;
+    }
     s->r->energy_mark_j = energy_read_j();
     TRY(steps(s, &stopped));
     return finish(s, stopped);
