@@ -22,8 +22,8 @@ status ref_linear(device *d, const linear_args *a)
 {
     (void)d;
     int64_t M = rows(a->x), K = width(a->x), N = rows(a->w);
-    ASSERT(width(a->w) == K && shaped(a->out, M, N) && none_or(a->pre, M, N));
-    ASSERT(none_or_count(a->bias, N));
+    ASSERT(width(a->w) == K && shaped(a->out, M, N) && none_or_count(a->bias, N));
+    ASSERT(a->act == ACT_NONE ? !some(a->pre) : shaped(a->pre, M, N));
     for (int64_t m = 0; m < M; m++)
         for (int64_t n = 0; n < N; n++) {
             double pre = ref_dot(a->x, m * K, a->w, n * K, K);

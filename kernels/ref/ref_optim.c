@@ -24,7 +24,8 @@ status ref_accumulate(device *d, const accumulate_args *a)
     ASSERT(a->sum.type == (a->kind == REDUCTION_EXACT ? DTYPE_I64 : DTYPE_F32));
     for (int64_t i = 0; i < n; i++) {
         if (a->kind == REDUCTION_EXACT) {
-            add_exact((int64_t *)a->sum.data + i, gradient[i], a->first, a->limit > 0 ? a->limit : 0x1p62, a->flag);
+            add_exact((int64_t *)a->sum.data + i, gradient[i], a->first,
+                      a->limit > 0 ? a->limit : 0x1p62, a->flag);
             continue;
         }
         float *sum = (float *)a->sum.data + i;

@@ -44,8 +44,11 @@ static int32_t sum_in_order(const op_target *t, float gradients[MICRO][N], const
     void *on_sum = put(t, NULL, N * 8), *on_flag = put(t, &flag, 4);
     for (int m = 0; m < MICRO; m++) {
         void *on_gradient = put(t, gradients[order[m]], N * 4);
-        accumulate_args a = {tensor_1(on_sum, DTYPE_I64, N), tensor_1(on_gradient, DTYPE_F32, N),
-                             on_flag, REDUCTION_EXACT, m == 0};
+        accumulate_args a = {.sum = tensor_1(on_sum, DTYPE_I64, N),
+                             .gradient = tensor_1(on_gradient, DTYPE_F32, N),
+                             .flag = on_flag,
+                             .first = m == 0,
+                             .limit = 0x1p63 / MICRO};
         cr_assert(t->o->accumulate(t->d, &a) == OK && t->o->sync(t->d) == OK);
         drop(t, on_gradient, N * 4);
     }
@@ -89,6 +92,40 @@ ParameterizedTest(int *index, exact, a_sum_of_micro_batches_does_not_depend_on_o
     t.o->close(t.d);
 }
 
+/* the largest values a limit of 2^63 / M allows, all of one sign, cannot leave int64 */
+ParameterizedTestParameters(exact,
+                            values_below_the_limit_never_overflow_and_those_at_it_are_flagged)
+{
+    return op_test_indices(target_count());
+}
+ParameterizedTest(int *index, exact,
+                  values_below_the_limit_never_overflow_and_those_at_it_are_flagged)
+{
+    op_target t = op_target_open(*index, false);
+    static const int order[MICRO] = {0, 1, 2, 3, 4, 5};
+    static float gradients[MICRO][N];
+    static int64_t sum[N];
+    float limit = (float)(0x1p63 / MICRO / 0x1p44), below = nextafterf(limit, 0);
+    while ((double)below * 0x1p44 >= 0x1p63 / MICRO) below = nextafterf(below, 0);
+    for (int m = 0; m < MICRO; m++)
+        for (int i = 0; i < N; i++) gradients[m][i] = i % 2 ? below : -below;
+    cr_expect(sum_in_order(&t, gradients, order, sum) == 0);
+    for (int i = 0; i < N; i++) {
+        int64_t expected = MICRO * (int64_t)((double)gradients[0][i] * 0x1p44);
+        cr_assert(sum[i] == expected, "%s [%d]: %lld, expected %lld", t.name, i, (long long)sum[i],
+                  (long long)expected);
+    }
+    /* one value at the limit, in any place, counts as 0 and sets the flag */
+    for (int at = 0; at < N; at += 91) {
+        gradients[3][at] = nextafterf(below, INFINITY);
+        cr_expect(sum_in_order(&t, gradients, order, sum) == 1, "%s [%d]", t.name, at);
+        int64_t expected = (MICRO - 1) * (int64_t)((double)gradients[0][at] * 0x1p44);
+        cr_expect(sum[at] == expected, "%s [%d]: %lld", t.name, at, (long long)sum[at]);
+        gradients[3][at] = gradients[0][at];
+    }
+    t.o->close(t.d);
+}
+
 /* one bad value among N good ones, then a good micro-batch */
 static void expect_flag(const op_target *t, float bad, int at, reduction kind, bool set)
 {
@@ -99,7 +136,11 @@ static void expect_flag(const op_target *t, float bad, int at, reduction kind, b
     void *on_sum = put(t, NULL, N * 8), *on_flag = put(t, &flag, 4);
     void *on_bad = put(t, gradient, N * 4), *on_good = put(t, good, N * 4);
     tensor sum = tensor_1(on_sum, kind == REDUCTION_EXACT ? DTYPE_I64 : DTYPE_F32, N);
-    accumulate_args a = {sum, tensor_1(on_bad, DTYPE_F32, N), on_flag, kind, true};
+    accumulate_args a = {.sum = sum,
+                         .gradient = tensor_1(on_bad, DTYPE_F32, N),
+                         .flag = on_flag,
+                         .kind = kind,
+                         .first = true};
     cr_assert(t->o->accumulate(t->d, &a) == OK);
     get(t, &flag, on_flag, 4);
     cr_expect(flag == (set ? 1 : 0), "%s: %g at %d leaves flag %d", t->name, (double)bad, at, flag);
@@ -159,9 +200,9 @@ ParameterizedTest(int *index, exact, a_sum_that_leaves_int64_sets_the_flag)
             gradient[at] = steps[k];
             void *on_sum = put(&t, sums, sizeof sums), *on_flag = put(&t, &flag, 4),
                  *on_gradient = put(&t, gradient, sizeof gradient);
-            accumulate_args a = {tensor_1(on_sum, DTYPE_I64, 40),
-                                 tensor_1(on_gradient, DTYPE_F32, 40), on_flag, REDUCTION_EXACT,
-                                 false};
+            accumulate_args a = {.sum = tensor_1(on_sum, DTYPE_I64, 40),
+                                 .gradient = tensor_1(on_gradient, DTYPE_F32, 40),
+                                 .flag = on_flag};
             cr_assert(t.o->accumulate(t.d, &a) == OK);
             get(&t, &flag, on_flag, 4);
             get(&t, sums, on_sum, sizeof sums);

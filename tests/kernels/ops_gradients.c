@@ -194,8 +194,11 @@ static void check_linear_input(int options)
     for (int i = 0; i < 4; i++) doubles(identity)[i * 5] = 1;
     tensor x = b->act ? b->pre : op_call_normal(&p.call, b->dx, 1);
     p.extra = same_shape(&p, b->dy);
-    p.forward.linear =
-        (linear_args){.out = same_shape(&p, b->dx), .x = x, .w = identity, .act = b->act};
+    p.forward.linear = (linear_args){.out = same_shape(&p, b->dx),
+                                     .x = x,
+                                     .w = identity,
+                                     .pre = b->act ? same_shape(&p, b->dx) : (tensor){0},
+                                     .act = b->act};
     probe_run(&p);
     check(&p, "dx", x, b->dx, NULL);
     probe_close(&p);

@@ -14,16 +14,23 @@
 
 #define NEAR_FLOOR 1e-4
 
+/* Outputs that stand behind a softmax carry more: in f32 the rounding of large scores, in bf16 also
+ * that of weights rounded to be operands of the next product. An identity compares stored outputs
+ * with what they would be unrounded. */
+typedef enum near_kind { NEAR_PLAIN, NEAR_SOFTMAX, NEAR_IDENTITY } near_kind;
+
 typedef struct near_row {
-    dtype act;    /* of the run                                                          */
-    dtype out;    /* of the tensor compared                                              */
-    bool rounded; /* the contract lets the op round an intermediate value to act (head dw)  */
+    dtype act; /* of the run             */
+    dtype out; /* of the tensor compared */
+    near_kind kind;
     double nmse, largest;
 } near_row;
 
+/* The row, scaled; no row allows nothing. */
+near_row near_find(dtype act, dtype out, near_kind kind);
 /* Compares; false writes what differs, and by how much, into text. what names the tensor. */
-bool near_tensor(tensor got, tensor expected, dtype act, bool rounded, const char *what, char *text,
-                 size_t bytes);
+bool near_tensor(tensor got, tensor expected, dtype act, near_kind kind, const char *what,
+                 char *text, size_t bytes);
 /* The value of element i, whatever floating or integer type it has. */
 double near_value(tensor t, int64_t i);
 /* TOL_SCALE, or 1. */

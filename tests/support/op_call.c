@@ -159,7 +159,7 @@ static void build_linear(op_call *call, const op_case *c)
     dtype out = c->options & OPT_F32_OUT ? wide(call) : call->act;
     a->out = op_call_tensor(call, tensor_of(out, M, c->F));
     a->act = c->options & OPT_GELU ? ACT_GELU : ACT_NONE;
-    if (a->act && !(c->options & OPT_LOSS_ONLY)) a->pre = op_call_tensor(call, ACT(M, c->F));
+    if (a->act) a->pre = op_call_tensor(call, ACT(M, c->F));
     a->x = op_call_normal(call, ACT(M, c->C), scale);
     a->w = op_call_normal(call, ACT(c->F, c->C), 1 / sqrt((double)c->C));
     if (c->options & OPT_BIAS) a->bias = op_call_normal(call, line(call->act, c->F), 1);
@@ -225,7 +225,7 @@ static void build_attention(op_call *call, const op_case *c)
     a->out = op_call_tensor(call, ACT(N, c->NH * c->HS));
     a->lse = op_call_tensor(call, tensor_3(NULL, wide(call), c->B, c->NH, c->T));
     a->qkv =
-        op_call_normal(call, ACT(N, (c->NH + 2 * c->NKV) * c->HS), c->options & OPT_LARGE ? 8 : 1);
+        op_call_normal(call, ACT(N, (c->NH + 2 * c->NKV) * c->HS), c->options & OPT_LARGE ? 5 : 1);
     a->B = c->B, a->T = c->T, a->NH = c->NH, a->NKV = c->NKV, a->HS = c->HS;
 }
 
@@ -238,7 +238,7 @@ static void build_attention_backward(op_call *call, const op_case *c)
     a->dout = op_call_normal(call, ACT(N, c->NH * c->HS), 1);
     a->out = op_call_tensor(call, ACT(N, c->NH * c->HS));
     a->lse = op_call_tensor(call, tensor_3(NULL, wide(call), c->B, c->NH, c->T));
-    a->qkv = op_call_normal(call, ACT(N, W), c->options & OPT_LARGE ? 8 : 1);
+    a->qkv = op_call_normal(call, ACT(N, W), c->options & OPT_LARGE ? 5 : 1);
     a->B = c->B, a->T = c->T, a->NH = c->NH, a->NKV = c->NKV, a->HS = c->HS;
     attention_args forward = {a->out, a->lse, a->qkv, c->B, c->T, c->NH, c->NKV, c->HS};
     device *d;
@@ -258,7 +258,7 @@ static void build_head(op_call *call, const op_case *c)
         a->dx = op_call_tensor(call, ACT(N, c->C));
         a->dw = op_call_tensor(call, WIDE(c->V, c->C));
     }
-    a->x = op_call_normal(call, ACT(N, c->C), c->options & OPT_LARGE ? 40 : 1);
+    a->x = op_call_normal(call, ACT(N, c->C), c->options & OPT_LARGE ? 30 : 1);
     a->w = op_call_normal(call, ACT(c->V, c->C), 1.5 / sqrt((double)c->C));
     a->targets = indices(call, N, c->V);
     a->z_loss = c->options & OPT_Z_LOSS ? 0.125f : 0;
@@ -274,13 +274,15 @@ static void build_accumulate(op_call *call, const op_case *c)
     a->gradient = op_call_normal(call, line(DTYPE_F32, n), 1);
     a->flag = op_call_tensor(call, line(DTYPE_I32, 1)).data;
     a->first = c->options & OPT_FIRST;
+    if (c->options & OPT_CLIP) a->limit = 0x1p63 / 3;
     /* what must set the flag or just not, sums at the ends of int64, and halves that round to even
      */
-    static const double odd[] = {NAN,           INFINITY, -INFINITY, 0x1p18,         -0x1p18,
-                                 0x1.fffffep17, 0x1p-45,  3e38,      -0x1.fffffep17, 0x1.8p-44,
-                                 -0x1p-45,      0x1p-149, -0x1.8p-44};
+    static const double odd[] = {
+        NAN,           INFINITY, -INFINITY,  0x1p18,         -0x1p18,
+        0x1.fffffep17, 0x1p-45,  3e38,       -0x1.fffffep17, 0x1.8p-44,
+        -0x1p-45,      0x1p-149, -0x1.8p-44, 0x1.555554p17,  0x1.555556p17};
     for (int64_t i = 0; i < n && (c->options & OPT_LARGE); i++) {
-        if (i % 3 == 0) put(a->gradient, i, odd[i / 3 % 13]);
+        if (i % 3 == 0) put(a->gradient, i, odd[i / 3 % 15]);
         if (!fast && i % 2 == 0)
             ((int64_t *)a->sum.data)[i] = i % 4 ? INT64_MAX - i : INT64_MIN + i;
     }

@@ -16,16 +16,16 @@ enum op_option {
     OPT_COPY = 1 << 6,      /* norm_backward: copy of dx in act; adamw: bf16 copy       */
     OPT_GELU = 1 << 7,      /* linear: with activation                                  */
     OPT_F32_OUT = 1 << 8,   /* linear: f32 logits                                       */
-    OPT_LOSS_ONLY = 1 << 9, /* head: no gradients; linear: pre is not kept              */
+    OPT_LOSS_ONLY = 1 << 9, /* head: no gradients                                       */
     OPT_Z_LOSS = 1 << 10,   /* head                                                     */
     OPT_INVERSE = 1 << 11,  /* rope                                                     */
     OPT_FIRST = 1 << 12,    /* accumulate                                               */
     OPT_FAST = 1 << 13,     /* f32 sums instead of i64                                  */
-    OPT_CLIP = 1 << 14,     /* clip_scalars: the norm is above the limit                */
-    OPT_DECAY = 1 << 15,    /* adamw                                                    */
-    OPT_SKIP = 1 << 16,     /* adamw: scalars say skip; clip_scalars: the flag is set   */
-    OPT_LARGE = 1 << 17,    /* values that overflow a careless exp; accumulate: not finite ones */
-    OPT_TO_BF16 = 1 << 18,  /* convert                                                  */
+    OPT_CLIP = 1 << 14,  /* clip_scalars: the norm is above the limit; accumulate: a lower limit */
+    OPT_DECAY = 1 << 15, /* adamw                                                    */
+    OPT_SKIP = 1 << 16,  /* adamw: scalars say skip; clip_scalars: the flag is set   */
+    OPT_LARGE = 1 << 17, /* values that overflow a careless exp; accumulate: not finite ones */
+    OPT_TO_BF16 = 1 << 18, /* convert                                                  */
 };
 
 /* Tokens N = B T. Linear products are (N, C) by (F, C); vectors have N elements. */
