@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/*.txt: what an independent program (PyTorch, float64) computes for small models.
+"""Writes tests/golden/*.txt: what PyTorch in float64 computes for small models.
 
     python3 tests/golden/make_golden.py [--out DIR] [--only VARIANT]
 
-Run by hand; the text files are committed and the tests need no Python. Nothing of Isoflop is used: norms,
-attention, activations, cross-entropy, AdamW and clipping are torch's own, autograd gives the gradients. Two
-variants are also checked against whole models of the `transformers` package, when that is installed.
+Run by hand; the text files are committed and the tests need no Python. Nothing of Isoflop is
+used: norms, attention, activations, cross-entropy, AdamW and clipping are torch's own, autograd
+gives the gradients. Three variants are also checked against whole models of the `transformers`
+package, when that is installed.
 
-Weights and tokens come from one formula that both sides compute (golden.h does it in C):
+Weights and tokens come from one formula that both sides compute (golden.c does it in C):
     hash(name, i):  h = fnv1a32(name) + 2654435761 * (i + 1) mod 2^32
                     h ^= h >> 16; h *= 0x045d9f3b; h ^= h >> 16; h *= 0x045d9f3b; h ^= h >> 16
     unit(name, i) = (h >> 8) / 2^23 - 1                               exact in fp32, in [-1, 1)
-    matrix element i (row-major) = unit / 4; bias = unit / 4; gain = 1 + unit / 4, each rounded to fp32
-    tokens of step s, micro-batch j, sequence b (T inputs and, shifted by one, T targets), t = 0 .. T:
+    matrix element i (row-major) = unit / 4; bias = unit / 4; gain = 1 + unit / 4; rounded to fp32
+    tokens of step s, micro-batch j, sequence b (T inputs; shifted by one, T targets), t = 0 .. T:
     h = hash("tokens", ((s * micro_batches + j) * B + b) * (T + 1) + t)
     token t = h mod V if t = 0 or (h >> 8) mod 4 = 0, else (5 * token t-1 + 3) mod V (to be learnt)
 """
@@ -21,9 +22,10 @@ import numpy as np
 import torch, torch.nn as nn, torch.nn.functional as F
 
 L, C, NH, HS, V, T, B = 2, 16, 2, 8, 29, 12, 2
-STEPS, MICRO, LR, BETAS, EPS, DECAY, CLIP = 10, 2, 1e-2, (0.9, 0.95), 1e-8, 0.1, 1.0
+STEPS, MICRO, LR, BETAS, DECAY, CLIP = 10, 2, 1e-2, (0.9, 0.95), 0.1, 1.0
+EPS = 1e-6  # 1e-8 would leave the first step of the smallest gradients to rounding
 NORM_EPS, THETA = 1e-5, 10000.0
-SMALL, STRIDE = 64, 7  # gradients of more elements are sampled at this stride, unless the variant is full
+SMALL, STRIDE = 64, 7  # gradients of more elements are sampled, unless the variant is full
 
 #            name              norm         positions  mlp       kv tied   bias   z_loss full
 VARIANTS = [("llama",          "rmsnorm",   "rope",    "swiglu", 2, False, False, 0,     True),
@@ -162,7 +164,7 @@ class Body(nn.Module):
 
 
 class Model(nn.Module):
-    """Parameter names are those of Hugging Face's Llama, so state_dict keys are the tensor names."""
+    """Parameter names are those of Hugging Face's Llama: state_dict keys are the tensor names."""
 
     def __init__(self, v):
         super().__init__()
@@ -171,7 +173,8 @@ class Model(nn.Module):
 
     def forward(self, tokens):
         x = self.model(tokens)
-        return F.linear(x, self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight)
+        head = self.model.embed_tokens if self.lm_head is None else self.lm_head
+        return F.linear(x, head.weight)
 
 
 def build(v):
@@ -191,10 +194,11 @@ def losses(logits, targets, z_loss):
 
 def check_llama(v, m, tokens, logits):
     from transformers import LlamaConfig, LlamaForCausalLM
-    cfg = LlamaConfig(hidden_size=C, intermediate_size=24, num_hidden_layers=L, num_attention_heads=NH,
-                      num_key_value_heads=v["kv_heads"], head_dim=HS, vocab_size=V, rms_norm_eps=NORM_EPS,
+    cfg = LlamaConfig(hidden_size=C, intermediate_size=24, num_hidden_layers=L, vocab_size=V,
+                      num_attention_heads=NH, num_key_value_heads=v["kv_heads"], head_dim=HS,
+                      rms_norm_eps=NORM_EPS, attention_bias=False, mlp_bias=False,
                       rope_parameters={"rope_type": "default", "rope_theta": THETA},
-                      max_position_embeddings=T, tie_word_embeddings=v["tied"], attention_bias=False, mlp_bias=False)
+                      max_position_embeddings=T, tie_word_embeddings=v["tied"])
     hf = LlamaForCausalLM(cfg).double()
     state = dict(m.state_dict())
     if v["tied"]:
@@ -269,7 +273,8 @@ def write(f, v):
 
     checked = ""
     with contextlib.suppress(ImportError):
-        check = {"llama": check_llama, "llama-gqa-tied": check_llama, "gpt2": check_gpt2}.get(v["name"])
+        known = {"llama": check_llama, "llama-gqa-tied": check_llama, "gpt2": check_gpt2}
+        check = known.get(v["name"])
         if check:
             import transformers
             error = check(v, m, tokens, logits)
@@ -280,16 +285,19 @@ def write(f, v):
     print(f"# golden 1: {v['name']} by tests/golden/make_golden.py, torch {version} float64, "
           f"{datetime.date.today()}{checked}", file=f)
     ffn = 24 if v["mlp"] == "swiglu" else 32
-    print(f"model layers {L} width {C} heads {NH} head_width {HS} kv_heads {v['kv_heads']} ffn {ffn} "
-          f"vocab {V} context {T} norm {v['norm']} norm_eps {NORM_EPS} positions {v['positions']} "
-          f"rope_theta {THETA:g} mlp {v['mlp']} bias {int(v['bias'])} tied {int(v['tied'])}", file=f)
-    print(f"train batch {B} steps {STEPS} micro_batches {MICRO} learning_rate {LR} beta1 {BETAS[0]} "
-          f"beta2 {BETAS[1]} eps {EPS} weight_decay {DECAY} clip {CLIP} z_loss {v['z_loss']}", file=f)
+    print(f"model layers {L} width {C} heads {NH} head_width {HS} kv_heads {v['kv_heads']} "
+          f"ffn {ffn} vocab {V} context {T} norm {v['norm']} norm_eps {NORM_EPS} "
+          f"positions {v['positions']} rope_theta {THETA:g} mlp {v['mlp']} bias {int(v['bias'])} "
+          f"tied {int(v['tied'])}", file=f)
+    print(f"train batch {B} steps {STEPS} micro_batches {MICRO} learning_rate {LR} "
+          f"beta1 {BETAS[0]} beta2 {BETAS[1]} eps {EPS} weight_decay {DECAY} clip {CLIP} "
+          f"z_loss {v['z_loss']}", file=f)
     print(f"logits {B * T} {V}", file=f)
     numbers(f, logits)
     print(f"loss {ce.item():.12g}", file=f)
     params = list(m.named_parameters())
-    print(f"gradients {len(params)}  (name, elements, stride of the values, L2 norm, dot with unit)", file=f)
+    print(f"gradients {len(params)}  (name, elements, stride of values, L2 norm, dot with unit)",
+          file=f)
     for name, p in params:
         stride = 1 if v["full"] or p.numel() <= SMALL else STRIDE
         print(f"gradient {name} {p.numel()} {stride} {summary(name, p.grad)}", file=f)
