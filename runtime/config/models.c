@@ -6,6 +6,7 @@
 #include "config/reader.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +89,7 @@ static status note_name(reading *r, const pair *p, bool *hidden)
 static status visit_row(void *context, document *d, const pair *p)
 {
     reading *r = context;
-    bool hidden;
+    bool hidden = false;
     REQUIRE(!p->text, ERR_CONFIG,
             "%s:%d: row '%s' is one value; allowed: a mapping of model fields", r->path,
             (int)p->line, p->key);
@@ -152,6 +153,8 @@ static status read_folder(reading *r, const char *root)
     (void)snprintf(folder, sizeof folder, "%s/models", root);
     struct dirent **entries = NULL;
     const int n = scandir(folder, &entries, is_yaml, alphasort);
+    REQUIRE(n >= 0 || errno == ENOENT || errno == ENOTDIR, ERR_IO, "%s: cannot list: %s", folder,
+            strerror(errno));
     status s = OK;
     for (int i = 0; i < n; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);

@@ -185,7 +185,7 @@ static void write_double(double value, char *out, size_t bytes)
 
 void table_write(const field *f, const void *base, char *out, size_t bytes)
 {
-    const char *value = (const char *)base + f->offset;
+    const void *value = (const char *)base + f->offset;
     size_t length = 0;
     switch (f->kind) {
     case FIELD_I64:
@@ -250,7 +250,7 @@ static void fill_choice_pool(void)
             const size_t n = strlen(choices) + 1;
             ASSERT(used + n <= sizeof choice_pool);
             for (size_t c = 0; c < n; c++)
-                choice_pool[used + c] = choices[c] == '|' ? '\0' : choices[c];
+                choice_pool[used + c] = (char)(choices[c] == '|' ? '\0' : choices[c]);
             used += n;
         }
 }

@@ -49,6 +49,7 @@ status layout_init(layout *out, const model_config *m, int32_t ranks)
     (void)block_params(m, l.rows, l.row_count);
 
     l.bucket_count = cut(&l, layers, NULL);
+    ASSERT(l.bucket_count > 0);
     l.buckets = calloc((size_t)l.bucket_count, sizeof *l.buckets);
     if (!l.buckets) {
         free(l.rows);

@@ -257,3 +257,34 @@ Test(block, flops_of_the_small_shape_add_up_by_hand)
     cr_assert_eq(f.six_nd_nonemb, 6.0 * (891648 - 512 * 128 - 256 * 128));
     cr_assert_eq(f.palm, 6.0 * (891648 - 256 * 128) + 12.0 * 4 * 128 * 256);
 }
+
+Test(block, flops_are_six_per_element_of_every_matrix_that_is_multiplied)
+{
+    /* gated and plain, grouped heads, tied and not; scores and sums beside the matrices */
+    for (int bits = 0; bits < 1 << 3; bits++)
+        for (int mlp = 0; mlp < 4; mlp++) {
+            const model_config m = {.layers = 3,
+                                    .width = 24,
+                                    .heads = 4,
+                                    .head_width = 10,
+                                    .kv_heads = bits & 1 ? 4 : 1,
+                                    .ffn = 36,
+                                    .vocab = 50,
+                                    .context = 16,
+                                    .positions = POSITIONS_LEARNED,
+                                    .mlp = mlp,
+                                    .bias = bits & 2,
+                                    .tied_embeddings = bits & 4};
+            param_row rows[128];
+            const int32_t n = block_params(&m, rows, 128);
+            int64_t multiplied = m.tied_embeddings ? m.vocab * m.width : 0;
+            for (int32_t i = 0; i < n; i++)
+                if (rows[i].axes == 2 && rows[i].role < PARAM_POSITIONS)
+                    multiplied += rows[i].dim[0] * rows[i].dim[1];
+            flop_counts f;
+            block_flops(&f, &m);
+            const double attention = 12.0 * 3 * 40 * 16;
+            cr_assert_eq(f.model, 6.0 * (double)multiplied + attention);
+            cr_assert_eq(f.hoffmann_a4, f.model - 6.0 * 50 * 24 + 9.0 * 3 * 4 * 16);
+        }
+}
