@@ -1,12 +1,18 @@
 /* comm.h — the data plane: collectives over flat buffers, in place.
- * Implementations: self (one rank), threads (ranks are threads of one process; tests), shared
- * (ranks of one node through a shared window), mpi (across nodes). All buffers come from comm_alloc.
- * Every call but comm_progress and the getters is COLLECTIVE: same order, same sizes on all ranks.
- * Integer sums are exact. Float sums go in rank order, so they do not depend on timing, but they do on ranks.
+ * Implementations: self (one rank), thread (ranks are threads of one process; tests), shared
+ * (ranks of one node through a shared window), mpi (windows inside nodes, messages between them).
+ * Buffers come from comm_alloc, the same piece and offset on all ranks; all-reduce alone also takes
+ * plain memory, through a small bounce buffer (meant for small counts).
+ * Every call but comm_progress and the getters is COLLECTIVE: same order, same sizes on all ranks;
+ * shared and thread compare what the ranks of a node ask for and fail with ERR_INTERNAL otherwise.
+ * Integer sums are exact. Float sums go in rank order inside a node, then in node order: they do not
+ * depend on timing, but they do on the number of ranks and how they are spread over nodes.
  *
  * Started operations complete in the order they were started. Between start and wait the buffer
- * belongs to the communicator. Collectives carry a deadline (seconds without progress by a peer):
- * beyond it the call fails with ERR_COMM naming the operation, instead of hanging.             */
+ * belongs to the communicator. Start may block while very many (256) operations, or more than four
+ * from plain memory, are under way. Collectives carry a deadline (seconds without progress by a
+ * peer): beyond it the call fails with ERR_COMM naming the operation and the ranks that are missing,
+ * instead of hanging. After a failure every further call fails; only comm_close is left.          */
 #ifndef COMM_COMM_H
 #define COMM_COMM_H
 
@@ -20,22 +26,26 @@ typedef int64_t comm_request; /* from comm_start_*, for comm_wait */
 /* Operation of comm_all_reduce. */
 typedef enum comm_op { COMM_SUM, COMM_MAX } comm_op;
 
-/* Picks self, shared or mpi from the world's size and nodes. The world must outlive the comm. */
+/* Picks self, shared or mpi from the world's size and nodes. The world must outlive the comm.
+ * For tests ISOFLOP_COMM (as rank 0 has it) forces "shared", "mpi" (every rank a node of its own) or
+ * "mpi:N" (nodes of N ranks); anything else is ERR_CONFIG. COLLECTIVE. Caller closes. */
 status comm_open(comm **out, world *w, double deadline_s);
-/* One rank of `ranks` threads; group is shared by them, made by comm_group_init. For tests. */
+/* One rank of `ranks` threads; the group is shared by them and closed after the last of them. */
 typedef struct comm_group comm_group;
 status comm_group_open(comm_group **out, int32_t ranks);
 void comm_group_close(comm_group *g);
 status comm_open_thread(comm **out, comm_group *g, int32_t rank, double deadline_s);
-void comm_close(comm *c); /* NULL is a no-op */
+/* NULL is a no-op. COLLECTIVE unless the comm has failed. */
+void comm_close(comm *c);
 
 int32_t comm_rank(const comm *c);
 int32_t comm_size(const comm *c);
 const char *comm_name(const comm *c); /* "self", "thread", "shared", "mpi" */
 
-/* Zeroed memory for collectives (node-shared window, registered memory, ...). Freed by comm_close. */
+/* Zeroed memory for collectives (node-shared window, registered memory, ...), aligned to 64 bytes.
+ * The same bytes on all ranks; if one rank fails, all do. Freed by comm_close. */
 status comm_alloc(comm *c, void **out, int64_t bytes);
-/* Bytes comm keeps for itself on this rank (windows' control blocks, bounce buffers). */
+/* Bytes comm keeps for itself on this rank (windows' control blocks, bounce buffers); constant. */
 int64_t comm_overhead_bytes(const comm *c);
 
 /* buf holds size stripes of `count` elements; afterwards stripe r on rank r is the sum over ranks
