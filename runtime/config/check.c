@@ -56,8 +56,21 @@ void config_resolve_model(model_config *m)
     if (m->ffn == 0) m->ffn = 4 * m->width;
 }
 
+/* Values that no reader has seen (a weights file's) and resolved ones are within the limits too. */
+static status check_model_limits(const model_config *m, const origin *o)
+{
+    section s;
+    const bool known = table_section(&s, "model");
+    ASSERT(known);
+    for (int32_t i = 0; i < s.count; i++)
+        if (table_limits(&s.fields[i], m) != OK)
+            return refuse(o, "model", s.fields[i].key, "%s", status_message());
+    return OK;
+}
+
 status check_model(const model_config *m, const origin *o)
 {
+    TRY(check_model_limits(m, o));
     const int64_t down = m->width / m->heads * m->heads;
     RULE(m->head_width > 0 || down > 0, "model", "heads",
          "%lld heads are more than the width %lld; nearest: %lld, or give head_width", (ll)m->heads,
@@ -65,7 +78,8 @@ status check_model(const model_config *m, const origin *o)
     RULE(m->head_width > 0, "model", "width",
          "%lld is not a multiple of heads (%lld); nearest: %lld and %lld, or give head_width",
          (ll)m->width, (ll)m->heads, (ll)down, (ll)(down + m->heads));
-    RULE(m->ffn <= 1048576, "model", "ffn", "4 x width = %lld is outside [0, 1048576]", (ll)m->ffn);
+    RULE(m->kv_heads > 0, "model", "kv_heads", "0 of %lld heads", (ll)m->heads);
+    RULE(m->ffn > 0, "model", "ffn", "0");
     RULE(m->kv_heads <= m->heads && m->heads % m->kv_heads == 0, "model", "kv_heads",
          "%lld does not divide heads (%lld); nearest: %lld", (ll)m->kv_heads, (ll)m->heads,
          (ll)(m->kv_heads > m->heads ? m->heads : nearest_divisor(m->heads, m->kv_heads)));

@@ -138,29 +138,40 @@ static status read_choice(const field *f, int32_t *out, const char *text)
     FAIL(ERR_CONFIG, "'%.60s' is not known; allowed: %s", text, list);
 }
 
+status table_limits(const field *f, const void *base)
+{
+    const void *value = (const char *)base + f->offset;
+    size_t length = 0;
+    if (f->kind == FIELD_I64) {
+        const int64_t v = *(const int64_t *)value;
+        REQUIRE(v >= f->min_integer && v <= f->max_integer, ERR_CONFIG,
+                "%lld is outside [%lld, %lld]; nearest: %lld", (long long)v,
+                (long long)f->min_integer, (long long)f->max_integer,
+                (long long)(v < f->min_integer ? f->min_integer : f->max_integer));
+    } else if (f->kind == FIELD_F64) {
+        const double v = *(const double *)value;
+        REQUIRE(v >= f->min && v <= f->max, ERR_CONFIG, "%g is outside [%g, %g]; nearest: %g", v,
+                f->min, f->max, v > f->max ? f->max : f->min);
+    } else if (f->kind == FIELD_ENUM) {
+        const int32_t v = *(const int32_t *)value;
+        REQUIRE(v >= 0 && choice_at(f->choices, v, &length), ERR_CONFIG,
+                "choice number %d is none of %s", (int)v, f->choices);
+    }
+    return OK;
+}
+
 status table_read(const field *f, void *base, const char *text)
 {
     void *out = table_value(f, base);
+    double number = 0;
     switch (f->kind) {
-    case FIELD_I64: {
-        int64_t value = 0;
-        TRY(config_integer(&value, text));
-        REQUIRE(value >= f->min_integer && value <= f->max_integer, ERR_CONFIG,
-                "%lld is outside [%lld, %lld]; nearest: %lld", (long long)value,
-                (long long)f->min_integer, (long long)f->max_integer,
-                (long long)(value < f->min_integer ? f->min_integer : f->max_integer));
-        *(int64_t *)out = value;
-        return OK;
-    }
-    case FIELD_F64: {
-        double value = 0;
-        TRY(config_number(&value, text));
-        REQUIRE(value >= f->min && value <= f->max, ERR_CONFIG,
-                "%g is outside [%g, %g]; nearest: %g", value, f->min, f->max,
-                value < f->min ? f->min : f->max);
-        *(double *)out = value == 0 ? 0 : value; /* -0 is 0 */
-        return OK;
-    }
+    case FIELD_I64:
+        TRY(config_integer(out, text));
+        return table_limits(f, base);
+    case FIELD_F64:
+        TRY(config_number(&number, text));
+        *(double *)out = number == 0 ? 0 : number; /* -0 is 0 */
+        return table_limits(f, base);
     case FIELD_TEXT:
         return read_text(f, out, text);
     case FIELD_ENUM:

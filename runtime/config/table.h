@@ -42,7 +42,10 @@ void table_name(char out[NAME_BYTES], const section *s, const field *f);
 /* Where the value of f lies in *cfg; the section's struct at `base`. */
 static inline void *table_value(const field *f, void *base) { return (char *)base + f->offset; }
 
-/* Sets the value from text. The message has no place and no key: the caller prefixes them. */
+/* Whether the value is within its limits. Messages from here on have no place and no key: callers
+ * put them in front. */
+status table_limits(const field *f, const void *base);
+/* Sets the value from text; on failure the value is undefined. */
 status table_read(const field *f, void *base, const char *text);
 /* The value as text that table_read takes, in a canonical form: the same value, the same text.
  * TEXT without quotes. Truncates at bytes. */

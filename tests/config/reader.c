@@ -160,9 +160,9 @@ Test(reader, text_is_kept_as_written_and_never_cut)
     (void)snprintf(text, sizeof text,
                    "name: %s\n" SMALL_MODEL SMALL_DATA SMALL_TRAIN SMALL_OPTIMIZER, name);
     refused(text, "run.yaml:1: name: 96 bytes of text; allowed: at most 95");
-    const config c = accepted(
-        "name: 'größer \"ist\" \\ besser'\n" SMALL_MODEL SMALL_DATA SMALL_TRAIN SMALL_OPTIMIZER,
-        NULL);
+    const config c = accepted("name: 'größer \"ist\" \\ besser'\n" SMALL_MODEL SMALL_DATA
+                                  SMALL_TRAIN SMALL_OPTIMIZER,
+                              NULL);
     cr_assert_str_eq(c.run.name, "größer \"ist\" \\ besser");
 }
 

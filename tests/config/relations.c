@@ -2,6 +2,8 @@
  * are. */
 #include "config/config_text.h"
 
+#include <math.h>
+
 /* The override is refused with this message, and each fix (an override) makes the config valid. */
 static void fixed_by(const char *bad, const char *message, const char *fix)
 {
@@ -112,12 +114,43 @@ Test(relations, a_name_names_a_folder)
 Test(relations, the_largest_values_do_not_overflow)
 {
     /* every size at its limit at once: counted and checked, not wrapped */
-    const config c = accepted(
-        SMALL_CONFIG,
-        (const char *[]){"model.layers=1024", "model.width=65536", "model.heads=1024",
-                         "model.head_width=1024", "model.ffn=1048576", "model.vocab=1048576",
-                         "model.context=1048576", "train.micro_batch=8",
-                         "train.batch_tokens=8388608", "train.tokens=9e18", NULL});
+    const config c =
+        accepted(SMALL_CONFIG,
+                 (const char *[]){"model.layers=1024", "model.width=65536", "model.heads=1024",
+                                  "model.head_width=1024", "model.ffn=1048576",
+                                  "model.vocab=1048576", "model.context=1048576",
+                                  "train.micro_batch=8", "train.batch_tokens=8388608",
+                                  "train.tokens=9e18", NULL});
     cr_assert_eq(c.train.tokens, 9000000000000000000);
     refused_override("model.width=65537", "65537 is outside [1, 65536]; nearest: 65536");
+}
+
+Test(relations, a_model_from_elsewhere_is_checked_before_it_is_used)
+{
+    const model_config good = accepted(SMALL_CONFIG, NULL).model;
+    cr_assert_eq(config_check_model(&good, "weights"), OK, "%s", status_message());
+    model_config bad[9];
+    for (int i = 0; i < 9; i++) bad[i] = good;
+    bad[0].heads = 0;
+    bad[1].layers = -1;
+    bad[2].positions = 77;
+    bad[3].norm = -1;
+    bad[4].kv_heads = 0;
+    bad[5].ffn = 0;
+    bad[6].norm_eps = (double)NAN;
+    bad[7].head_width = 0;
+    bad[7].heads = 3;
+    bad[8].vocab = INT64_MAX;
+    for (int i = 0; i < 9; i++) {
+        cr_assert_eq(config_check_model(&bad[i], "weights"), ERR_CONFIG, "case %d", i);
+        cr_assert_eq(strncmp(status_message(), "weights: model.", 15), 0, "%s", status_message());
+    }
+    /* a default that leaves its own limits */
+    refused_override("model.head_width=1025", "1025 is outside [0, 1024]");
+    config c;
+    const char *const wide[] = {"model.width=65536", "model.heads=2"};
+    cr_assert_eq(parse(&c, SMALL_CONFIG, 2, wide), ERR_CONFIG);
+    cr_assert(strstr(status_message(),
+                     "model.head_width: 32768 is outside [0, 1024]; nearest: 1024"),
+              "%s", status_message());
 }

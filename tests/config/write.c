@@ -96,10 +96,11 @@ static bool same_hash(const char *const *overrides)
 
 Test(write, the_hash_sees_identity_keys_and_nothing_else)
 {
-    static const char *const changes[] = {
-        "model.layers=3",       "data.seed=2",          "train.tokens=8192",
-        "optimizer.beta1=0.91", "schedule.name=linear", "train.precision=fp32",
-        "train.reduction=fast", "model.bias=true",      "data.zipf_facts.keys=5"};
+    static const char *const changes[] = {"model.layers=3",        "data.seed=2",
+                                          "train.tokens=8192",     "optimizer.beta1=0.91",
+                                          "schedule.name=linear",  "train.precision=fp32",
+                                          "train.reduction=fast",  "model.bias=true",
+                                          "data.zipf_facts.keys=5"};
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
         cr_assert_not(same_hash((const char *[]){changes[i], NULL}), "%s", changes[i]);
     static const char *const free_keys[] = {"name=other",
@@ -115,9 +116,10 @@ Test(write, the_hash_sees_identity_keys_and_nothing_else)
 
 Test(write, the_hash_does_not_depend_on_how_a_value_is_spelled)
 {
-    cr_assert(same_hash((const char *[]){
-        "train.tokens=4.096K", "train.batch_tokens=0.5Ki", "optimizer.learning_rate=0.001",
-        "model.head_width=16", "model.ffn=128", "model.kv_heads=2", "model.norm=rmsnorm", NULL}));
+    cr_assert(same_hash((const char *[]){"train.tokens=4.096K", "train.batch_tokens=0.5Ki",
+                                         "optimizer.learning_rate=0.001", "model.head_width=16",
+                                         "model.ffn=128", "model.kv_heads=2", "model.norm=rmsnorm",
+                                         NULL}));
 }
 
 Test(write, the_hash_of_the_small_config_is_what_it_was)
