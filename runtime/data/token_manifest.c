@@ -145,15 +145,18 @@ status token_manifest_write(const token_manifest *m, const char *folder, const j
 {
     char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
-    json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s}", "schema", TOKEN_MANIFEST_SCHEMA,
-        "tokenizer", m->tokenizer, "tokenizer_sha256", m->tokenizer_sha256, "vocab",
-        (json_int_t)m->vocab, "eot", (json_int_t)m->eot, "tokens", (json_int_t)m->tokens, "bytes",
-        (json_int_t)m->bytes, "documents", (json_int_t)m->documents, "text_sha256", m->text_sha256,
-        "split", m->split, "dtype", m->vocab <= 65536 ? "uint16" : "uint32");
+    json_t *root =
+        json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s}", "schema",
+                  TOKEN_MANIFEST_SCHEMA, "tokenizer", m->tokenizer, "tokenizer_sha256",
+                  m->tokenizer_sha256, "vocab", (json_int_t)m->vocab, "eot", (json_int_t)m->eot,
+                  "tokens", (json_int_t)m->tokens, "bytes", (json_int_t)m->bytes, "documents",
+                  (json_int_t)m->documents, "text_sha256", m->text_sha256, "split", m->split,
+                  "dtype", m->vocab <= 65536 ? "uint16" : "uint32");
     if (extra && root) (void)json_object_update_missing(root, (json_t *)(uintptr_t)extra);
     if (root) (void)json_object_set_new(root, "files", shard_list(m));
-    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+    char *text =
+        root ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15))
+             : NULL;
     json_decref(root);
     REQUIRE(text, ERR_MEMORY, "no memory to write %s", path);
     status s = file_write_text(path, text, (int64_t)strlen(text));

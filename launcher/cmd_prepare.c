@@ -1,0 +1,244 @@
+#include "cli.h"
+#include "commands.h"
+#include "base/clock.h"
+#include "config/config.h"
+#include "data/pool.h"
+#include "data/prepare.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: isoflop prepare INPUT... --out DIR [options]\n"
+    "\n"
+    "Turns text into token shards: DIR/train, DIR/validation and DIR/test, each with llm.c files "
+    "tokens-*.bin and a\n"
+    "manifest.json; DIR/tokenizer.json unless tokens are bytes. An INPUT is a file, a folder "
+    "(every file below it,\n"
+    "sorted), - (stdin) or gcide (the dictionary of the package dict-gcide, cleaned). Files may "
+    "end in .gz or .zst;\n"
+    "lines of .jsonl files are documents. The result does not depend on the number of workers.\n"
+    "\n"
+    "  --tokenizer T           bytes (default), bpe:VOCAB (trained on train), a tokenizer.json, "
+    "gpt2:FOLDER with\n"
+    "                          encoder.json and vocab.bpe\n"
+    "  --validation FILE       the validation text; documents of it are dropped from the inputs\n"
+    "  --validation-share S    or the share of the documents, chosen by their SHA-256 (default "
+    "0.05; 0: none)\n"
+    "  --test FILE, --test-share S   the same for test (default 0.05, or 0 beside --validation "
+    "FILE)\n"
+    "  --split RULE            what a document of plain text is: auto (default: a file, in pieces "
+    "that are split\n"
+    "                          apart but otherwise stay joined), file, blank (ends at a blank "
+    "line), line\n"
+    "  --field NAME            field of JSON lines (default text); with it, stdin is JSON lines\n"
+    "  --workers N             threads (default: all processors)\n"
+    "  --shard-tokens N        tokens of a shard (default 100M)\n"
+    "  --force                 replace what an earlier prepare wrote into DIR\n"
+    "  --json                  print the result as JSON\n"
+    "\n"
+    "examples: isoflop prepare gcide --out data/gcide\n"
+    "          isoflop prepare books/ --tokenizer bpe:4096 --out data/books\n"
+    "          zstd -dc dump.jsonl.zst | isoflop prepare - --field content --out data/dump\n";
+
+typedef struct arguments {
+    const char *out, *tokenizer, *held[PREPARE_SPLITS], *share[PREPARE_SPLITS], *cut, *field,
+        *workers, *shard, *input;
+    bool force, json;
+} arguments;
+
+/* a line that rewrites itself on a terminal; elsewhere one line in half a minute */
+typedef struct meter {
+    double begin_s, last_s;
+    bool terminal;
+} meter;
+
+static void show(void *context, const char *stage, double done)
+{
+    meter *m = context;
+    double now = clock_s();
+    if (now - m->last_s < (m->terminal ? 0.2 : 30)) return;
+    m->last_s = now;
+    double left = done > 0 ? (now - m->begin_s) / done * (1 - done) : 0;
+    (void)fprintf(stderr, "%s%s %3.0f %%, %s left%s", m->terminal ? "\r\033[K" : "prepare: ", stage,
+                  100 * done, cli_duration(left).text, m->terminal ? "" : "\n");
+    (void)fflush(stderr);
+}
+
+static status share_option(double *out, const char *text, double otherwise, const char *name)
+{
+    *out = otherwise;
+    if (text) TRY(config_number(out, text));
+    REQUIRE(*out >= 0 && *out < 1, ERR_CONFIG, "%s: %s is outside [0, 1)", name, text);
+    return OK;
+}
+
+static status cut_option(cut_rule *out, const char *text)
+{
+    static const char *const names[] = {"auto", "file", "blank", "line"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (cut_rule)i;
+            return OK;
+        }
+    FAIL(ERR_CONFIG, "--split: '%s'; allowed: auto, file, blank, line", text);
+}
+
+static status integer_option(int64_t *out, const char *text, int64_t otherwise, int64_t max,
+                             const char *name)
+{
+    *out = otherwise;
+    if (text) TRY(config_integer(out, text));
+    REQUIRE(*out >= 1 && *out <= max, ERR_CONFIG, "%s: %s is outside [1, %" PRId64 "]", name, text,
+            max);
+    return OK;
+}
+
+static status options_from(prepare_options *o, const arguments *a)
+{
+    int64_t workers;
+    REQUIRE(a->out, ERR_CONFIG, "--out DIR is missing");
+    REQUIRE(o->count > 0, ERR_CONFIG, "no input; give files, folders, - (stdin) or gcide");
+    for (int k = 1; k < PREPARE_SPLITS; k++)
+        REQUIRE(!a->held[k] || !a->share[k], ERR_CONFIG, "--%s and --%s-share: give one of them",
+                prepare_split_name(k), prepare_split_name(k));
+    TRY(share_option(&o->share[1], a->share[1], 0.05, "--validation-share"));
+    TRY(share_option(&o->share[2], a->share[2], a->held[1] ? 0 : 0.05, "--test-share"));
+    double apart = (a->held[1] ? 0 : o->share[1]) + (a->held[2] ? 0 : o->share[2]);
+    REQUIRE(apart < 1, ERR_CONFIG,
+            "--validation-share and --test-share leave nothing for training");
+    TRY(cut_option(&o->cut, a->cut));
+    TRY(integer_option(&workers, a->workers, pool_processors(), 1024, "--workers"));
+    TRY(integer_option(&o->shard_tokens, a->shard, 100000000, INT32_MAX, "--shard-tokens"));
+    o->out = a->out;
+    o->tokenizer = a->tokenizer;
+    o->field = a->field;
+    o->workers = (int32_t)workers;
+    o->force = a->force;
+    /* an empty test split is no failure unless somebody asked for one */
+    o->must[0] = true;
+    o->must[1] = a->held[1] || o->share[1] > 0;
+    o->must[2] = a->held[2] || (a->share[2] && o->share[2] > 0);
+    for (int k = 1; k < PREPARE_SPLITS; k++) o->held[k] = a->held[k];
+    return OK;
+}
+
+static void print_text(const prepare_result *r, const arguments *a, double time_s)
+{
+    printf("%s: tokenizer %s, vocabulary %" PRId64 ", %s\n", a->out, r->tokenizer, r->vocab,
+           cli_duration(time_s).text);
+    for (int k = 0; k < PREPARE_SPLITS; k++) {
+        const token_manifest *m = &r->split[k];
+        if (m->tokens == 0) continue;
+        printf("  %-10s %12" PRId64 " tokens %12" PRId64 " bytes %9" PRId64
+               " documents  text %.16s",
+               prepare_split_name(k), m->tokens, m->bytes, m->documents, m->text_sha256);
+        if (k > 0) printf("  %.2f %% in train", 100 * r->overlap[k].share);
+        printf("\n");
+    }
+    if (r->dropped > 0)
+        printf("  %" PRId64 " documents of the inputs stand in held-out files and were dropped\n",
+               r->dropped);
+}
+
+static json_t *split_json(const prepare_result *r, int k)
+{
+    const token_manifest *m = &r->split[k];
+    json_t *out = json_pack("{s:I, s:I, s:I, s:s, s:I}", "tokens", (json_int_t)m->tokens, "bytes",
+                            (json_int_t)m->bytes, "documents", (json_int_t)m->documents,
+                            "text_sha256", m->text_sha256, "shards", (json_int_t)m->shards);
+    if (k > 0) (void)json_object_set_new(out, "overlap_share", json_real(r->overlap[k].share));
+    return out;
+}
+
+static status print_json(const prepare_result *r, const arguments *a, json_t *warnings,
+                         double time_s)
+{
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:O}", "out", a->out, "tokenizer",
+                  r->tokenizer, "tokenizer_sha256", r->split[0].tokenizer_sha256, "vocab",
+                  (json_int_t)r->vocab, "eot", (json_int_t)r->eot, "dropped_documents",
+                  (json_int_t)r->dropped, "time_s", time_s, "warnings", warnings);
+    for (int k = 0; root && k < PREPARE_SPLITS; k++)
+        if (r->split[k].tokens > 0)
+            (void)json_object_set_new(root, prepare_split_name(k), split_json(r, k));
+    REQUIRE(root, ERR_CONFIG, "--json: %s is not UTF-8", a->out);
+    (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15));
+    (void)putchar('\n');
+    json_decref(root);
+    return OK;
+}
+
+/* held-out text that stands in train flatters a validation loss */
+static json_t *collect_warnings(const prepare_result *r)
+{
+    json_t *warnings = json_array();
+    for (int k = 1; k < PREPARE_SPLITS; k++) {
+        char text[256];
+        if (r->overlap[k].share <= 0.05) continue;
+        (void)snprintf(
+            text, sizeof text,
+            "%.1f %% of the bytes of %s lie inside a %d-byte string that also occurs in train",
+            100 * r->overlap[k].share, prepare_split_name(k), OVERLAP_BYTES);
+        (void)fprintf(stderr, "isoflop: warning: %s\n", text);
+        (void)json_array_append_new(warnings, json_string(text));
+    }
+    return warnings;
+}
+
+static status run(int argc, char **argv, const char **names)
+{
+    arguments a = {.tokenizer = "bytes", .cut = "auto"};
+    const cli_option rows[] = {
+        {"--out", &a.out, NULL},
+        {"--input", &a.input, NULL},
+        {"--tokenizer", &a.tokenizer, NULL},
+        {"--validation", &a.held[1], NULL},
+        {"--validation-share", &a.share[1], NULL},
+        {"--test", &a.held[2], NULL},
+        {"--test-share", &a.share[2], NULL},
+        {"--split", &a.cut, NULL},
+        {"--field", &a.field, NULL},
+        {"--workers", &a.workers, NULL},
+        {"--shard-tokens", &a.shard, NULL},
+        {"--force", NULL, &a.force},
+        {"--json", NULL, &a.json},
+        {NULL, NULL, NULL},
+    };
+    prepare_options o = {.names = names};
+    int count = 0;
+    TRY(cli_parse(argc, argv, rows, names, &count));
+    if (a.input) names[count++] = a.input;
+    o.count = count;
+    TRY(options_from(&o, &a));
+    meter m = {clock_s(), clock_s(), isatty(STDERR_FILENO)};
+    o.progress = show;
+    o.context = &m;
+    prepare_result r;
+    status s = prepare_run(&r, &o);
+    if (m.terminal) (void)fprintf(stderr, "\r\033[K");
+    TRY(s);
+    json_t *warnings = collect_warnings(&r);
+    double time_s = clock_s() - m.begin_s;
+    if (a.json)
+        s = print_json(&r, &a, warnings, time_s);
+    else
+        print_text(&r, &a, time_s);
+    json_decref(warnings);
+    prepare_result_deinit(&r);
+    return s;
+}
+
+int cmd_prepare(int argc, char **argv)
+{
+    if (cli_help(argc, argv, help)) return OK;
+    const char **names = calloc((size_t)argc + 1, sizeof *names);
+    status s =
+        names ? run(argc, argv, names) : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory");
+    free(names);
+    return cli_report(s);
+}
