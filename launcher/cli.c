@@ -29,7 +29,8 @@ static status unknown_option(const char *name, const cli_option *options)
     const cli_option *nearest = options;
     for (const cli_option *o = options; o->name; o++)
         if (distance(name, o->name) < distance(name, nearest->name)) nearest = o;
-    FAIL(ERR_CONFIG, "unknown option %s; nearest: %s (--help shows all)", name, nearest->name ? nearest->name : "--help");
+    FAIL(ERR_CONFIG, "unknown option %s; nearest: %s (--help shows all)", name,
+         nearest->name ? nearest->name : "--help");
 }
 
 static const cli_option *find(const char *name, size_t length, const cli_option *options)
@@ -39,7 +40,8 @@ static const cli_option *find(const char *name, size_t length, const cli_option 
     return NULL;
 }
 
-status cli_parse(int argc, char **argv, const cli_option *options, const char **rest, int *rest_count)
+status cli_parse(int argc, char **argv, const cli_option *options, const char **rest,
+                 int *rest_count)
 {
     *rest_count = 0;
     for (int i = 1; i < argc; i++) {
@@ -110,8 +112,10 @@ cli_text cli_duration(double seconds)
     else if (seconds < 60)
         (void)snprintf(out.text, sizeof out.text, "%.0fs", seconds);
     else if (seconds < 3600)
-        (void)snprintf(out.text, sizeof out.text, "%dm%02ds", (int)(seconds / 60), (int)seconds % 60);
+        (void)snprintf(out.text, sizeof out.text, "%dm%02ds", (int)(seconds / 60),
+                       (int)seconds % 60);
     else
-        (void)snprintf(out.text, sizeof out.text, "%dh%02dm", (int)(seconds / 3600), (int)(seconds / 60) % 60);
+        (void)snprintf(out.text, sizeof out.text, "%dh%02dm", (int)(seconds / 3600),
+                       (int)(seconds / 60) % 60);
     return out;
 }

@@ -7,20 +7,27 @@
 
 /* One option of a verb; value NULL: a flag. Rows end with name NULL. */
 typedef struct cli_option {
-    const char *name;    /* "--run"                                    */
-    const char **value;  /* receives the text after it, or NULL        */
-    bool *flag;          /* receives true                              */
+    const char *name;   /* "--run"                                    */
+    const char **value; /* receives the text after it, or NULL        */
+    bool *flag;         /* receives true                              */
 } cli_option;
 
-/* Splits argv[1..argc) into options (from the rows), and the rest, kept in order in rest[0..*rest_count).
- * "--run X" and "--run=X" are the same. ERR_CONFIG names an unknown option and the nearest known one. */
-status cli_parse(int argc, char **argv, const cli_option *options, const char **rest, int *rest_count);
+/* Splits argv[1..argc) into options (from the rows), and the rest, kept in order in
+ * rest[0..*rest_count).
+ * "--run X" and "--run=X" are the same. ERR_CONFIG names an unknown option and the nearest known
+ * one. */
+status cli_parse(int argc, char **argv, const cli_option *options, const char **rest,
+                 int *rest_count);
 /* True when "--help" or "-h" stands among the arguments; prints the text to stdout. */
 bool cli_help(int argc, char **argv, const char *text);
-/* "isoflop: error: message" on stderr unless OK, FOUND or INTERRUPTED (which prints plainly). Returns code as int. */
+/* "isoflop: error: message" on stderr unless OK, FOUND or INTERRUPTED (which prints plainly).
+ * Returns code as int. */
 int cli_report(status code);
-/* Number of bytes as "12.3 MiB", count as "1.25M", seconds as "2h05m"; into a ring of static-free buffers. */
-typedef struct cli_text { char text[32]; } cli_text;
+/* Number of bytes as "12.3 MiB", count as "1.25M", seconds as "2h05m"; into a ring of static-free
+ * buffers. */
+typedef struct cli_text {
+    char text[32];
+} cli_text;
 cli_text cli_bytes(double bytes);
 cli_text cli_count(double count);
 cli_text cli_duration(double seconds);

@@ -6,28 +6,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char help[] =
-    "usage: isoflop diff RUN_A RUN_B [--json]\n"
-    "\n"
-    "Says where two runs part: the first step whose data, weights or loss differ (from the records), and from\n"
-    "checkpoints of the same step the first tensor, element and rank. Exit code 0: the same; 10: they differ.\n"
-    "\n"
-    "example: isoflop diff runs/one-rank runs/four-ranks\n";
+static const char help[] = "usage: isoflop diff RUN_A RUN_B [--json]\n"
+                           "\n"
+                           "Says where two runs part: the first step whose data, weights or loss "
+                           "differ (from the records), and from\n"
+                           "checkpoints of the same step the first tensor, element and rank. Exit "
+                           "code 0: the same; 10: they differ.\n"
+                           "\n"
+                           "example: isoflop diff runs/one-rank runs/four-ranks\n";
 
 static void print_text(const run_difference *d)
 {
     if (d->config_key[0]) printf("configs    %s\n", d->config_key);
     if (d->step < 0)
-        printf("records    the same losses, data and weights in all %" PRId64 " common steps\n", d->steps);
+        printf("records    the same losses, data and weights in all %" PRId64 " common steps\n",
+               d->steps);
     else
-        printf("records    first difference at step %" PRId64 ":%s%s%s (loss %.9g against %.9g)\n", d->step,
-               d->data ? " data" : "", d->weights ? " weights" : "", d->loss ? " loss" : "", d->loss_a, d->loss_b);
+        printf("records    first difference at step %" PRId64 ":%s%s%s (loss %.9g against %.9g)\n",
+               d->step, d->data ? " data" : "", d->weights ? " weights" : "",
+               d->loss ? " loss" : "", d->loss_a, d->loss_b);
     if (d->checkpoint >= 0)
-        printf("weights    step %" PRId64 ": %s differs first, at element %" PRId64 " (%.9g against %.9g), %" PRId64
-               " elements of it; in the stripe of rank %d / %d\n",
-               d->checkpoint, d->tensor, d->element, d->value_a, d->value_b, d->elements, d->rank_a, d->rank_b);
+        printf("weights    step %" PRId64 ": %s differs first, at element %" PRId64
+               " (%.9g against %.9g), %" PRId64 " elements of it; in the stripe of rank %d / %d\n",
+               d->checkpoint, d->tensor, d->element, d->value_a, d->value_b, d->elements, d->rank_a,
+               d->rank_b);
     else
-        printf("weights    the same bits in %" PRId64 " checkpoints of the same step\n", d->compared);
+        printf("weights    the same bits in %" PRId64 " checkpoints of the same step\n",
+               d->compared);
     printf("arithmetic A %s\n           B %s\n", d->arithmetic[0], d->arithmetic[1]);
 }
 
@@ -38,8 +43,9 @@ static void print_json(const run_difference *d)
         printf("null");
     else
         printf("%" PRId64, d->step);
-    printf(",\"data\":%s,\"weights\":%s,\"loss\":%s,\"checkpoints\":%" PRId64 ",\"tensor\":", d->data ? "true" : "false",
-           d->weights ? "true" : "false", d->loss ? "true" : "false", d->compared);
+    printf(",\"data\":%s,\"weights\":%s,\"loss\":%s,\"checkpoints\":%" PRId64 ",\"tensor\":",
+           d->data ? "true" : "false", d->weights ? "true" : "false", d->loss ? "true" : "false",
+           d->compared);
     if (d->checkpoint < 0)
         printf("null}\n");
     else

@@ -11,7 +11,8 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: isoflop generate CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature X] [--top-k K] [--seed S]\n"
+    "usage: isoflop generate CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature X] [--top-k K] "
+    "[--seed S]\n"
     "                        [--tokenizer SPEC]\n"
     "\n"
     "Writes text from a checkpoint: a run directory (its newest checkpoint) or one step-N folder.\n"
@@ -21,7 +22,8 @@ static const char help[] =
     "  --temperature X    0 = always the likeliest token (default 0.8)\n"
     "  --top-k K          choose among the K likeliest (default 0 = all)\n"
     "  --seed S           same seed, same text (default 1)\n"
-    "  --tokenizer SPEC   bytes, a tokenizer.json, or a folder with encoder.json and vocab.bpe; default: that of the\n"
+    "  --tokenizer SPEC   bytes, a tokenizer.json, or a folder with encoder.json and vocab.bpe; "
+    "default: that of the\n"
     "                     run's training data\n"
     "\n"
     "example: isoflop generate runs/quickstart --prompt \"Sea \" --tokens 400\n";
@@ -66,7 +68,8 @@ static int32_t sample(const float *logits, int64_t V, const choice *c, int64_t p
 }
 
 /* Token by token from the last T tokens; stops at end-of-text. */
-static status write_text(inference *i, const tokenizer *t, int32_t *ids, int64_t count, const choice *c)
+static status write_text(inference *i, const tokenizer *t, int32_t *ids, int64_t count,
+                         const choice *c)
 {
     const model_config *m = inference_model(i);
     for (int64_t n = 0; n < c->tokens; n++) {
@@ -92,10 +95,13 @@ static status generate(const char *path, const char *spec, const char *prompt, c
     int64_t count = 0;
     status s = inference_open(&i, path, "auto");
     if (s == OK) s = which_tokenizer(&t, spec, path, inference_model(i));
-    if (s == OK) s = tokenizer_encode(t, (const uint8_t *)prompt, (int64_t)strlen(prompt), &ids, &count);
+    if (s == OK)
+        s = tokenizer_encode(t, (const uint8_t *)prompt, (int64_t)strlen(prompt), &ids, &count);
     if (s == OK) {
         all = calloc((size_t)(count + c->tokens + 1), sizeof *all);
-        if (!all) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for %lld tokens", (long long)c->tokens);
+        if (!all)
+            s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for %lld tokens",
+                           (long long)c->tokens);
     }
     if (s == OK) {
         /* every document of the training data follows an end-of-text */
@@ -111,32 +117,42 @@ static status generate(const char *path, const char *spec, const char *prompt, c
     return s;
 }
 
-static status number_option(double *out, const char *name, const char *text, double low, double high)
+static status number_option(double *out, const char *name, const char *text, double low,
+                            double high)
 {
     if (!text) return OK;
     double value;
     TRY(config_number(&value, text));
-    REQUIRE(value >= low && value <= high, ERR_CONFIG, "%s: %s is outside [%g, %g]", name, text, low, high);
+    REQUIRE(value >= low && value <= high, ERR_CONFIG, "%s: %s is outside [%g, %g]", name, text,
+            low, high);
     *out = value;
     return OK;
 }
 
 static status run(int argc, char **argv, const char **rest)
 {
-    const char *prompt = "", *tokens = NULL, *temperature = NULL, *top_k = NULL, *seed = NULL, *spec = NULL;
-    const cli_option options[] = {{"--prompt", &prompt, NULL},           {"--tokens", &tokens, NULL},
-                                  {"--temperature", &temperature, NULL}, {"--top-k", &top_k, NULL},
-                                  {"--seed", &seed, NULL},               {"--tokenizer", &spec, NULL},
+    const char *prompt = "", *tokens = NULL, *temperature = NULL, *top_k = NULL, *seed = NULL,
+               *spec = NULL;
+    const cli_option options[] = {{"--prompt", &prompt, NULL},
+                                  {"--tokens", &tokens, NULL},
+                                  {"--temperature", &temperature, NULL},
+                                  {"--top-k", &top_k, NULL},
+                                  {"--seed", &seed, NULL},
+                                  {"--tokenizer", &spec, NULL},
                                   {NULL, NULL, NULL}};
     int count;
     TRY(cli_parse(argc, argv, options, rest, &count));
-    REQUIRE(count == 1, ERR_CONFIG, "generate needs one checkpoint: isoflop generate runs/NAME (--help shows more)");
+    REQUIRE(count == 1, ERR_CONFIG,
+            "generate needs one checkpoint: isoflop generate runs/NAME (--help shows more)");
     double n = 256, k = 0, seed_value = 1, temperature_value = 0.8;
     TRY(number_option(&n, "--tokens", tokens, 1, 1e7));
     TRY(number_option(&k, "--top-k", top_k, 0, 1e6));
     TRY(number_option(&seed_value, "--seed", seed, 0, 9e15));
     TRY(number_option(&temperature_value, "--temperature", temperature, 0, 100));
-    choice c = {.tokens = (int64_t)n, .top_k = (int64_t)k, .seed = (int64_t)seed_value, .temperature = temperature_value};
+    choice c = {.tokens = (int64_t)n,
+                .top_k = (int64_t)k,
+                .seed = (int64_t)seed_value,
+                .temperature = temperature_value};
     return generate(rest[0], spec, prompt, &c);
 }
 

@@ -13,7 +13,8 @@
 static const char help[] =
     "usage: isoflop score CHECKPOINT FILE [--stride N] [--tokenizer SPEC] [--json]\n"
     "\n"
-    "Loss of a checkpoint on a text file. The file is cut into windows of the model's context; every token but the first\n"
+    "Loss of a checkpoint on a text file. The file is cut into windows of the model's context; "
+    "every token but the first\n"
     "is scored once, with at least context - stride tokens before it (default stride = context).\n"
     "\n"
     "example: isoflop score runs/quickstart book.txt --stride 128\n";
@@ -26,7 +27,8 @@ typedef struct score {
 } score;
 
 /* Window w covers tokens [w stride, w stride + T]; only what no earlier window scored counts. */
-static status score_tokens(inference *i, const tokenizer *t, const int32_t *ids, int64_t count, score *out)
+static status score_tokens(inference *i, const tokenizer *t, const int32_t *ids, int64_t count,
+                           score *out)
 {
     int64_t T = out->context, next = 0; /* next target to score: ids[next + 1] */
     float *losses = malloc((size_t)T * sizeof *losses);
@@ -50,19 +52,22 @@ static status score_tokens(inference *i, const tokenizer *t, const int32_t *ids,
 
 static void print_score(const score *r, const char *checkpoint, const char *file, bool json)
 {
-    double loss = r->nats / (double)r->tokens, bits = r->bytes ? r->nats / log(2.0) / (double)r->bytes : (double)NAN;
+    double loss = r->nats / (double)r->tokens,
+           bits = r->bytes ? r->nats / log(2.0) / (double)r->bytes : (double)NAN;
     if (json)
         printf("{\"checkpoint\":\"%s\",\"file\":\"%s\",\"tokens\":%" PRId64 ",\"bytes\":%" PRId64
                ",\"windows\":%" PRId64 ",\"stride\":%" PRId64 ",\"context\":%" PRId64
                ",\"loss\":%.17g,\"bits_per_byte\":%.17g}\n",
-               checkpoint, file, r->tokens, r->bytes, r->windows, r->stride, r->context, loss, bits);
+               checkpoint, file, r->tokens, r->bytes, r->windows, r->stride, r->context, loss,
+               bits);
     else
-        printf("%s on %s: %.4f nats/token, %.4f bits/byte (%" PRId64 " tokens, %" PRId64 " bytes, context %" PRId64
-               ", stride %" PRId64 ")\n",
+        printf("%s on %s: %.4f nats/token, %.4f bits/byte (%" PRId64 " tokens, %" PRId64
+               " bytes, context %" PRId64 ", stride %" PRId64 ")\n",
                checkpoint, file, loss, bits, r->tokens, r->bytes, r->context, r->stride);
 }
 
-static status score_file(const char *path, const char *file, const char *spec, const char *stride, bool json)
+static status score_file(const char *path, const char *file, const char *spec, const char *stride,
+                         bool json)
 {
     inference *i = NULL;
     tokenizer *t = NULL;
@@ -75,13 +80,15 @@ static status score_file(const char *path, const char *file, const char *spec, c
     if (s == OK) s = which_tokenizer(&t, spec, path, inference_model(i));
     if (s == OK) s = tokenizer_encode(t, (const uint8_t *)text, bytes, &ids, &count);
     if (s == OK && count < 2)
-        s = status_set(ERR_IO, __FILE__, __LINE__, "%s has %" PRId64 " tokens; at least 2 are needed", file, count);
+        s = status_set(ERR_IO, __FILE__, __LINE__,
+                       "%s has %" PRId64 " tokens; at least 2 are needed", file, count);
     if (s == OK) {
         r.context = r.stride = inference_model(i)->context;
         if (stride) s = config_integer(&r.stride, stride);
         if (s == OK && (r.stride < 1 || r.stride > r.context))
-            s = status_set(ERR_CONFIG, __FILE__, __LINE__, "--stride: %" PRId64 " is outside [1, %" PRId64 "]",
-                           r.stride, r.context);
+            s = status_set(ERR_CONFIG, __FILE__, __LINE__,
+                           "--stride: %" PRId64 " is outside [1, %" PRId64 "]", r.stride,
+                           r.context);
     }
     if (s == OK) s = score_tokens(i, t, ids, count, &r);
     if (s == OK) print_score(&r, inference_path(i), file, json);
@@ -96,11 +103,14 @@ static status run(int argc, char **argv, const char **rest)
 {
     const char *stride = NULL, *spec = NULL;
     bool json = false;
-    const cli_option options[] = {
-        {"--stride", &stride, NULL}, {"--tokenizer", &spec, NULL}, {"--json", NULL, &json}, {NULL, NULL, NULL}};
+    const cli_option options[] = {{"--stride", &stride, NULL},
+                                  {"--tokenizer", &spec, NULL},
+                                  {"--json", NULL, &json},
+                                  {NULL, NULL, NULL}};
     int count;
     TRY(cli_parse(argc, argv, options, rest, &count));
-    REQUIRE(count == 2, ERR_CONFIG, "score needs a checkpoint and a file: isoflop score runs/NAME FILE");
+    REQUIRE(count == 2, ERR_CONFIG,
+            "score needs a checkpoint and a file: isoflop score runs/NAME FILE");
     return score_file(rest[0], rest[1], spec, stride, json);
 }
 

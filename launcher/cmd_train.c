@@ -17,14 +17,17 @@
 static const char help[] =
     "usage: isoflop train CONFIG [key=value ...] [--run DIR] [--resume] [--check]\n"
     "\n"
-    "Trains one model. Under mpirun or srun the ranks share the batch; the result has the same bits on any number\n"
+    "Trains one model. Under mpirun or srun the ranks share the batch; the result has the same "
+    "bits on any number\n"
     "of them. CONFIG is a YAML file or the name of one in configs/ (keys: configs/README.md).\n"
     "\n"
     "  key=value     replaces a key of the config: train.tokens=2M model.layers=6\n"
     "  --run DIR     the run directory (default runs/NAME); not empty only with --resume\n"
-    "  --resume      go on from the newest complete checkpoint, on any number of ranks; starts if there is none\n"
+    "  --resume      go on from the newest complete checkpoint, on any number of ranks; starts if "
+    "there is none\n"
     "  --check       print the resolved config, counts and bytes per rank, and stop\n"
-    "  --accept-other-arithmetic   resume although other kernels or versions computed the checkpoint (marked)\n"
+    "  --accept-other-arithmetic   resume although other kernels or versions computed the "
+    "checkpoint (marked)\n"
     "\n"
     "examples:\n"
     "  isoflop train quickstart\n"
@@ -39,8 +42,8 @@ typedef struct view {
     const config *cfg;
     const char *folder;
     bool terminal;
-    double shown_s;      /* clock of the last progress line */
-    bool line_open;      /* a progress line stands without newline */
+    double shown_s; /* clock of the last progress line */
+    bool line_open; /* a progress line stands without newline */
 } view;
 
 /* Set by the signal handler, read by every rank between steps. */
@@ -77,12 +80,14 @@ static void print_counts(const config *cfg, int32_t ranks)
     block_flops(&f, &cfg->model);
     int64_t n = block_param_count(&cfg->model), batch = cfg->train.batch_tokens;
     int64_t steps = (cfg->train.tokens + batch - 1) / batch;
-    printf("model      %s: %s parameters (%" PRId64 "; %" PRId64 " without embeddings), %s FLOPs/token\n",
+    printf("model      %s: %s parameters (%" PRId64 "; %" PRId64
+           " without embeddings), %s FLOPs/token\n",
            cfg->model_name[0] ? cfg->model_name : cfg->run.name, cli_count((double)n).text, n,
            block_param_count_without_embedding(&cfg->model), cli_count(f.model).text);
-    printf("training   %s tokens in %" PRId64 " steps of %s; %.3g FLOPs (model), %.1f tokens/parameter\n",
-           cli_count((double)(steps * batch)).text, steps, cli_count((double)batch).text, f.model * (double)(steps * batch),
-           (double)(steps * batch) / (double)n);
+    printf("training   %s tokens in %" PRId64
+           " steps of %s; %.3g FLOPs (model), %.1f tokens/parameter\n",
+           cli_count((double)(steps * batch)).text, steps, cli_count((double)batch).text,
+           f.model * (double)(steps * batch), (double)(steps * batch) / (double)n);
     printf("arithmetic %s, reduction %s, %d rank%s, optimizer sharding %s\n",
            config_choice("train", "precision", cfg->train.precision),
            config_choice("train", "reduction", cfg->train.reduction), ranks, ranks == 1 ? "" : "s",
@@ -93,8 +98,9 @@ static void print_plan(const run *r)
 {
     printf("memory     %s per rank:", cli_bytes((double)r->plan.total).text);
     for (memory_kind k = 0; k < MEMORY_KINDS; k++)
-        if (r->plan.bytes[k]) printf(" %s %s%s", memory_kind_name(k), cli_bytes((double)r->plan.bytes[k]).text,
-                                     k + 1 < MEMORY_KINDS ? "," : "");
+        if (r->plan.bytes[k])
+            printf(" %s %s%s", memory_kind_name(k), cli_bytes((double)r->plan.bytes[k]).text,
+                   k + 1 < MEMORY_KINDS ? "," : "");
     printf(" (%" PRId64 " bytes)\n", r->plan.total);
 }
 
@@ -107,7 +113,8 @@ static void print_data(const run *r)
         printf(", %s training tokens (%.2f epochs)", cli_count((double)about->tokens).text,
                needed / (double)(about->count * r->cfg->model.context));
     if (r->eval_windows)
-        printf(", evaluated on %" PRId64 " fixed windows of %" PRId64, r->eval_windows, r->cfg->model.context);
+        printf(", evaluated on %" PRId64 " fixed windows of %" PRId64, r->eval_windows,
+               r->cfg->model.context);
     printf("\n");
 }
 
@@ -124,8 +131,10 @@ static void opened(void *context, const run *r)
 static void started(void *context, const run *r, double peak)
 {
     const view *v = context;
-    if (isfinite(peak)) printf("peak       %.0f GFLOP/s per rank (measured: product burst)\n", peak * 1e-9);
-    printf("run        %s, step %" PRId64 " of %" PRId64 "\n", v->folder, r->at.step, r->steps_total);
+    if (isfinite(peak))
+        printf("peak       %.0f GFLOP/s per rank (measured: product burst)\n", peak * 1e-9);
+    printf("run        %s, step %" PRId64 " of %" PRId64 "\n", v->folder, r->at.step,
+           r->steps_total);
     (void)fflush(stdout);
 }
 
@@ -134,14 +143,17 @@ static void on_step(void *context, const run *r, const step_view *s)
     view *v = context;
     double now = clock_s();
     bool last = s->step.step == r->steps_total, first = v->shown_s == 0.0;
-    if (!first && !last && !s->step.skipped && now - v->shown_s < (v->terminal ? 0.2 : 10.0)) return;
+    if (!first && !last && !s->step.skipped && now - v->shown_s < (v->terminal ? 0.2 : 10.0))
+        return;
     v->shown_s = now;
     char mfu[32] = "";
     if (isfinite(s->mfu)) (void)snprintf(mfu, sizeof mfu, " · MFU %4.1f %%", 100 * s->mfu);
     if (v->terminal) (void)fputs("\r\033[K", stdout);
-    printf("step %*" PRId64 "/%" PRId64 " · %s tokens · loss %.4f · lr %.2e · %s tokens/s%s · ETA %s%s",
-           v->terminal ? 1 : 6, s->step.step, r->steps_total, cli_count((double)s->step.tokens).text, s->step.loss,
-           s->step.learning_rate, cli_count(s->tokens_per_s).text, mfu, cli_duration(s->left_s).text,
+    printf("step %*" PRId64 "/%" PRId64
+           " · %s tokens · loss %.4f · lr %.2e · %s tokens/s%s · ETA %s%s",
+           v->terminal ? 1 : 6, s->step.step, r->steps_total,
+           cli_count((double)s->step.tokens).text, s->step.loss, s->step.learning_rate,
+           cli_count(s->tokens_per_s).text, mfu, cli_duration(s->left_s).text,
            s->step.skipped ? " · SKIPPED (not finite)" : "");
     if (!v->terminal || s->step.skipped) (void)fputc('\n', stdout);
     v->line_open = v->terminal && !s->step.skipped;
@@ -177,16 +189,20 @@ static void finished(void *context, const run *r, const run_summary *s)
     view *v = context;
     end_line(v);
     const run_times *t = &r->times;
-    printf("%s    step %" PRId64 " of %" PRId64 ", %s tokens in %s: %s tokens/s", s->finished ? "done   " : "stopped",
-           r->at.step, r->steps_total, cli_count((double)r->at.tokens).text, cli_duration(r->at.train_time_s).text,
+    printf("%s    step %" PRId64 " of %" PRId64 ", %s tokens in %s: %s tokens/s",
+           s->finished ? "done   " : "stopped", r->at.step, r->steps_total,
+           cli_count((double)r->at.tokens).text, cli_duration(r->at.train_time_s).text,
            cli_count(s->tokens_per_s).text);
     if (isfinite(s->mfu)) printf(", MFU %.1f %%", 100 * s->mfu);
-    printf("\ntime       compute %.1f s, reduction %.1f s, waiting %.1f s, data %.1f s, checkpoints %.1f s\n", t->compute,
-           t->comm, t->wait, t->data, t->checkpoint);
+    printf("\ntime       compute %.1f s, reduction %.1f s, waiting %.1f s, data %.1f s, "
+           "checkpoints %.1f s\n",
+           t->compute, t->comm, t->wait, t->data, t->checkpoint);
     if (r->cfg->forecast.loss > 0 && s->last.windows > 0)
-        printf("forecast   %s said %.4f [%.4f, %.4f]: %s\n", r->cfg->forecast.law, r->cfg->forecast.loss,
-               r->cfg->forecast.low, r->cfg->forecast.high,
-               s->last.loss >= r->cfg->forecast.low && s->last.loss <= r->cfg->forecast.high ? "inside" : "outside");
+        printf("forecast   %s said %.4f [%.4f, %.4f]: %s\n", r->cfg->forecast.law,
+               r->cfg->forecast.loss, r->cfg->forecast.low, r->cfg->forecast.high,
+               s->last.loss >= r->cfg->forecast.low && s->last.loss <= r->cfg->forecast.high
+                   ? "inside"
+                   : "outside");
     if (s->finished)
         printf("next       isoflop generate %s --prompt \"The \"\n", v->folder);
     else
@@ -195,7 +211,8 @@ static void finished(void *context, const run *r, const run_summary *s)
 }
 
 /* Rank 0 reads and checks the file; every rank gets the resolved text and parses the same bytes. */
-static status share_config(config *out, world *w, const char *path, int count, const char *const *overrides)
+static status share_config(config *out, world *w, const char *path, int count,
+                           const char *const *overrides)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -249,7 +266,8 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
                                   {"--accept-other-arithmetic", NULL, &a->accept},
                                   {NULL, NULL, NULL}};
     TRY(cli_parse(argc, argv, options, rest, &count));
-    REQUIRE(count >= 1, ERR_CONFIG, "train needs a config: isoflop train CONFIG (--help shows examples)");
+    REQUIRE(count >= 1, ERR_CONFIG,
+            "train needs a config: isoflop train CONFIG (--help shows examples)");
     a->path = rest[0];
     a->overrides = rest + 1;
     a->override_count = count - 1;
@@ -262,15 +280,24 @@ static status train(world *w, const arguments *a, int argc, char **argv)
     REQUIRE(cfg, ERR_MEMORY, "no memory for a config");
     status s = share_config(cfg, w, a->path, a->override_count, a->overrides);
     char folder[1024], command[2048] = "isoflop";
-    (void)snprintf(folder, sizeof folder, "%s%s", a->run ? a->run : "runs/", a->run ? "" : cfg->run.name);
+    (void)snprintf(folder, sizeof folder, "%s%s", a->run ? a->run : "runs/",
+                   a->run ? "" : cfg->run.name);
     for (int i = 0; i < argc; i++) {
         size_t used = strlen(command);
         (void)snprintf(command + used, sizeof command - used, " %s", argv[i]);
     }
     view v = {.cfg = cfg, .folder = folder, .terminal = isatty(STDOUT_FILENO)};
-    train_hooks hooks = {.context = &v, .opened = opened, .started = started, .step = on_step, .evaluated = evaluated,
-                         .message = message, .finished = finished, .stop = stop};
-    train_options options = {.folder = folder, .resume = a->resume, .accept_other_arithmetic = a->accept,
+    train_hooks hooks = {.context = &v,
+                         .opened = opened,
+                         .started = started,
+                         .step = on_step,
+                         .evaluated = evaluated,
+                         .message = message,
+                         .finished = finished,
+                         .stop = stop};
+    train_options options = {.folder = folder,
+                             .resume = a->resume,
+                             .accept_other_arithmetic = a->accept,
                              .command = command};
     if (s == OK && a->check)
         s = check_only(cfg, w);

@@ -22,7 +22,8 @@ enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
 static void print_verbs(FILE *out)
 {
-    (void)fputs("isoflop — data-parallel training for scaling studies\n\nusage: isoflop VERB [...]; isoflop VERB --help\n\n",
+    (void)fputs("isoflop — data-parallel training for scaling studies\n\nusage: isoflop VERB "
+                "[...]; isoflop VERB --help\n\n",
                 out);
     for (int i = 0; i < VERBS; i++) (void)fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].does);
 }

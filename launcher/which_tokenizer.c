@@ -32,13 +32,16 @@ status which_tokenizer(tokenizer **out, const char *spec, const char *path, cons
 {
     config cfg;
     char found[1100];
-    if (!spec && config_of_run(&cfg, path) && beside_data(found, sizeof found, cfg.data.train)) spec = found;
+    if (!spec && config_of_run(&cfg, path) && beside_data(found, sizeof found, cfg.data.train))
+        spec = found;
     if (!spec && m->vocab == 257) spec = "bytes";
-    REQUIRE(spec, ERR_CONFIG, "no tokenizer found beside the training data; name one with --tokenizer");
+    REQUIRE(spec, ERR_CONFIG,
+            "no tokenizer found beside the training data; name one with --tokenizer");
     TRY(tokenizer_open(out, spec));
     if (tokenizer_vocab(*out) <= m->vocab) return OK;
     int32_t vocab = tokenizer_vocab(*out);
     tokenizer_close(*out);
     *out = NULL;
-    FAIL(ERR_CONFIG, "--tokenizer %s has %" PRId32 " tokens, the model %" PRId64, spec, vocab, m->vocab);
+    FAIL(ERR_CONFIG, "--tokenizer %s has %" PRId32 " tokens, the model %" PRId64, spec, vocab,
+         m->vocab);
 }

@@ -5,8 +5,9 @@
 #include "config/config.h"
 #include "data/tokenizer.h"
 
-/* spec when given; else the one of the training data named in the run's config.yaml (path: run directory or step
- * folder); else bytes for a vocabulary of 257. ERR_CONFIG when none fits the model's vocabulary. Caller closes. */
+/* spec when given; else the one of the training data named in the run's config.yaml (path: run
+ * directory or step folder); else bytes for a vocabulary of 257. ERR_CONFIG when none fits the
+ * model's vocabulary. Caller closes. */
 status which_tokenizer(tokenizer **out, const char *spec, const char *path, const model_config *m);
 
 #endif

@@ -10,9 +10,10 @@ status arena_init(arena *out, const char *name, int64_t bytes)
     ASSERT(bytes >= 0);
     *out = (arena){.name = name, .bytes = bytes};
     if (bytes == 0) return OK;
-    void *base = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    REQUIRE(base != MAP_FAILED, ERR_MEMORY, "cannot reserve %.1f MiB for %s", (double)bytes / 1048576,
-            name);
+    void *base =
+        mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(base != MAP_FAILED, ERR_MEMORY, "cannot reserve %.1f MiB for %s",
+            (double)bytes / 1048576, name);
     /* advice only: without huge pages everything works, more slowly */
     (void)madvise(base, (size_t)bytes, MADV_HUGEPAGE);
     out->base = base;

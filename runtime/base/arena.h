@@ -12,11 +12,11 @@
 enum { ARENA_ALIGN = 64 }; /* bytes; every piece starts at a multiple of it */
 
 typedef struct arena {
-    char *base;         /* NULL while closed                            */
-    int64_t bytes;      /* capacity                                     */
-    int64_t used;       /* sum of the rounded pieces taken so far       */
-    const char *name;   /* borrowed; for messages                       */
-    bool mapped;        /* base is ours to unmap                        */
+    char *base;       /* NULL while closed                            */
+    int64_t bytes;    /* capacity                                     */
+    int64_t used;     /* sum of the rounded pieces taken so far       */
+    const char *name; /* borrowed; for messages                       */
+    bool mapped;      /* base is ours to unmap                        */
 } arena;
 
 /* bytes rounded up to ARENA_ALIGN: what one piece costs. */

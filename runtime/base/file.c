@@ -18,8 +18,8 @@ status file_read_at(int fd, const char *path, int64_t offset, void *out, int64_t
         ssize_t n = pread(fd, (char *)out + done, (size_t)(bytes - done), offset + done);
         if (n < 0 && errno == EINTR) continue;
         REQUIRE(n >= 0, ERR_IO, "cannot read %s: %s", path, strerror(errno));
-        REQUIRE(n > 0, ERR_IO, "%s ends at byte %lld, expected at least %lld", path, (long long)(offset + done),
-                (long long)(offset + bytes));
+        REQUIRE(n > 0, ERR_IO, "%s ends at byte %lld, expected at least %lld", path,
+                (long long)(offset + done), (long long)(offset + bytes));
         done += n;
     }
     return OK;
@@ -94,7 +94,8 @@ status file_write_text(const char *path, const char *text, int64_t bytes)
     (void)snprintf(temporary, sizeof temporary, "%s.tmp", path);
     (void)snprintf(folder, sizeof folder, "%s", path);
     TRY(write_synced(temporary, text, bytes));
-    REQUIRE(rename(temporary, path) == 0, ERR_IO, "cannot rename %s to %s: %s", temporary, path, strerror(errno));
+    REQUIRE(rename(temporary, path) == 0, ERR_IO, "cannot rename %s to %s: %s", temporary, path,
+            strerror(errno));
     char *slash = strrchr(folder, '/');
     if (!slash) return file_sync_folder(".");
     *slash = '\0';
@@ -105,8 +106,8 @@ status file_make_folder(const char *path)
 {
     char part[PATH_BYTES];
     size_t length = strlen(path);
-    REQUIRE(length > 0 && length < sizeof part, ERR_IO, "the path '%.60s' has %zu bytes; 1 to %zu are possible", path,
-            length, sizeof part - 1);
+    REQUIRE(length > 0 && length < sizeof part, ERR_IO,
+            "the path '%.60s' has %zu bytes; 1 to %zu are possible", path, length, sizeof part - 1);
     for (size_t i = 1; i <= length; i++) {
         if (path[i] != '/' && path[i] != '\0') continue;
         memcpy(part, path, i);
@@ -115,7 +116,8 @@ status file_make_folder(const char *path)
             FAIL(ERR_IO, "cannot create the folder %s: %s", part, strerror(errno));
     }
     struct stat about;
-    REQUIRE(stat(path, &about) == 0 && S_ISDIR(about.st_mode), ERR_IO, "%s exists and is not a folder", path);
+    REQUIRE(stat(path, &about) == 0 && S_ISDIR(about.st_mode), ERR_IO,
+            "%s exists and is not a folder", path);
     return OK;
 }
 
@@ -128,8 +130,8 @@ static int remove_one(const char *path, const struct stat *about, int kind, stru
 status file_remove_folder(const char *path)
 {
     if (!file_exists(path)) return OK;
-    REQUIRE(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0, ERR_IO, "cannot remove %s: %s", path,
-            strerror(errno));
+    REQUIRE(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0, ERR_IO, "cannot remove %s: %s",
+            path, strerror(errno));
     return OK;
 }
 

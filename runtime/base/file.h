@@ -1,4 +1,5 @@
-/* file.h — whole reads and writes, directories, durable renames. Every failure is ERR_IO with path and reason. */
+/* file.h — whole reads and writes, directories, durable renames. Every failure is ERR_IO with path
+ * and reason. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 

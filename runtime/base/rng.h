@@ -9,14 +9,16 @@
 
 /* What a random number is for; keeps streams apart. */
 typedef enum rng_purpose {
-    RNG_INIT = 1,    /* weights: counter (tensor index, element)          */
-    RNG_ORDER = 2,   /* sample permutation: counter (epoch, round, value) */
-    RNG_SAMPLE = 3,  /* text generation                                   */
-    RNG_SYNTH = 4,   /* synthetic data                                    */
+    RNG_INIT = 1,   /* weights: counter (tensor index, element)          */
+    RNG_ORDER = 2,  /* sample permutation: counter (epoch, round, value) */
+    RNG_SAMPLE = 3, /* text generation                                   */
+    RNG_SYNTH = 4,  /* synthetic data                                    */
     RNG_TEST = 5,
 } rng_purpose;
 
-typedef struct rng_block { uint32_t word[4]; } rng_block;
+typedef struct rng_block {
+    uint32_t word[4];
+} rng_block;
 
 /* The 128-bit block for a 64-bit key and a 128-bit counter (c0 is the lowest word). */
 rng_block rng_philox(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3);
@@ -25,6 +27,7 @@ rng_block rng_at(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t i
 /* Uniform in (0, 1), 53 bits. */
 double rng_uniform(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t index);
 /* Two independent standard normals (Box-Muller) from one block. */
-void rng_normal2(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t index, double out[2]);
+void rng_normal2(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t index,
+                 double out[2]);
 
 #endif

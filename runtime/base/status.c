@@ -40,16 +40,26 @@ status status_prefix(status code, const char *format, ...)
 const char *status_name(status code)
 {
     switch (code) {
-    case OK: return "ok";
-    case ERR_INTERNAL: return "internal";
-    case ERR_CONFIG: return "config";
-    case ERR_IO: return "io";
-    case ERR_MEMORY: return "memory";
-    case ERR_DEVICE: return "device";
-    case ERR_COMM: return "communication";
-    case ERR_NUMERIC: return "numeric";
-    case FOUND: return "found";
-    case INTERRUPTED: return "interrupted";
+    case OK:
+        return "ok";
+    case ERR_INTERNAL:
+        return "internal";
+    case ERR_CONFIG:
+        return "config";
+    case ERR_IO:
+        return "io";
+    case ERR_MEMORY:
+        return "memory";
+    case ERR_DEVICE:
+        return "device";
+    case ERR_COMM:
+        return "communication";
+    case ERR_NUMERIC:
+        return "numeric";
+    case FOUND:
+        return "found";
+    case INTERRUPTED:
+        return "interrupted";
     }
     return "unknown";
 }

@@ -11,15 +11,15 @@
 /* The values are the exit codes of the process. */
 typedef enum status {
     OK = 0,
-    ERR_INTERNAL = 1,  /* a bug                                                  */
-    ERR_CONFIG = 2,    /* usage, config, or something not supported              */
-    ERR_IO = 3,        /* a file is missing, damaged or cannot be written        */
-    ERR_MEMORY = 4,    /* out of memory                                          */
-    ERR_DEVICE = 5,    /* an accelerator failed                                  */
-    ERR_COMM = 6,      /* communication, or a peer, failed                       */
-    ERR_NUMERIC = 7,   /* non-finite values beyond the configured limit          */
-    FOUND = 10,        /* not an error: doctor or diff found something to report */
-    INTERRUPTED = 75,  /* stopped by a signal after writing a checkpoint         */
+    ERR_INTERNAL = 1, /* a bug                                                  */
+    ERR_CONFIG = 2,   /* usage, config, or something not supported              */
+    ERR_IO = 3,       /* a file is missing, damaged or cannot be written        */
+    ERR_MEMORY = 4,   /* out of memory                                          */
+    ERR_DEVICE = 5,   /* an accelerator failed                                  */
+    ERR_COMM = 6,     /* communication, or a peer, failed                       */
+    ERR_NUMERIC = 7,  /* non-finite values beyond the configured limit          */
+    FOUND = 10,       /* not an error: doctor or diff found something to report */
+    INTERRUPTED = 75, /* stopped by a signal after writing a checkpoint         */
 } status;
 
 /* Replaces the message of this thread; returns code. printf-style. */
@@ -34,7 +34,7 @@ status status_prefix(status code, const char *format, ...) __attribute__((format
 /* Prints file:line and the condition, then aborts. */
 _Noreturn void assert_failed(const char *file, int line, const char *condition);
 
-#define FAIL(code, ...)          return status_set((code), __FILE__, __LINE__, __VA_ARGS__)
+#define FAIL(code, ...) return status_set((code), __FILE__, __LINE__, __VA_ARGS__)
 #define REQUIRE(cond, code, ...)                                                                   \
     do {                                                                                           \
         if (!(cond)) FAIL((code), __VA_ARGS__);                                                    \

@@ -28,7 +28,8 @@ status record_open(record **out, const char *path, int64_t keep_bytes)
     if (r->fd < 0 || fstat(r->fd, &about) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot open %s: %s", path, strerror(errno));
     else if (about.st_size < keep_bytes)
-        s = status_set(ERR_IO, __FILE__, __LINE__, "%s has %lld bytes, its checkpoint was written after %" PRId64, path,
+        s = status_set(ERR_IO, __FILE__, __LINE__,
+                       "%s has %lld bytes, its checkpoint was written after %" PRId64, path,
                        (long long)about.st_size, keep_bytes);
     else if (ftruncate(r->fd, keep_bytes) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot cut %s: %s", path, strerror(errno));
@@ -73,16 +74,18 @@ const char *record_number(char out[32], double value)
 status record_step(record *r, const step_line *l)
 {
     char text[1024], n[8][32];
-    int length = snprintf(
-        text, sizeof text,
-        "{\"type\":\"step\",\"step\":%" PRId64 ",\"tokens\":%" PRId64
-        ",\"flops\":%s,\"loss\":%s,\"grad_norm\":%s,\"learning_rate\":%s,\"step_time_s\":%s,\"tokens_per_s\":%s,"
-        "\"mfu\":%s,\"digest\":\"%016" PRIx64 "\",\"data_digest\":\"%016" PRIx64
-        "\",\"skipped\":%s,\"energy_j\":%s}\n",
-        l->step, l->tokens, record_number(n[0], l->flops), record_number(n[1], l->loss),
-        record_number(n[2], l->grad_norm), record_number(n[3], l->learning_rate), record_number(n[4], l->step_time_s),
-        record_number(n[5], l->tokens_per_s), record_number(n[6], l->mfu), l->digest, l->data_digest,
-        l->skipped ? "true" : "false", record_number(n[7], l->energy_j));
+    int length =
+        snprintf(text, sizeof text,
+                 "{\"type\":\"step\",\"step\":%" PRId64 ",\"tokens\":%" PRId64
+                 ",\"flops\":%s,\"loss\":%s,\"grad_norm\":%s,\"learning_rate\":%s,\"step_time_s\":%"
+                 "s,\"tokens_per_s\":%s,"
+                 "\"mfu\":%s,\"digest\":\"%016" PRIx64 "\",\"data_digest\":\"%016" PRIx64
+                 "\",\"skipped\":%s,\"energy_j\":%s}\n",
+                 l->step, l->tokens, record_number(n[0], l->flops), record_number(n[1], l->loss),
+                 record_number(n[2], l->grad_norm), record_number(n[3], l->learning_rate),
+                 record_number(n[4], l->step_time_s), record_number(n[5], l->tokens_per_s),
+                 record_number(n[6], l->mfu), l->digest, l->data_digest,
+                 l->skipped ? "true" : "false", record_number(n[7], l->energy_j));
     return append(r, text, (size_t)length);
 }
 

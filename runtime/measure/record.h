@@ -1,6 +1,6 @@
 /* record.h — record.jsonl: one JSON object per line, written by rank 0, append-only.
- * header, then step, eval and event lines; field names in CONTRACTS "Run directory". Floats round-trip, a
- * non-finite number is null.                                                                            */
+ * header, then step, eval and event lines; field names in CONTRACTS "Run directory". Floats
+ * round-trip, a non-finite number is null. */
 #ifndef MEASURE_RECORD_H
 #define MEASURE_RECORD_H
 
@@ -12,9 +12,9 @@ typedef struct record record;
 
 typedef struct step_line {
     int64_t step, tokens;
-    double flops;               /* cumulative, the `model` count           */
+    double flops; /* cumulative, the `model` count           */
     double loss, grad_norm, learning_rate, step_time_s, tokens_per_s;
-    double mfu, energy_j;       /* NaN = not known                         */
+    double mfu, energy_j; /* NaN = not known                         */
     uint64_t digest, data_digest;
     int skipped;
 } step_line;

@@ -12,7 +12,8 @@ static tensor take_1(arena *a, dtype type, int64_t n)
     return tensor_1(arena_take(a, n * dtype_bytes(type)), type, n);
 }
 
-static void take_layer(layer_activations *out, arena *a, const model_config *m, int64_t N, int64_t B, dtype act)
+static void take_layer(layer_activations *out, arena *a, const model_config *m, int64_t N,
+                       int64_t B, dtype act)
 {
     int64_t C = m->width, D = m->heads * m->head_width, Q = D + 2 * m->kv_heads * m->head_width;
     int64_t U = m->mlp == MLP_SWIGLU ? 2 * m->ffn : m->ffn;
@@ -46,10 +47,12 @@ static void take_backward(activations *out, arena *a, const model_config *m)
     if (gated) out->dhidden = take_2(a, out->act, out->N, m->ffn);
 }
 
-status activations_init(activations *out, arena *from, const model_config *m, int64_t B, dtype act, bool training)
+status activations_init(activations *out, arena *from, const model_config *m, int64_t B, dtype act,
+                        bool training)
 {
     int64_t N = B * m->context, C = m->width;
-    *out = (activations){.B = B, .T = m->context, .N = N, .act = act, .kept = training ? (int32_t)m->layers : 1};
+    *out = (activations){
+        .B = B, .T = m->context, .N = N, .act = act, .kept = training ? (int32_t)m->layers : 1};
     out->layer = calloc((size_t)out->kept, sizeof *out->layer);
     REQUIRE(out->layer, ERR_MEMORY, "cannot reserve the table of %d layers", out->kept);
     for (int32_t l = 0; l < out->kept; l++) take_layer(&out->layer[l], from, m, N, B, act);
@@ -63,8 +66,8 @@ status activations_init(activations *out, arena *from, const model_config *m, in
     out->tokens = take_1(from, DTYPE_I32, N);
     out->targets = take_1(from, DTYPE_I32, N);
     if (m->positions == POSITIONS_ROPE)
-        out->rope = tensor_3(arena_take(from, m->context * m->head_width * 4), DTYPE_F32, m->context,
-                             m->head_width / 2, 2);
+        out->rope = tensor_3(arena_take(from, m->context * m->head_width * 4), DTYPE_F32,
+                             m->context, m->head_width / 2, 2);
     if (training) take_backward(out, from, m);
     return OK;
 }

@@ -4,9 +4,11 @@
 #include <math.h>
 
 /* View of rows first..last (adjacent in memory) of a flat vector. */
-static tensor span(const params *p, char *base, dtype type, param_role first, param_role last, int32_t layer)
+static tensor span(const params *p, char *base, dtype type, param_role first, param_role last,
+                   int32_t layer)
 {
-    const param_row *a = layout_row(p->layout, first, layer), *b = layout_row(p->layout, last, layer);
+    const param_row *a = layout_row(p->layout, first, layer),
+                    *b = layout_row(p->layout, last, layer);
     if (!a || !b || !base) return (tensor){0};
     int64_t rows = 0;
     for (const param_row *r = a; r <= b; r++) rows += r->dim[0];
@@ -35,8 +37,8 @@ tensor params_gradient(const params *p, param_role role, int32_t layer)
 }
 
 /* Elements [first, first + count) of one row. */
-static void initial_row(const param_row *row, int64_t row_index, double std, uint64_t seed, int64_t first,
-                        int64_t count, float *out)
+static void initial_row(const param_row *row, int64_t row_index, double std, uint64_t seed,
+                        int64_t first, int64_t count, float *out)
 {
     for (int64_t i = 0; i < count; i++) {
         if (row->init == INIT_ZERO || row->init == INIT_ONE) {
@@ -52,15 +54,18 @@ static void initial_row(const param_row *row, int64_t row_index, double std, uin
     }
 }
 
-void params_initial(const layout *l, const model_config *m, uint64_t seed, int64_t first, int64_t count, float *out)
+void params_initial(const layout *l, const model_config *m, uint64_t seed, int64_t first,
+                    int64_t count, float *out)
 {
     for (int32_t r = 0; r < l->row_count; r++) {
         const param_row *row = &l->rows[r];
         int64_t elements = row->dim[0] * row->dim[1];
         int64_t low = first > row->offset ? first : row->offset;
-        int64_t high = first + count < row->offset + elements ? first + count : row->offset + elements;
+        int64_t high =
+            first + count < row->offset + elements ? first + count : row->offset + elements;
         if (low >= high) continue;
-        double std = m->init_std / (row->init == INIT_RESIDUAL ? sqrt(2.0 * (double)m->layers) : 1.0);
+        double std =
+            m->init_std / (row->init == INIT_RESIDUAL ? sqrt(2.0 * (double)m->layers) : 1.0);
         initial_row(row, r, std, seed, low - row->offset, high - low, out + (low - first));
     }
 }

@@ -15,8 +15,16 @@ static layer_activations *layer_of(const transformer *t, int32_t l)
 
 op_shapes transformer_shapes(const model_config *m, int64_t B, dtype act)
 {
-    return (op_shapes){.B = B, .T = m->context, .C = m->width, .F = m->ffn, .V = m->vocab, .NH = m->heads,
-                       .NKV = m->kv_heads, .HS = m->head_width, .gated = m->mlp == MLP_SWIGLU, .act = act};
+    return (op_shapes){.B = B,
+                       .T = m->context,
+                       .C = m->width,
+                       .F = m->ffn,
+                       .V = m->vocab,
+                       .NH = m->heads,
+                       .NKV = m->kv_heads,
+                       .HS = m->head_width,
+                       .gated = m->mlp == MLP_SWIGLU,
+                       .act = act};
 }
 
 status transformer_prepare(const transformer *t)
@@ -49,12 +57,17 @@ status transformer_load(const transformer *t, const int32_t *tokens)
 }
 
 /* sum = x + delta; out = norm(sum) with the gain and bias of this role */
-static status norm_forward(const transformer *t, param_role gain, int32_t layer, tensor out, tensor sum, tensor x,
-                           tensor delta, tensor mean, tensor rstd)
+static status norm_forward(const transformer *t, param_role gain, int32_t layer, tensor out,
+                           tensor sum, tensor x, tensor delta, tensor mean, tensor rstd)
 {
-    return t->ops->norm(t->device, &(norm_args){.kind = kind_of(t), .eps = (float)t->config->norm_eps, .out = out,
-                                                .sum = delta.data ? sum : (tensor){0}, .mean = mean, .rstd = rstd,
-                                                .x = x, .delta = delta,
+    return t->ops->norm(t->device, &(norm_args){.kind = kind_of(t),
+                                                .eps = (float)t->config->norm_eps,
+                                                .out = out,
+                                                .sum = delta.data ? sum : (tensor){0},
+                                                .mean = mean,
+                                                .rstd = rstd,
+                                                .x = x,
+                                                .delta = delta,
                                                 .gain = params_weight(t->params, gain, layer),
                                                 .bias = params_weight(t->params, gain + 1, layer)});
 }
@@ -62,8 +75,13 @@ static status norm_forward(const transformer *t, param_role gain, int32_t layer,
 static rope_args rope_of(const transformer *t, tensor qkv, bool inverse)
 {
     const model_config *m = t->config;
-    return (rope_args){.qkv = qkv, .table = t->act->rope, .T = t->act->T, .NH = m->heads, .NKV = m->kv_heads,
-                       .HS = m->head_width, .inverse = inverse};
+    return (rope_args){.qkv = qkv,
+                       .table = t->act->rope,
+                       .T = t->act->T,
+                       .NH = m->heads,
+                       .NKV = m->kv_heads,
+                       .HS = m->head_width,
+                       .inverse = inverse};
 }
 
 /* The parameter rows of one linear layer; several adjacent ones act as one matrix. */
@@ -77,12 +95,16 @@ static const linear_rows rows_gate_up = {PARAM_GATE, PARAM_UP, PARAM_GATE_BIAS, 
 static const linear_rows rows_down = {PARAM_DOWN, PARAM_DOWN, PARAM_DOWN_BIAS, PARAM_DOWN_BIAS};
 
 /* out = act(x @ w^T + bias); pre only with an activation */
-static status linear_forward(const transformer *t, int32_t l, const linear_rows *r, tensor out, tensor x, tensor pre)
+static status linear_forward(const transformer *t, int32_t l, const linear_rows *r, tensor out,
+                             tensor x, tensor pre)
 {
     return t->ops->linear(t->device,
-                          &(linear_args){.out = out, .pre = pre, .x = x,
+                          &(linear_args){.out = out,
+                                         .pre = pre,
+                                         .x = x,
                                          .w = params_weight_span(t->params, r->first, r->last, l),
-                                         .bias = params_weight_span(t->params, r->first_bias, r->last_bias, l),
+                                         .bias = params_weight_span(t->params, r->first_bias,
+                                                                    r->last_bias, l),
                                          .act = pre.data ? ACT_GELU : ACT_NONE});
 }
 
@@ -95,8 +117,13 @@ static status attention_forward(const transformer *t, int32_t l)
     TRY(linear_forward(t, l, &rows_qkv, a->qkv, a->h1, none));
     rope_args rope = rope_of(t, a->qkv, false);
     if (rope.table.data) TRY(t->ops->rope(t->device, &rope));
-    TRY(t->ops->attention(t->device, &(attention_args){.out = a->att, .lse = a->lse, .qkv = a->qkv, .B = t->act->B,
-                                                       .T = t->act->T, .NH = m->heads, .NKV = m->kv_heads,
+    TRY(t->ops->attention(t->device, &(attention_args){.out = a->att,
+                                                       .lse = a->lse,
+                                                       .qkv = a->qkv,
+                                                       .B = t->act->B,
+                                                       .T = t->act->T,
+                                                       .NH = m->heads,
+                                                       .NKV = m->kv_heads,
                                                        .HS = m->head_width}));
     return linear_forward(t, l, &rows_o, t->act->delta, a->att, none);
 }
@@ -119,14 +146,18 @@ status transformer_forward(const transformer *t)
 {
     activations *all = t->act;
     tensor none = {0}, x = layer_of(t, 0)->x1, delta = none;
-    TRY(t->ops->embed(t->device, &(embed_args){.out = x, .table = params_weight(t->params, PARAM_EMBED, -1),
-                                               .positions = params_weight(t->params, PARAM_POSITIONS, -1),
-                                               .tokens = all->tokens, .T = all->T}));
+    TRY(t->ops->embed(t->device,
+                      &(embed_args){.out = x,
+                                    .table = params_weight(t->params, PARAM_EMBED, -1),
+                                    .positions = params_weight(t->params, PARAM_POSITIONS, -1),
+                                    .tokens = all->tokens,
+                                    .T = all->T}));
     for (int32_t l = 0; l < (int32_t)t->config->layers; l++) {
         layer_activations *a = layer_of(t, l);
         TRY(norm_forward(t, PARAM_NORM1_GAIN, l, a->h1, a->x1, x, delta, a->mean1, a->rstd1));
         TRY(attention_forward(t, l));
-        TRY(norm_forward(t, PARAM_NORM2_GAIN, l, a->h2, a->x2, a->x1, all->delta, a->mean2, a->rstd2));
+        TRY(norm_forward(t, PARAM_NORM2_GAIN, l, a->h2, a->x2, a->x1, all->delta, a->mean2,
+                         a->rstd2));
         TRY(mlp_forward(t, l));
         x = a->x2;
         delta = all->delta;
@@ -142,11 +173,15 @@ static tensor head_weight(const transformer *t)
 /* Final norm -> losses, and with gradients -> dh and the head's dw. */
 static status head(const transformer *t, bool gradients)
 {
-    head_args a = {.losses = t->act->losses, .x = t->act->h, .w = head_weight(t), .targets = t->act->targets,
+    head_args a = {.losses = t->act->losses,
+                   .x = t->act->h,
+                   .w = head_weight(t),
+                   .targets = t->act->targets,
                    .z_loss = t->z_loss};
     if (gradients) {
         a.dx = t->act->dh;
-        a.dw = params_gradient(t->params, t->config->tied_embeddings ? PARAM_EMBED : PARAM_HEAD, -1);
+        a.dw =
+            params_gradient(t->params, t->config->tied_embeddings ? PARAM_EMBED : PARAM_HEAD, -1);
     }
     return t->ops->head(t->device, &a);
 }
@@ -162,21 +197,28 @@ status transformer_logits(const transformer *t, int64_t n, float *logits, void *
     int64_t C = t->config->width, V = t->config->vocab;
     char *row = (char *)t->act->h.data + n * C * dtype_bytes(t->act->act);
     TRY(t->ops->linear(t->device, &(linear_args){.out = tensor_2(scratch, DTYPE_F32, 1, V),
-                                                 .x = tensor_2(row, t->act->act, 1, C), .w = head_weight(t)}));
+                                                 .x = tensor_2(row, t->act->act, 1, C),
+                                                 .w = head_weight(t)}));
     return t->ops->download(t->device, logits, scratch, V * 4);
 }
 
 /* dx += gradient through a norm whose output has gradient dh */
-static status norm_backward(const transformer *t, param_role gain, int32_t layer, tensor x, tensor mean, tensor rstd)
+static status norm_backward(const transformer *t, param_role gain, int32_t layer, tensor x,
+                            tensor mean, tensor rstd)
 {
     activations *all = t->act;
     return t->ops->norm_backward(
-        t->device, &(norm_backward_args){.kind = kind_of(t), .dx = all->dx,
-                                         .dx_act = all->act == DTYPE_F32 ? (tensor){0} : all->dx_act,
-                                         .dgain = params_gradient(t->params, gain, layer),
-                                         .dbias = params_gradient(t->params, gain + 1, layer), .dout = all->dh,
-                                         .x = x, .mean = mean, .rstd = rstd,
-                                         .gain = params_weight(t->params, gain, layer)});
+        t->device,
+        &(norm_backward_args){.kind = kind_of(t),
+                              .dx = all->dx,
+                              .dx_act = all->act == DTYPE_F32 ? (tensor){0} : all->dx_act,
+                              .dgain = params_gradient(t->params, gain, layer),
+                              .dbias = params_gradient(t->params, gain + 1, layer),
+                              .dout = all->dh,
+                              .x = x,
+                              .mean = mean,
+                              .rstd = rstd,
+                              .gain = params_weight(t->params, gain, layer)});
 }
 
 typedef struct linear_flow {
@@ -189,12 +231,17 @@ static status linear_backward(const transformer *t, int32_t l, const linear_rows
     TRY(t->ops->linear_backward_weight(
         t->device,
         &(linear_backward_weight_args){.dw = params_gradient_span(t->params, r->first, r->last, l),
-                                       .dbias = params_gradient_span(t->params, r->first_bias, r->last_bias, l),
-                                       .dy = f.dy, .x = f.x}));
+                                       .dbias = params_gradient_span(t->params, r->first_bias,
+                                                                     r->last_bias, l),
+                                       .dy = f.dy,
+                                       .x = f.x}));
     return t->ops->linear_backward_input(
-        t->device, &(linear_backward_input_args){.dx = f.dx, .dy = f.dy,
-                                                 .w = params_weight_span(t->params, r->first, r->last, l),
-                                                 .pre = f.pre, .act = f.pre.data ? ACT_GELU : ACT_NONE});
+        t->device,
+        &(linear_backward_input_args){.dx = f.dx,
+                                      .dy = f.dy,
+                                      .w = params_weight_span(t->params, r->first, r->last, l),
+                                      .pre = f.pre,
+                                      .act = f.pre.data ? ACT_GELU : ACT_NONE});
 }
 
 static status mlp_backward(const transformer *t, int32_t l)
@@ -202,14 +249,19 @@ static status mlp_backward(const transformer *t, int32_t l)
     activations *all = t->act;
     layer_activations *a = &all->layer[l];
     if (t->config->mlp == MLP_SWIGLU) {
-        TRY(linear_backward(t, l, &rows_down, (linear_flow){.dx = all->dhidden, .dy = all->dx_act, .x = a->hidden}));
-        TRY(t->ops->swiglu_backward(t->device, &(swiglu_backward_args){.dgate_up = all->dpre, .dout = all->dhidden,
+        TRY(linear_backward(t, l, &rows_down,
+                            (linear_flow){.dx = all->dhidden, .dy = all->dx_act, .x = a->hidden}));
+        TRY(t->ops->swiglu_backward(t->device, &(swiglu_backward_args){.dgate_up = all->dpre,
+                                                                       .dout = all->dhidden,
                                                                        .gate_up = a->pre}));
-        return linear_backward(t, l, &rows_gate_up, (linear_flow){.dx = all->dh, .dy = all->dpre, .x = a->h2});
+        return linear_backward(t, l, &rows_gate_up,
+                               (linear_flow){.dx = all->dh, .dy = all->dpre, .x = a->h2});
     }
-    TRY(linear_backward(t, l, &rows_down,
-                        (linear_flow){.dx = all->dpre, .dy = all->dx_act, .x = a->hidden, .pre = a->pre}));
-    return linear_backward(t, l, &rows_up, (linear_flow){.dx = all->dh, .dy = all->dpre, .x = a->h2});
+    TRY(linear_backward(
+        t, l, &rows_down,
+        (linear_flow){.dx = all->dpre, .dy = all->dx_act, .x = a->hidden, .pre = a->pre}));
+    return linear_backward(t, l, &rows_up,
+                           (linear_flow){.dx = all->dh, .dy = all->dpre, .x = a->h2});
 }
 
 static status attention_backward(const transformer *t, int32_t l)
@@ -217,14 +269,22 @@ static status attention_backward(const transformer *t, int32_t l)
     activations *all = t->act;
     layer_activations *a = &all->layer[l];
     const model_config *m = t->config;
-    TRY(linear_backward(t, l, &rows_o, (linear_flow){.dx = all->datt, .dy = all->dx_act, .x = a->att}));
-    TRY(t->ops->attention_backward(
-        t->device, &(attention_backward_args){.dqkv = all->dqkv, .dout = all->datt, .out = a->att, .lse = a->lse,
-                                              .qkv = a->qkv, .B = all->B, .T = all->T, .NH = m->heads,
-                                              .NKV = m->kv_heads, .HS = m->head_width}));
+    TRY(linear_backward(t, l, &rows_o,
+                        (linear_flow){.dx = all->datt, .dy = all->dx_act, .x = a->att}));
+    TRY(t->ops->attention_backward(t->device, &(attention_backward_args){.dqkv = all->dqkv,
+                                                                         .dout = all->datt,
+                                                                         .out = a->att,
+                                                                         .lse = a->lse,
+                                                                         .qkv = a->qkv,
+                                                                         .B = all->B,
+                                                                         .T = all->T,
+                                                                         .NH = m->heads,
+                                                                         .NKV = m->kv_heads,
+                                                                         .HS = m->head_width}));
     rope_args rope = rope_of(t, all->dqkv, true);
     if (rope.table.data) TRY(t->ops->rope(t->device, &rope));
-    return linear_backward(t, l, &rows_qkv, (linear_flow){.dx = all->dh, .dy = all->dqkv, .x = a->h1});
+    return linear_backward(t, l, &rows_qkv,
+                           (linear_flow){.dx = all->dh, .dy = all->dqkv, .x = a->h1});
 }
 
 /* Announces the buckets that are complete once everything down to `layer` is done. */
@@ -253,10 +313,14 @@ status transformer_train(const transformer *t, bucket_ready ready, void *context
     }
     /* a tied table already holds the head's part; an untied one starts at zero */
     tensor dtable = params_gradient(t->params, PARAM_EMBED, -1);
-    if (!t->config->tied_embeddings) TRY(t->ops->zero(t->device, dtable.data, tensor_bytes(dtable)));
-    TRY(t->ops->embed_backward(t->device,
-                               &(embed_backward_args){.dtable = dtable,
-                                                      .dpositions = params_gradient(t->params, PARAM_POSITIONS, -1),
-                                                      .dout = all->dx, .tokens = all->tokens, .T = all->T}));
+    if (!t->config->tied_embeddings)
+        TRY(t->ops->zero(t->device, dtable.data, tensor_bytes(dtable)));
+    TRY(t->ops->embed_backward(
+        t->device,
+        &(embed_backward_args){.dtable = dtable,
+                               .dpositions = params_gradient(t->params, PARAM_POSITIONS, -1),
+                               .dout = all->dx,
+                               .tokens = all->tokens,
+                               .T = all->T}));
     return announce(t, -1, ready, context);
 }

@@ -1,5 +1,5 @@
 /* transformer.h — the model as a list of op calls, driven by its config: forward, loss, backward.
- * Pre-norm decoder: x += attention(norm1(x)); x += mlp(norm2(x)); logits = norm(x) @ head^T.                   */
+ * Pre-norm decoder: x += attention(norm1(x)); x += mlp(norm2(x)); logits = norm(x) @ head^T. */
 #ifndef MODEL_TRANSFORMER_H
 #define MODEL_TRANSFORMER_H
 
@@ -30,7 +30,8 @@ status transformer_forward(const transformer *t);
 status transformer_losses(const transformer *t);
 /* forward + losses + every weight gradient of this micro-batch (the mean over its N tokens). */
 status transformer_train(const transformer *t, bucket_ready ready, void *context);
-/* After transformer_forward: logits (V) f32 of position n in [0, N), into host memory. scratch: (V) f32 device memory. */
+/* After transformer_forward: logits (V) f32 of position n in [0, N), into host memory. scratch: (V)
+ * f32 device memory. */
 status transformer_logits(const transformer *t, int64_t n, float *logits, void *scratch);
 /* Largest shapes, for ops->workspace_bytes. */
 op_shapes transformer_shapes(const model_config *m, int64_t B, dtype act);

@@ -5,8 +5,9 @@
 
 const char *memory_kind_name(memory_kind kind)
 {
-    static const char *const names[MEMORY_KINDS] = {"weights",     "gradients", "sums",     "state",
-                                                    "activations", "workspace", "exchange", "snapshot"};
+    static const char *const names[MEMORY_KINDS] = {"weights",  "gradients",   "sums",
+                                                    "state",    "activations", "workspace",
+                                                    "exchange", "snapshot"};
     return names[kind];
 }
 
@@ -27,10 +28,11 @@ void memory_exchange(exchange_sizes *out, const config *cfg, const layout *l, in
     out->batch_bytes = B * (cfg->model.context + 1) * 4;
 }
 
-void memory_plan_build(memory_plan *out, const config *cfg, const layout *l, int64_t workspace_bytes,
-                       int64_t eval_windows)
+void memory_plan_build(memory_plan *out, const config *cfg, const layout *l,
+                       int64_t workspace_bytes, int64_t eval_windows)
 {
-    bool bf16 = cfg->train.precision == PRECISION_BF16, exact = cfg->train.reduction == CONFIG_EXACT;
+    bool bf16 = cfg->train.precision == PRECISION_BF16,
+         exact = cfg->train.reduction == CONFIG_EXACT;
     dtype act = bf16 ? DTYPE_BF16 : DTYPE_F32;
     int64_t state = memory_state_elements(cfg, l);
     exchange_sizes x;
@@ -40,14 +42,16 @@ void memory_plan_build(memory_plan *out, const config *cfg, const layout *l, int
     out->bytes[MEMORY_WEIGHTS] = arena_piece(l->physical * (bf16 ? 2 : 4));
     out->bytes[MEMORY_GRADIENTS] = arena_piece(l->physical * 4);
     out->bytes[MEMORY_SUMS] = arena_piece(l->physical * (exact ? 8 : 4));
-    out->bytes[MEMORY_STATE] = arena_piece(state * 4) * (bf16 ? 3 : 2) + arena_piece(sizeof(step_scalars)) +
-                               arena_piece(4);
-    out->bytes[MEMORY_ACTIVATIONS] = activations_bytes(&cfg->model, cfg->train.micro_batch, act, true);
+    out->bytes[MEMORY_STATE] = arena_piece(state * 4) * (bf16 ? 3 : 2) +
+                               arena_piece(sizeof(step_scalars)) + arena_piece(4);
+    out->bytes[MEMORY_ACTIVATIONS] =
+        activations_bytes(&cfg->model, cfg->train.micro_batch, act, true);
     out->bytes[MEMORY_WORKSPACE] = arena_piece(workspace_bytes);
     /* ranks' slots of report, digests and evaluation; ordered copies; the host's batch */
-    out->bytes[MEMORY_EXCHANGE] = arena_piece(l->ranks * x.report_bytes) + arena_piece(l->ranks * x.digest_bytes) +
-                                  arena_piece(l->ranks * x.eval_windows * 8) + arena_piece(l->chunks * 8) +
-                                  arena_piece(x.batch_bytes) + arena_piece(cfg->train.micro_batch * cfg->model.context * 4);
+    out->bytes[MEMORY_EXCHANGE] =
+        arena_piece(l->ranks * x.report_bytes) + arena_piece(l->ranks * x.digest_bytes) +
+        arena_piece(l->ranks * x.eval_windows * 8) + arena_piece(l->chunks * 8) +
+        arena_piece(x.batch_bytes) + arena_piece(cfg->train.micro_batch * cfg->model.context * 4);
     /* own stripes only: with replicated state each rank still writes its stripe */
     out->bytes[MEMORY_SNAPSHOT] = cfg->checkpoint.asynchronous ? 3 * arena_piece(l->shard * 4) : 0;
     for (int k = 0; k < MEMORY_KINDS; k++) out->total += out->bytes[k];

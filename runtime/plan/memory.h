@@ -1,6 +1,6 @@
 /* memory.h — bytes one rank will take, by kind, before anything is taken.
- * Pure. The run opens one arena per kind with exactly these bytes, so predicted = actual by construction; a test
- * compares both with what the system counts.                                                                   */
+ * Pure. The run opens one arena per kind with exactly these bytes, so predicted = actual by
+ * construction; a test compares both with what the system counts. */
 #ifndef PLAN_MEMORY_H
 #define PLAN_MEMORY_H
 
@@ -26,19 +26,19 @@ typedef struct memory_plan {
 
 /* Sizes of what ranks tell each other each step; see train/step.c. */
 typedef struct exchange_sizes {
-    int64_t losses;        /* doubles in one rank's slot: ceil(M / ranks)                    */
-    int64_t chunks;        /* chunks of one rank's stripes (padding included)                */
-    int64_t report_bytes;  /* one rank's slot of the step report                             */
-    int64_t digest_bytes;  /* one rank's slot of digests                                     */
-    int64_t eval_windows;  /* doubles in one rank's slot of an evaluation                    */
-    int64_t batch_bytes;   /* token ids of one micro-batch on the host                       */
+    int64_t losses;       /* doubles in one rank's slot: ceil(M / ranks)                    */
+    int64_t chunks;       /* chunks of one rank's stripes (padding included)                */
+    int64_t report_bytes; /* one rank's slot of the step report                             */
+    int64_t digest_bytes; /* one rank's slot of digests                                     */
+    int64_t eval_windows; /* doubles in one rank's slot of an evaluation                    */
+    int64_t batch_bytes;  /* token ids of one micro-batch on the host                       */
 } exchange_sizes;
 
 /* eval_windows: windows of the evaluation set (0: none). */
 void memory_exchange(exchange_sizes *out, const config *cfg, const layout *l, int64_t eval_windows);
 /* workspace_bytes: from ops->workspace_bytes. */
-void memory_plan_build(memory_plan *out, const config *cfg, const layout *l, int64_t workspace_bytes,
-                       int64_t eval_windows);
+void memory_plan_build(memory_plan *out, const config *cfg, const layout *l,
+                       int64_t workspace_bytes, int64_t eval_windows);
 const char *memory_kind_name(memory_kind kind);
 /* Elements of moments (and masters) this rank keeps. */
 int64_t memory_state_elements(const config *cfg, const layout *l);

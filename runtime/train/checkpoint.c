@@ -18,12 +18,12 @@
 enum { VECTORS = 3, PATH_BYTES = 1200, VERIFY_ELEMENTS = 1 << 18 }; /* masters, m, v */
 
 struct checkpoint_writer {
-    run *r;                              /* for layout and rank; the thread reads nothing else of it */
+    run *r; /* for layout and rank; the thread reads nothing else of it */
     char folder[1024], temporary[1100];
     checkpoint_info info;
-    const float *source[VECTORS];        /* indexed by the shard numbering of own stripes, or see at() */
+    const float *source[VECTORS]; /* indexed by the shard numbering of own stripes, or see at() */
     bool snapshot;
-    int64_t data[2];                     /* file offsets of the first tensor bytes */
+    int64_t data[2]; /* file offsets of the first tensor bytes */
     int fd[2];
     pthread_t thread;
     bool started;
@@ -32,7 +32,8 @@ struct checkpoint_writer {
     char message[1024];
 };
 
-/* Source of a stripe in vector v: the snapshot is numbered by shard, live arrays by the run's own numbering. */
+/* Source of a stripe in vector v: the snapshot is numbered by shard, live arrays by the run's own
+ * numbering. */
 static const float *source_at(const checkpoint_writer *w, int v, int32_t b, stripe_range s)
 {
     if (w->snapshot) return w->source[v] + s.shard;
@@ -50,7 +51,8 @@ static int64_t vector_offset(const checkpoint_writer *w, int v)
 }
 
 /* Reads a stripe back and compares it with what was meant. */
-static status verify_stripe(int fd, const char *name, int64_t offset, const float *meant, int64_t count)
+static status verify_stripe(int fd, const char *name, int64_t offset, const float *meant,
+                            int64_t count)
 {
     float *buffer = malloc(VERIFY_ELEMENTS * sizeof *buffer);
     REQUIRE(buffer, ERR_MEMORY, "no memory to verify %s", name);
@@ -59,7 +61,8 @@ static status verify_stripe(int fd, const char *name, int64_t offset, const floa
         int64_t n = count - at < VERIFY_ELEMENTS ? count - at : VERIFY_ELEMENTS;
         s = file_read_at(fd, name, offset + at * 4, buffer, n * 4);
         if (s == OK && memcmp(buffer, meant + at, (size_t)n * 4) != 0)
-            s = status_set(ERR_IO, __FILE__, __LINE__, "%s reads back other bytes than were written", name);
+            s = status_set(ERR_IO, __FILE__, __LINE__,
+                           "%s reads back other bytes than were written", name);
     }
     free(buffer);
     return s;
@@ -75,8 +78,9 @@ static status each_stripe(checkpoint_writer *w, bool verify)
             int file = v > 0;
             int64_t offset = vector_offset(w, v) + s.logical * 4;
             const float *from = source_at(w, v, b, s);
-            TRY(verify ? verify_stripe(w->fd[file], manifest_names[file], offset, from, s.count)
-                       : file_write_at(w->fd[file], manifest_names[file], offset, from, s.count * 4));
+            TRY(verify
+                    ? verify_stripe(w->fd[file], manifest_names[file], offset, from, s.count)
+                    : file_write_at(w->fd[file], manifest_names[file], offset, from, s.count * 4));
         }
     return OK;
 }
@@ -85,8 +89,8 @@ static status write_own(checkpoint_writer *w)
 {
     TRY(each_stripe(w, false));
     for (int file = 0; file < 2; file++)
-        REQUIRE(fsync(w->fd[file]) == 0, ERR_IO, "cannot sync %s/%s: %s", w->temporary, manifest_names[file],
-                strerror(errno));
+        REQUIRE(fsync(w->fd[file]) == 0, ERR_IO, "cannot sync %s/%s: %s", w->temporary,
+                manifest_names[file], strerror(errno));
     return each_stripe(w, true);
 }
 
@@ -100,7 +104,8 @@ static void *writer_main(void *context)
 }
 
 /* Rank 0: an empty temporary folder with both files at full size and config.json. */
-static status create_files(checkpoint_writer *w, char *const header[2], const int64_t header_bytes[2])
+static status create_files(checkpoint_writer *w, char *const header[2],
+                           const int64_t header_bytes[2])
 {
     run *r = w->r;
     int64_t body[2] = {r->layout.params * 4, r->layout.params * 8}, needed = body[0] + body[1];
@@ -118,7 +123,8 @@ static status create_files(checkpoint_writer *w, char *const header[2], const in
         REQUIRE(fd >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
         status s = file_write_at(fd, path, 0, header[i], header_bytes[i]);
         if (s == OK && ftruncate(fd, header_bytes[i] + body[i]) != 0)
-            s = status_set(ERR_IO, __FILE__, __LINE__, "cannot extend %s: %s", path, strerror(errno));
+            s = status_set(ERR_IO, __FILE__, __LINE__, "cannot extend %s: %s", path,
+                           strerror(errno));
         (void)close(fd);
         TRY(s);
     }
@@ -131,7 +137,8 @@ static status open_files(checkpoint_writer *w)
         char path[PATH_BYTES];
         (void)snprintf(path, sizeof path, "%s/%s", w->temporary, manifest_names[i]);
         w->fd[i] = open(path, O_RDWR | O_CLOEXEC);
-        REQUIRE(w->fd[i] >= 0, ERR_IO, "cannot open %s: %s (is the run directory shared by all nodes?)", path,
+        REQUIRE(w->fd[i] >= 0, ERR_IO,
+                "cannot open %s: %s (is the run directory shared by all nodes?)", path,
                 strerror(errno));
     }
     return OK;
@@ -176,22 +183,26 @@ static void take_snapshot(checkpoint_writer *w)
 static void describe(checkpoint_writer *w, int64_t record_bytes)
 {
     const run *r = w->r;
-    w->info = (checkpoint_info){.at = r->at, .record_bytes = record_bytes, .ranks = r->layout.ranks};
+    w->info =
+        (checkpoint_info){.at = r->at, .record_bytes = record_bytes, .ranks = r->layout.ranks};
     config_hash(r->cfg, w->info.config_hash);
     (void)snprintf(w->info.arithmetic_id, sizeof w->info.arithmetic_id, "%s", r->arithmetic_id);
-    (void)snprintf(w->info.data_identity, sizeof w->info.data_identity, "%s", samples_about(r->train)->identity);
+    (void)snprintf(w->info.data_identity, sizeof w->info.data_identity, "%s",
+                   samples_about(r->train)->identity);
 }
 
 status checkpoint_start(run *r, const char *folder, int64_t record_bytes)
 {
     ASSERT(r->writer == NULL);
     checkpoint_writer *w = calloc(1, sizeof *w);
-    status s = w ? OK : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a checkpoint writer");
+    status s =
+        w ? OK : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a checkpoint writer");
     TRY(world_agree(r->world, s));
     w->r = r;
     w->fd[0] = w->fd[1] = -1;
     (void)snprintf(w->folder, sizeof w->folder, "%s", folder);
-    (void)snprintf(w->temporary, sizeof w->temporary, "%s/.step-%" PRId64 ".tmp", folder, r->at.step);
+    (void)snprintf(w->temporary, sizeof w->temporary, "%s/.step-%" PRId64 ".tmp", folder,
+                   r->at.step);
     describe(w, record_bytes);
     r->writer = w;
     TRY(r->ops->sync(r->device));
@@ -216,7 +227,8 @@ static status join(checkpoint_writer *w)
     for (int i = 0; i < 2; i++) {
         if (w->fd[i] >= 0 && close(w->fd[i]) != 0 && w->result == OK) {
             w->result = ERR_IO;
-            (void)snprintf(w->message, sizeof w->message, "cannot close %s: %s", manifest_names[i], strerror(errno));
+            (void)snprintf(w->message, sizeof w->message, "cannot close %s: %s", manifest_names[i],
+                           strerror(errno));
         }
         w->fd[i] = -1;
     }
@@ -231,8 +243,8 @@ static status publish(const checkpoint_writer *w, const manifest_file files[MANI
     TRY(manifest_write(w->temporary, &w->info, files));
     /* the same step may be written again after a resume from an older one */
     TRY(file_remove_folder(path));
-    REQUIRE(rename(w->temporary, path) == 0, ERR_IO, "cannot rename %s to %s: %s", w->temporary, path,
-            strerror(errno));
+    REQUIRE(rename(w->temporary, path) == 0, ERR_IO, "cannot rename %s to %s: %s", w->temporary,
+            path, strerror(errno));
     return file_sync_folder(w->folder);
 }
 
@@ -263,7 +275,8 @@ int64_t checkpoint_list(const char *folder, int64_t **steps)
 /* Keeps the newest keep_last and every multiple of keep_every_tokens. */
 static status prune(const run *r, const char *folder)
 {
-    int64_t *steps, count = checkpoint_list(folder, &steps), every = r->cfg->checkpoint.keep_every_tokens;
+    int64_t *steps, count = checkpoint_list(folder, &steps),
+                    every = r->cfg->checkpoint.keep_every_tokens;
     int64_t batch = r->cfg->train.batch_tokens;
     status s = OK;
     for (int64_t i = r->cfg->checkpoint.keep_last; i < count && s == OK; i++) {
@@ -307,7 +320,8 @@ void checkpoint_writer_close(checkpoint_writer *w)
     free(w);
 }
 
-/* One candidate: rank 0 reads the manifest for all; then every file is digested together. COLLECTIVE */
+/* One candidate: rank 0 reads the manifest for all; then every file is digested together.
+ * COLLECTIVE */
 static status examine(checkpoint_info *out, world *w, const char *path)
 {
     char name[PATH_BYTES], *text = NULL;
@@ -325,17 +339,20 @@ static status examine(checkpoint_info *out, world *w, const char *path)
     for (int i = 0; s == OK && i < MANIFEST_FILES; i++) {
         s = manifest_digest(&found, w, path, manifest_names[i]);
         if (s == OK && found.bytes != expected[i].bytes)
-            s = status_set(ERR_IO, __FILE__, __LINE__, "%s has %" PRId64 " bytes, its manifest says %" PRId64,
+            s = status_set(ERR_IO, __FILE__, __LINE__,
+                           "%s has %" PRId64 " bytes, its manifest says %" PRId64,
                            manifest_names[i], found.bytes, expected[i].bytes);
         if (s == OK && found.digest != expected[i].digest)
-            s = status_set(ERR_IO, __FILE__, __LINE__, "%s does not match its digest", manifest_names[i]);
+            s = status_set(ERR_IO, __FILE__, __LINE__, "%s does not match its digest",
+                           manifest_names[i]);
     }
     (void)snprintf(out->path, sizeof out->path, "%s", path);
     return s;
 }
 
 status checkpoint_find(checkpoint_info *out, world *w, const char *folder,
-                       void (*skipped)(void *context, const char *path, const char *why), void *context)
+                       void (*skipped)(void *context, const char *path, const char *why),
+                       void *context)
 {
     *out = (checkpoint_info){0};
     int64_t *steps = NULL, count = 0;
@@ -365,7 +382,8 @@ static status load_vector(run *r, const char *path, int v, const char *prefix)
     for (int32_t b = 0; s == OK && b < r->layout.bucket_count; b++) {
         stripe_range own = run_owned(r, b);
         float *to = v == 0 ? run_masters(r, own) : (v == 1 ? r->m : r->v) + own.shard;
-        if (own.count > 0) s = safetensors_read(&map, path, fd, &r->layout, own.logical, own.count, to);
+        if (own.count > 0)
+            s = safetensors_read(&map, path, fd, &r->layout, own.logical, own.count, to);
     }
     safetensors_map_deinit(&map);
     (void)close(fd);
@@ -376,8 +394,8 @@ static status load_own(run *r, const checkpoint_info *from, bool accept_other)
 {
     const char *identity = samples_about(r->train)->identity;
     REQUIRE(strcmp(from->data_identity, identity) == 0, ERR_CONFIG,
-            "data.train: %s was trained on other data (identity %.16s, now %.16s)", from->path, from->data_identity,
-            identity);
+            "data.train: %s was trained on other data (identity %.16s, now %.16s)", from->path,
+            from->data_identity, identity);
     REQUIRE(accept_other || strcmp(from->arithmetic_id, r->arithmetic_id) == 0, ERR_CONFIG,
             "%s was computed as '%s', this run computes as '%s': the bits would differ; "
             "--accept-other-arithmetic goes on and marks it",

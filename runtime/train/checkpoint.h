@@ -1,10 +1,11 @@
 /* checkpoint.h — the state of a run as logical arrays on disk, whole or not there at all.
  *
  * Layout: FOLDER/step-N/{weights.safetensors, optimizer.safetensors, config.json, manifest.json}.
- * Writing: 1 rank 0 makes FOLDER/.step-N.tmp and both files at full size; AGREE  2 every rank writes its stripes,
- * fsyncs and reads them back (in a thread when asynchronous)  3 AGREE; ranks digest the files chunk by chunk;
- * rank 0 writes the manifest and renames the folder; COLLECTIVE.
- * Without a manifest whose digests match, a checkpoint does not exist. Nothing in a file depends on ranks.     */
+ * Writing: 1 rank 0 makes FOLDER/.step-N.tmp and both files at full size; AGREE  2 every rank
+ * writes its stripes, fsyncs and reads them back (in a thread when asynchronous)  3 AGREE; ranks
+ * digest the files chunk by chunk; rank 0 writes the manifest and renames the folder; COLLECTIVE.
+ * Without a manifest whose digests match, a checkpoint does not exist. Nothing in a file depends on
+ * ranks.     */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 
@@ -12,13 +13,14 @@
 
 typedef struct checkpoint_writer checkpoint_writer;
 
-/* Begins a checkpoint of the present state under folder. With asynchronous it returns once the own stripes are copied,
- * else when they are on disk. One at a time. record_bytes: length of record.jsonl now. COLLECTIVE. */
+/* Begins a checkpoint of the present state under folder. With asynchronous it returns once the own
+ * stripes are copied, else when they are on disk. One at a time. record_bytes: length of
+ * record.jsonl now. COLLECTIVE. */
 status checkpoint_start(run *r, const char *folder, int64_t record_bytes);
 /* This rank is still writing. */
 bool checkpoint_busy(const run *r);
-/* Waits for the writer, verifies and publishes, then removes what keep_last and keep_every_tokens do not keep.
- * No-op without a writer. COLLECTIVE. */
+/* Waits for the writer, verifies and publishes, then removes what keep_last and keep_every_tokens
+ * do not keep. No-op without a writer. COLLECTIVE. */
 status checkpoint_finish(run *r);
 /* NULL is a no-op. Joins the thread; leaves an unpublished folder to the next run. */
 void checkpoint_writer_close(checkpoint_writer *w);
@@ -31,17 +33,21 @@ typedef struct checkpoint_info {
     char config_hash[17], data_identity[65], arithmetic_id[512];
 } checkpoint_info;
 
-/* Step numbers of folder/step-N, newest first, complete or not; *steps is malloc'ed. Returns how many. */
+/* Step numbers of folder/step-N, newest first, complete or not; *steps is malloc'ed. Returns how
+ * many. */
 int64_t checkpoint_list(const char *folder, int64_t **steps);
 
-/* Finds the newest complete checkpoint under folder; complete = manifest readable, every file of its size and digest.
- * skipped (may be NULL) is called for each newer one that is not, with the reason. out->path "" when there is none.
- * COLLECTIVE over w. */
+/* Finds the newest complete checkpoint under folder; complete = manifest readable, every file of
+ * its size and digest. skipped (may be NULL) is called for each newer one that is not, with the
+ * reason. out->path "" when there is none. COLLECTIVE over w. */
 status checkpoint_find(checkpoint_info *out, world *w, const char *folder,
-                       void (*skipped)(void *context, const char *path, const char *why), void *context);
-/* Loads a found checkpoint into the run; refuses other data, and another arithmetic unless accept_other. COLLECTIVE. */
+                       void (*skipped)(void *context, const char *path, const char *why),
+                       void *context);
+/* Loads a found checkpoint into the run; refuses other data, and another arithmetic unless
+ * accept_other. COLLECTIVE. */
 status checkpoint_load(run *r, const checkpoint_info *from, bool accept_other);
-/* Weights of step folder `path` as one logical vector of l->params floats (generate, score, diff). */
+/* Weights of step folder `path` as one logical vector of l->params floats (generate, score, diff).
+ */
 status checkpoint_read_weights(const char *path, const layout *l, float *out);
 
 #endif

@@ -22,7 +22,8 @@ static status reader_init(reader *out, const char *folder)
     return OK;
 }
 
-/* The next line of this type, or NULL at the end. Caller decrefs. A cut last line counts as the end. */
+/* The next line of this type, or NULL at the end. Caller decrefs. A cut last line counts as the
+ * end. */
 static json_t *next_line(reader *r, const char *type)
 {
     while (*r->next) {
@@ -114,7 +115,8 @@ static status ranks_of(int32_t *out, const char *path)
     return s;
 }
 
-static status compare_weights(run_difference *out, const char *a, const char *b, const layout *l, const model_config *m)
+static status compare_weights(run_difference *out, const char *a, const char *b, const layout *l,
+                              const model_config *m)
 {
     float *x = malloc((size_t)l->params * 8), *y = x ? x + l->params : NULL;
     REQUIRE(x, ERR_MEMORY, "no memory for two sets of %" PRId64 " parameters", l->params);
@@ -149,7 +151,8 @@ static status compare_checkpoint(run_difference *out, const char *a, const char 
     layout l;
     TRY(model_json_read(a, &m));
     TRY(model_json_read(b, &other));
-    REQUIRE(memcmp(&m, &other, sizeof m) == 0, ERR_CONFIG, "the runs have models of different shapes");
+    REQUIRE(memcmp(&m, &other, sizeof m) == 0, ERR_CONFIG,
+            "the runs have models of different shapes");
     TRY(layout_init(&l, &m, 1));
     status s = compare_weights(out, a, b, &l, &m);
     layout_deinit(&l);

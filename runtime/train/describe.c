@@ -17,7 +17,8 @@ static json_t *number(double value) { return isfinite(value) ? json_real(value) 
 
 static char *dump(json_t *root, size_t flags)
 {
-    char *text = root ? json_dumps(root, flags | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17)) : NULL;
+    char *text =
+        root ? json_dumps(root, flags | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(root);
     return text;
 }
@@ -47,18 +48,19 @@ static json_t *config_object(const config *cfg)
 #define PUT_I64(name, ...)  (void)json_object_set_new(o, #name, json_integer(section->name));
 #define PUT_F64(name, ...)  (void)json_object_set_new(o, #name, json_real(section->name));
 #define PUT_TEXT(name, ...) (void)json_object_set_new(o, #name, json_string(section->name));
-#define PUT_ENUM(name, ...) (void)json_object_set_new(o, #name, json_string(config_choice(prefix, #name, section->name)));
+#define PUT_ENUM(name, ...)                                                                        \
+    (void)json_object_set_new(o, #name, json_string(config_choice(prefix, #name, section->name)));
 #define PUT_BOOL(name, ...) (void)json_object_set_new(o, #name, json_boolean(section->name));
-#define PUT_SECTION(path, type, member, LIST)                                                                          \
-    {                                                                                                                  \
-        const char *prefix = path;                                                                                     \
-        const type *section = &cfg->member;                                                                            \
-        json_t *o = prefix[0] ? json_object() : root;                                                                  \
-        LIST(PUT_I64, PUT_F64, PUT_TEXT, PUT_ENUM, PUT_BOOL)                                                           \
-        (void)prefix;                                                                                                  \
-        const char *dot = strchr(prefix, '.');                                                                         \
-        json_t *parent = dot ? json_object_get(root, "data") : root;                                                   \
-        if (o != root) (void)json_object_set_new(parent, dot ? dot + 1 : prefix, o);                                   \
+#define PUT_SECTION(path, type, member, LIST)                                                      \
+    {                                                                                              \
+        const char *prefix = path;                                                                 \
+        const type *section = &cfg->member;                                                        \
+        json_t *o = prefix[0] ? json_object() : root;                                              \
+        LIST(PUT_I64, PUT_F64, PUT_TEXT, PUT_ENUM, PUT_BOOL)                                       \
+        (void)prefix;                                                                              \
+        const char *dot = strchr(prefix, '.');                                                     \
+        json_t *parent = dot ? json_object_get(root, "data") : root;                               \
+        if (o != root) (void)json_object_set_new(parent, dot ? dot + 1 : prefix, o);               \
     }
     CONFIG_SECTIONS(PUT_SECTION)
     return root;
@@ -86,16 +88,17 @@ static json_t *hardware_object(const run *r)
     (void)gethostname(host, sizeof host - 1);
     processor_name(processor, sizeof processor);
     return json_pack("{s:s, s:s, s:I, s:i, s:i}", "host", host, "processor", processor, "cores",
-                     (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "nodes", world_nodes(r->world), "ranks_on_node",
-                     world_local_size(r->world));
+                     (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "nodes", world_nodes(r->world),
+                     "ranks_on_node", world_local_size(r->world));
 }
 
 static json_t *data_object(const samples *s)
 {
     if (!s) return json_null();
     const samples_info *a = samples_about(s);
-    return json_pack("{s:s, s:s, s:s, s:s, s:I}", "tokenizer", a->tokenizer, "tokenizer_sha256", a->tokenizer_sha256,
-                     "text_sha256", a->text_sha256, "identity", a->identity, "tokens", (json_int_t)a->tokens);
+    return json_pack("{s:s, s:s, s:s, s:s, s:I}", "tokenizer", a->tokenizer, "tokenizer_sha256",
+                     a->tokenizer_sha256, "text_sha256", a->text_sha256, "identity", a->identity,
+                     "tokens", (json_int_t)a->tokens);
 }
 
 static void now_text(char out[32])
@@ -114,23 +117,28 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
     json_t *bytes = json_object();
     for (memory_kind k = 0; k < MEMORY_KINDS; k++)
         (void)json_object_set_new(bytes, memory_kind_name(k), json_integer(r->plan.bytes[k]));
-    json_t *peaks = json_pack("{s:o, s:s}", "flops_per_rank", number(peak_median(peak)), "source", "measured");
-    json_t *root = json_pack(
-        "{s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "type", "header",
-        "schema", 1, "config", config_object(r->cfg), "config_hash", hash, "arithmetic_id", r->arithmetic_id, "version",
-        "0.1.0", "commit", ISOFLOP_COMMIT, "compiler", __VERSION__, "mpi", world_describe(r->world), "comm",
-        comm_name(r->comm), "hardware", hardware_object(r), "command", command, "ranks", r->layout.ranks, "peaks", peaks,
-        "bytes_per_rank", bytes, "train_data", data_object(r->train), "validation_data", data_object(r->validation),
-        "energy_source", energy_source(), "started", start);
+    json_t *peaks =
+        json_pack("{s:o, s:s}", "flops_per_rank", number(peak_median(peak)), "source", "measured");
+    json_t *root =
+        json_pack("{s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:o, s:o, "
+                  "s:o, s:o, s:s, s:s}",
+                  "type", "header", "schema", 1, "config", config_object(r->cfg), "config_hash",
+                  hash, "arithmetic_id", r->arithmetic_id, "version", "0.1.0", "commit",
+                  ISOFLOP_COMMIT, "compiler", __VERSION__, "mpi", world_describe(r->world), "comm",
+                  comm_name(r->comm), "hardware", hardware_object(r), "command", command, "ranks",
+                  r->layout.ranks, "peaks", peaks, "bytes_per_rank", bytes, "train_data",
+                  data_object(r->train), "validation_data", data_object(r->validation),
+                  "energy_source", energy_source(), "started", start);
     return dump(root, JSON_COMPACT);
 }
 
 char *describe_evaluation(const run *r, const evaluation *e)
 {
     return dump(json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "type", "eval", "step",
-                          (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens, "val_loss", number(e->loss),
-                          "val_loss_se", number(e->loss_se), "bits_per_byte", number(e->bits_per_byte), "entropy",
-                          number(e->oracle), "windows", (json_int_t)e->windows, "bytes", (json_int_t)e->bytes),
+                          (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens, "val_loss",
+                          number(e->loss), "val_loss_se", number(e->loss_se), "bits_per_byte",
+                          number(e->bits_per_byte), "entropy", number(e->oracle), "windows",
+                          (json_int_t)e->windows, "bytes", (json_int_t)e->bytes),
                 JSON_COMPACT);
 }
 
@@ -138,9 +146,9 @@ char *describe_event(const run *r, const char *event, const char *detail)
 {
     char when[32];
     now_text(when);
-    return dump(json_pack("{s:s, s:s, s:I, s:I, s:i, s:s, s:s}", "type", "event", "event", event, "step",
-                          (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens, "ranks", r->layout.ranks, "time",
-                          when, "detail", detail),
+    return dump(json_pack("{s:s, s:s, s:I, s:I, s:i, s:s, s:s}", "type", "event", "event", event,
+                          "step", (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens,
+                          "ranks", r->layout.ranks, "time", when, "detail", detail),
                 JSON_COMPACT);
 }
 
@@ -149,9 +157,10 @@ static json_t *forecast_object(const run *r, const run_summary *s)
     const forecast_config *f = &r->cfg->forecast;
     if (f->loss == 0.0) return json_null();
     bool known = s->last.windows > 0 && isfinite(s->last.loss);
-    return json_pack("{s:s, s:f, s:f, s:f, s:o}", "law", f->law, "loss", f->loss, "low", f->low, "high", f->high,
-                     "inside",
-                     known ? json_boolean(s->last.loss >= f->low && s->last.loss <= f->high) : json_null());
+    return json_pack("{s:s, s:f, s:f, s:f, s:o}", "law", f->law, "loss", f->loss, "low", f->low,
+                     "high", f->high, "inside",
+                     known ? json_boolean(s->last.loss >= f->low && s->last.loss <= f->high)
+                           : json_null());
 }
 
 char *describe_summary(const run *r, const run_summary *s)
@@ -160,23 +169,29 @@ char *describe_summary(const run *r, const run_summary *s)
     block_flops(&per_token, &r->cfg->model);
     double tokens = (double)r->at.tokens;
     const run_times *t = &r->times;
-    json_t *flops = json_pack("{s:f, s:f, s:f, s:f}", "model", per_token.model * tokens, "six_nd",
-                              per_token.six_nd * tokens, "six_nd_nonemb", per_token.six_nd_nonemb * tokens,
-                              "hoffmann_a4", per_token.hoffmann_a4 * tokens);
-    json_t *time_s = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "compute", t->compute, "comm", t->comm, "wait",
-                               t->wait, "data", t->data, "checkpoint", t->checkpoint, "total", r->at.train_time_s);
+    json_t *flops =
+        json_pack("{s:f, s:f, s:f, s:f}", "model", per_token.model * tokens, "six_nd",
+                  per_token.six_nd * tokens, "six_nd_nonemb", per_token.six_nd_nonemb * tokens,
+                  "hoffmann_a4", per_token.hoffmann_a4 * tokens);
+    json_t *time_s = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "compute", t->compute, "comm",
+                               t->comm, "wait", t->wait, "data", t->data, "checkpoint",
+                               t->checkpoint, "total", r->at.train_time_s);
     bool evaluated = s->last.windows > 0;
-    json_t *root = json_pack(
-        "{s:i, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:s, s:s, s:I, s:I, s:i}",
-        "schema", 1, "finished", (int)s->finished, "params", (json_int_t)block_param_count(&r->cfg->model),
-        "params_without_embedding", (json_int_t)block_param_count_without_embedding(&r->cfg->model), "steps",
-        (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens, "loss", number(s->loss), "val_loss",
-        evaluated ? number(s->last.loss) : json_null(), "val_loss_se",
-        evaluated ? number(s->last.loss_se) : json_null(), "bits_per_byte",
-        evaluated ? number(s->last.bits_per_byte) : json_null(), "flops", flops, "time_s", time_s, "tokens_per_s",
-        number(s->tokens_per_s), "mfu", number(s->mfu), "energy_j", number(s->energy_j), "energy_source",
-        energy_source(), "forecast", forecast_object(r, s), "reduction",
-        r->cfg->train.reduction == CONFIG_EXACT ? "exact" : "fast", "arithmetic_id", r->arithmetic_id, "interruptions",
-        (json_int_t)r->at.interruptions, "skipped_steps", (json_int_t)r->at.nonfinite, "ranks", r->layout.ranks);
+    json_t *root =
+        json_pack("{s:i, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                  "s:s, s:o, s:s, s:s, s:I, s:I, s:i}",
+                  "schema", 1, "finished", (int)s->finished, "params",
+                  (json_int_t)block_param_count(&r->cfg->model), "params_without_embedding",
+                  (json_int_t)block_param_count_without_embedding(&r->cfg->model), "steps",
+                  (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens, "loss",
+                  number(s->loss), "val_loss", evaluated ? number(s->last.loss) : json_null(),
+                  "val_loss_se", evaluated ? number(s->last.loss_se) : json_null(), "bits_per_byte",
+                  evaluated ? number(s->last.bits_per_byte) : json_null(), "flops", flops, "time_s",
+                  time_s, "tokens_per_s", number(s->tokens_per_s), "mfu", number(s->mfu),
+                  "energy_j", number(s->energy_j), "energy_source", energy_source(), "forecast",
+                  forecast_object(r, s), "reduction",
+                  r->cfg->train.reduction == CONFIG_EXACT ? "exact" : "fast", "arithmetic_id",
+                  r->arithmetic_id, "interruptions", (json_int_t)r->at.interruptions,
+                  "skipped_steps", (json_int_t)r->at.nonfinite, "ranks", r->layout.ranks);
     return dump(root, JSON_INDENT(1));
 }

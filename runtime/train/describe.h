@@ -15,8 +15,8 @@ void peak_add(peak_rate *p, double flops);
 double peak_median(const peak_rate *p);
 
 typedef struct run_summary {
-    evaluation last;            /* windows 0: never evaluated */
-    double loss;                /* mean of the last steps' training losses */
+    evaluation last; /* windows 0: never evaluated */
+    double loss;     /* mean of the last steps' training losses */
     double tokens_per_s, mfu, energy_j;
     bool finished;
 } run_summary;

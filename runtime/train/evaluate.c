@@ -1,16 +1,19 @@
-/* evaluate.c — loss on the fixed windows of the validation set, the same on any number of ranks: windows go in
- * batches of B by number, batches go to ranks in contiguous ranges, losses are summed in window order.      */
+/* evaluate.c — loss on the fixed windows of the validation set, the same on any number of ranks:
+ * windows go in batches of B by number, batches go to ranks in contiguous ranges, losses are summed
+ * in window order.      */
 #include "train/run.h"
 
 #include <math.h>
 
-static void batch_range(int64_t batches, int64_t ranks, int64_t rank, int64_t *first, int64_t *count)
+static void batch_range(int64_t batches, int64_t ranks, int64_t rank, int64_t *first,
+                        int64_t *count)
 {
     *first = rank * (batches / ranks) + (rank < batches % ranks ? rank : batches % ranks);
     *count = batches / ranks + (rank < batches % ranks);
 }
 
-/* Losses of the B windows of one batch, nats summed over T; windows past the end repeat the last one. */
+/* Losses of the B windows of one batch, nats summed over T; windows past the end repeat the last
+ * one. */
 static status score_batch(run *r, int64_t batch, double *out)
 {
     int64_t B = r->act.B, T = r->act.T;
@@ -46,7 +49,8 @@ static void summarize(const run *r, int64_t batches, evaluation *out)
     out->loss = mean;
     out->loss_se = W > 1 ? sqrt(fmax(0.0, (squares / W - mean * mean) / (W - 1))) : (double)NAN;
     out->bits_per_byte = r->eval_bytes > 0 ? sum / log(2.0) / (double)r->eval_bytes : (double)NAN;
-    out->oracle = samples_about(r->validation)->has_entropy ? r->eval_oracle / (W * T) : (double)NAN;
+    out->oracle =
+        samples_about(r->validation)->has_entropy ? r->eval_oracle / (W * T) : (double)NAN;
     out->windows = r->eval_windows;
     out->tokens = r->eval_windows * r->act.T;
     out->bytes = r->eval_bytes;
@@ -56,7 +60,8 @@ status run_evaluate(run *r, evaluation *out)
 {
     int64_t B = r->act.B, batches = (r->eval_windows + B - 1) / B, first, count;
     int32_t rank = comm_rank(r->comm);
-    REQUIRE(r->validation, ERR_CONFIG, "data.validation: none given, so there is nothing to evaluate on");
+    REQUIRE(r->validation, ERR_CONFIG,
+            "data.validation: none given, so there is nothing to evaluate on");
     batch_range(batches, r->layout.ranks, rank, &first, &count);
     double *mine = r->window_losses + rank * r->exchange.eval_windows;
     for (int64_t i = 0; i < count; i++) TRY(score_batch(r, first + i, mine + i * B));

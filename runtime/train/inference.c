@@ -39,7 +39,8 @@ static status find_step(char out[1024], const char *path)
     status s = checkpoint_find(&found, alone, file_exists(inside) ? inside : path, NULL, NULL);
     world_close(alone);
     if (s == OK && !found.path[0])
-        s = status_set(ERR_IO, __FILE__, __LINE__, "%s holds no complete checkpoint (looked for %s/step-N)", path,
+        s = status_set(ERR_IO, __FILE__, __LINE__,
+                       "%s holds no complete checkpoint (looked for %s/step-N)", path,
                        file_exists(inside) ? inside : path);
     (void)snprintf(out, 1024, "%s", found.path);
     return s;
@@ -57,14 +58,18 @@ static status take_memory(inference *i)
     arena_view(&a, "activations", i->memory[1], i->bytes[1]);
     TRY(activations_init(&i->act, &a, &i->model, 1, DTYPE_F32, false));
     i->params = (params){.layout = &i->layout, .act = DTYPE_F32, .weights = i->memory[0]};
-    i->transformer = (transformer){.ops = i->ops, .device = i->device, .config = &i->model, .params = &i->params,
+    i->transformer = (transformer){.ops = i->ops,
+                                   .device = i->device,
+                                   .config = &i->model,
+                                   .params = &i->params,
                                    .act = &i->act};
     size_t V = (size_t)i->model.vocab, T = (size_t)i->model.context;
     i->scratch = calloc(V, 4);
     i->logits = calloc(V, 4);
     i->losses = calloc(T, 4);
     i->tokens = calloc(T + 1, 4);
-    REQUIRE(i->scratch && i->logits && i->losses && i->tokens, ERR_MEMORY, "no memory for %zu logits", V);
+    REQUIRE(i->scratch && i->logits && i->losses && i->tokens, ERR_MEMORY,
+            "no memory for %zu logits", V);
     return transformer_prepare(&i->transformer);
 }
 
@@ -76,7 +81,8 @@ static status load_weights(inference *i)
     status s = checkpoint_read_weights(i->path, &i->layout, logical);
     for (int32_t b = 0; s == OK && b < i->layout.bucket_count; b++) {
         const bucket *k = &i->layout.buckets[b];
-        s = i->ops->upload(i->device, (float *)i->params.weights + k->physical, logical + k->logical, k->count * 4);
+        s = i->ops->upload(i->device, (float *)i->params.weights + k->physical,
+                           logical + k->logical, k->count * 4);
     }
     free(logical);
     return s;
@@ -125,14 +131,16 @@ void inference_close(inference *i)
 const model_config *inference_model(const inference *i) { return &i->model; }
 const char *inference_path(const inference *i) { return i->path; }
 
-/* Causal: what stands after the given tokens does not matter, so the window is filled with zeros. */
+/* Causal: what stands after the given tokens does not matter, so the window is filled with zeros.
+ */
 static status load_tokens(inference *i, const int32_t *tokens, int64_t count)
 {
     int64_t T = i->model.context;
     memset(i->tokens, 0, (size_t)(T + 1) * 4);
     for (int64_t j = 0; j < count; j++) {
         REQUIRE(tokens[j] >= 0 && tokens[j] < i->model.vocab, ERR_CONFIG,
-                "token %d is outside the model's vocabulary [0, %lld)", tokens[j], (long long)i->model.vocab);
+                "token %d is outside the model's vocabulary [0, %lld)", tokens[j],
+                (long long)i->model.vocab);
         i->tokens[j] = tokens[j];
     }
     return transformer_load(&i->transformer, i->tokens);

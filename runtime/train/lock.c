@@ -39,7 +39,8 @@ static bool read_holder(int fd, holder *out)
     char text[300] = "";
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
     *out = (holder){0};
-    return n > 0 && sscanf(text, "%127s %ld %63s %ld", out->host, &out->pid, out->job, &out->restart) == 4;
+    return n > 0 &&
+           sscanf(text, "%127s %ld %63s %ld", out->host, &out->pid, out->job, &out->restart) == 4;
 }
 
 /* May this process write, given who stands in the file and whether the file lock was got? */
@@ -47,7 +48,9 @@ static bool may_take(int fd, bool locked, bool locks_work, const holder *me, hol
 {
     struct stat about;
     if (!read_holder(fd, other) || (locks_work && locked)) return true;
-    if (strcmp(other->job, "-") != 0 && strcmp(other->job, me->job) == 0 && me->restart > other->restart) return true;
+    if (strcmp(other->job, "-") != 0 && strcmp(other->job, me->job) == 0 &&
+        me->restart > other->restart)
+        return true;
     if (locks_work) return false;
     return fstat(fd, &about) == 0 && time(NULL) - about.st_mtime > LOCK_STALE_S;
 }
@@ -63,12 +66,16 @@ status lock_init(run_lock *out, const char *folder)
     bool locks_work = locked || errno == EWOULDBLOCK;
     if (!may_take(fd, locked, locks_work, &me, &other)) {
         (void)close(fd);
-        FAIL(ERR_IO, "%s is being written by process %ld on %s (job %s); only one run may write a run directory",
+        FAIL(ERR_IO,
+             "%s is being written by process %ld on %s (job %s); only one run may write a run "
+             "directory",
              folder, other.pid, other.host, other.job);
     }
-    int length = snprintf(text, sizeof text, "%s %ld %s %ld\n", me.host, me.pid, me.job, me.restart);
+    int length =
+        snprintf(text, sizeof text, "%s %ld %s %ld\n", me.host, me.pid, me.job, me.restart);
     status s = ftruncate(fd, 0) == 0 ? file_write_at(fd, path, 0, text, length)
-                                     : status_set(ERR_IO, __FILE__, __LINE__, "cannot write %s: %s", path, strerror(errno));
+                                     : status_set(ERR_IO, __FILE__, __LINE__, "cannot write %s: %s",
+                                                  path, strerror(errno));
     if (s != OK) {
         (void)close(fd);
         return s;

@@ -1,6 +1,7 @@
 /* lock.h — one writer per run directory.
- * A file lock on DIR/lock with host, pid, Slurm job and restart count in it. Where the file system has no locks, a lock
- * file younger than 60 s counts as held. The same Slurm job with a higher restart count takes over.            */
+ * A file lock on DIR/lock with host, pid, Slurm job and restart count in it. Where the file system
+ * has no locks, a lock file younger than 60 s counts as held. The same Slurm job with a higher
+ * restart count takes over.            */
 #ifndef TRAIN_LOCK_H
 #define TRAIN_LOCK_H
 

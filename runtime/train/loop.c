@@ -27,16 +27,17 @@ typedef struct sitting {
     record *record;
     run_lock lock;
     peak_rate peak;
-    flop_counts flops;          /* per token */
+    flop_counts flops; /* per token */
     run_summary summary;
     double recent_s[RECENT], recent_loss[RECENT];
-    int64_t steps_here;         /* steps of this sitting */
+    int64_t steps_here; /* steps of this sitting */
     double energy_j;
 } sitting;
 
 #define HOOK(s, name, ...)                                                                         \
     do {                                                                                           \
-        if ((s)->first_rank && (s)->hooks->name) (s)->hooks->name((s)->hooks->context, __VA_ARGS__); \
+        if ((s)->first_rank && (s)->hooks->name)                                                   \
+            (s)->hooks->name((s)->hooks->context, __VA_ARGS__);                                    \
     } while (0)
 
 static bool folder_is_empty(const char *path)
@@ -56,7 +57,8 @@ static status same_run(const sitting *s, const char *path)
     config before;
     TRY(config_load(&before, path, 0, NULL));
     status code = config_same_identity(s->cfg, &before);
-    return code == OK ? OK : status_prefix(code, "%s was begun with another config", s->options->folder);
+    return code == OK ? OK
+                      : status_prefix(code, "%s was begun with another config", s->options->folder);
 }
 
 static status write_config(const sitting *s, const char *path)
@@ -66,7 +68,8 @@ static status write_config(const sitting *s, const char *path)
     FILE *memory = open_memstream(&text, &bytes);
     REQUIRE(memory, ERR_MEMORY, "no memory for config.yaml");
     status code = config_write(s->cfg, memory);
-    if (fclose(memory) != 0 && code == OK) code = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for config.yaml");
+    if (fclose(memory) != 0 && code == OK)
+        code = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for config.yaml");
     if (code == OK) code = file_write_text(path, text, (int64_t)bytes);
     free(text);
     return code;
@@ -102,8 +105,9 @@ static status put(const sitting *s, char *json)
         free(json);
         return OK;
     }
-    status code = json ? record_text(s->record, json)
-                       : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a line of the record");
+    status code =
+        json ? record_text(s->record, json)
+             : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a line of the record");
     free(json);
     return code;
 }
@@ -118,7 +122,8 @@ static status open_record(sitting *s, const checkpoint_info *from)
     (void)snprintf(detail, sizeof detail, "%s%s%s", from->path, other ? "; other arithmetic: " : "",
                    other ? s->r->arithmetic_id : "");
     TRY(put(s, describe_event(s->r, "resume", detail)));
-    (void)snprintf(detail, sizeof detail, "resuming from %s (step %" PRId64 ", written by %d rank%s)", from->path,
+    (void)snprintf(detail, sizeof detail,
+                   "resuming from %s (step %" PRId64 ", written by %d rank%s)", from->path,
                    s->r->at.step, from->ranks, from->ranks == 1 ? "" : "s");
     HOOK(s, message, detail);
     return OK;
@@ -131,10 +136,13 @@ static void measure_peak(sitting *s)
 }
 
 /* True when a multiple of every (0: never) lies in (before, now]. */
-static bool crossed(int64_t every, int64_t before, int64_t now) { return every > 0 && now / every > before / every; }
+static bool crossed(int64_t every, int64_t before, int64_t now)
+{
+    return every > 0 && now / every > before / every;
+}
 
-/* A failure between agreements: peers may already be inside a collective, so this rank ends all of them. Too many
- * skipped steps are counted from reduced values; every rank leaves by itself. */
+/* A failure between agreements: peers may already be inside a collective, so this rank ends all of
+ * them. Too many skipped steps are counted from reduced values; every rank leaves by itself. */
 static status in_step(const sitting *s, status code)
 {
     if (code != OK && code != ERR_NUMERIC && world_size(s->w) > 1) world_abort(s->w, code);
@@ -180,19 +188,26 @@ static status note_step(sitting *s, const step_result *step)
     s->recent_loss[slot] = step->loss;
     s->energy_j += step->energy_j;
     double typical = recent_median(s), peak = peak_median(&s->peak) * s->r->layout.ranks;
-    step_view view = {.step = *step, .tokens_per_s = (double)batch / typical,
+    step_view view = {.step = *step,
+                      .tokens_per_s = (double)batch / typical,
                       .mfu = s->flops.palm * (double)batch / typical / peak,
                       .left_s = typical * (double)(s->r->steps_total - step->step)};
     HOOK(s, step, s->r, &view);
     if (!s->first_rank) return OK;
     lock_beat(&s->lock);
     double rate = (double)batch / step->time_s;
-    return record_step(s->record, &(step_line){.step = step->step, .tokens = step->tokens,
-                                               .flops = s->flops.model * (double)step->tokens, .loss = step->loss,
-                                               .grad_norm = step->grad_norm, .learning_rate = step->learning_rate,
-                                               .step_time_s = step->time_s, .tokens_per_s = rate,
-                                               .mfu = s->flops.palm * rate / peak, .energy_j = step->energy_j,
-                                               .digest = step->digest, .data_digest = step->data_digest,
+    return record_step(s->record, &(step_line){.step = step->step,
+                                               .tokens = step->tokens,
+                                               .flops = s->flops.model * (double)step->tokens,
+                                               .loss = step->loss,
+                                               .grad_norm = step->grad_norm,
+                                               .learning_rate = step->learning_rate,
+                                               .step_time_s = step->time_s,
+                                               .tokens_per_s = rate,
+                                               .mfu = s->flops.palm * rate / peak,
+                                               .energy_j = step->energy_j,
+                                               .digest = step->digest,
+                                               .data_digest = step->data_digest,
                                                .skipped = step->skipped});
 }
 
@@ -209,9 +224,11 @@ static status steps(sitting *s, bool *stopped)
         TRY(note_step(s, &result));
         *stopped = result.stop && r->at.step < r->steps_total;
         if (r->at.step == r->steps_total) break;
-        if (r->validation && crossed(s->cfg->evaluate.every_tokens, before, r->at.tokens)) TRY(evaluate(s));
+        if (r->validation && crossed(s->cfg->evaluate.every_tokens, before, r->at.tokens))
+            TRY(evaluate(s));
         if (r->writer && result.idle) TRY(checkpoint_finish(r));
-        if (!*stopped && crossed(s->cfg->checkpoint.every_tokens, before, r->at.tokens)) TRY(checkpoint(s, false));
+        if (!*stopped && crossed(s->cfg->checkpoint.every_tokens, before, r->at.tokens))
+            TRY(checkpoint(s, false));
     }
     return OK;
 }
@@ -223,7 +240,8 @@ static status write_summary(sitting *s)
     double total = 0.0, peak = peak_median(&s->peak) * s->r->layout.ranks;
     for (int64_t i = 0; i < count; i++) total += s->recent_loss[i];
     sum->loss = count ? total / (double)count : (double)NAN;
-    sum->tokens_per_s = s->r->at.train_time_s > 0 ? (double)s->r->at.tokens / s->r->at.train_time_s : (double)NAN;
+    sum->tokens_per_s =
+        s->r->at.train_time_s > 0 ? (double)s->r->at.tokens / s->r->at.train_time_s : (double)NAN;
     sum->mfu = s->flops.palm * sum->tokens_per_s / peak;
     sum->energy_j = s->steps_here ? s->energy_j : (double)NAN;
     if (!s->first_rank) return OK;
@@ -245,8 +263,8 @@ static status finish(sitting *s, bool stopped)
     TRY(write_summary(s));
     HOOK(s, finished, s->r, &s->summary);
     if (stopped)
-        FAIL(INTERRUPTED, "interrupted at step %" PRId64 " of %" PRId64 "; checkpoint written", s->r->at.step,
-             s->r->steps_total);
+        FAIL(INTERRUPTED, "interrupted at step %" PRId64 " of %" PRId64 "; checkpoint written",
+             s->r->at.step, s->r->steps_total);
     return OK;
 }
 
@@ -274,10 +292,15 @@ static status sit(sitting *s)
     return finish(s, stopped);
 }
 
-status train_loop(world *w, const config *cfg, const train_options *options, const train_hooks *hooks)
+status train_loop(world *w, const config *cfg, const train_options *options,
+                  const train_hooks *hooks)
 {
-    sitting s = {.w = w, .cfg = cfg, .options = options, .hooks = hooks,
-                 .first_rank = world_rank(w) == 0, .lock = {.fd = -1}};
+    sitting s = {.w = w,
+                 .cfg = cfg,
+                 .options = options,
+                 .hooks = hooks,
+                 .first_rank = world_rank(w) == 0,
+                 .lock = {.fd = -1}};
     (void)snprintf(s.checkpoints, sizeof s.checkpoints, "%s/checkpoints", options->folder);
     status code = sit(&s);
     record_close(s.record);

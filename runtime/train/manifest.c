@@ -11,15 +11,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-const char *const manifest_names[MANIFEST_FILES] = {"weights.safetensors", "optimizer.safetensors", "config.json"};
+const char *const manifest_names[MANIFEST_FILES] = {"weights.safetensors", "optimizer.safetensors",
+                                                    "config.json"};
 
 /* Digests of the chunks rank, rank + ranks, ... of an open file. */
-static status own_chunks(int fd, const char *path, int64_t bytes, int64_t rank, int64_t ranks, uint64_t *out)
+static status own_chunks(int fd, const char *path, int64_t bytes, int64_t rank, int64_t ranks,
+                         uint64_t *out)
 {
     char *buffer = malloc(MANIFEST_CHUNK_BYTES);
     REQUIRE(buffer, ERR_MEMORY, "no memory to verify %s", path);
     status s = OK;
-    for (int64_t chunk = rank, i = 0; s == OK && chunk * MANIFEST_CHUNK_BYTES < bytes; chunk += ranks, i++) {
+    for (int64_t chunk = rank, i = 0; s == OK && chunk * MANIFEST_CHUNK_BYTES < bytes;
+         chunk += ranks, i++) {
         int64_t at = chunk * MANIFEST_CHUNK_BYTES, left = bytes - at;
         int64_t count = left < MANIFEST_CHUNK_BYTES ? left : MANIFEST_CHUNK_BYTES;
         s = file_read_at(fd, path, at, buffer, count);
@@ -31,7 +34,8 @@ static status own_chunks(int fd, const char *path, int64_t bytes, int64_t rank, 
 
 static status share_digest(manifest_file *out, world *w, const char *path, int64_t bytes, int fd)
 {
-    int64_t ranks = world_size(w), chunks = (bytes + MANIFEST_CHUNK_BYTES - 1) / MANIFEST_CHUNK_BYTES;
+    int64_t ranks = world_size(w),
+            chunks = (bytes + MANIFEST_CHUNK_BYTES - 1) / MANIFEST_CHUNK_BYTES;
     int64_t slot = (chunks + ranks - 1) / ranks;
     uint64_t *mine = calloc((size_t)(slot * (ranks + 1)) + 1, 8), *all = mine + slot;
     status s = mine ? own_chunks(fd, path, bytes, world_rank(w), ranks, mine)
@@ -40,7 +44,8 @@ static status share_digest(manifest_file *out, world *w, const char *path, int64
     if (s == OK) s = world_gather(w, all, mine, slot * 8);
     if (s == OK) {
         out->digest = digest_fold(0, (uint64_t)bytes);
-        for (int64_t c = 0; c < chunks; c++) out->digest = digest_fold(out->digest, all[c % ranks * slot + c / ranks]);
+        for (int64_t c = 0; c < chunks; c++)
+            out->digest = digest_fold(out->digest, all[c % ranks * slot + c / ranks]);
         out->bytes = bytes;
     }
     free(mine);
@@ -63,24 +68,28 @@ status manifest_digest(manifest_file *out, world *w, const char *folder, const c
     return s;
 }
 
-status manifest_write(const char *folder, const checkpoint_info *info, const manifest_file files[MANIFEST_FILES])
+status manifest_write(const char *folder, const checkpoint_info *info,
+                      const manifest_file files[MANIFEST_FILES])
 {
     const progress *p = &info->at;
     json_t *list = json_array();
     for (int i = 0; i < MANIFEST_FILES; i++) {
         char hex[17];
         (void)snprintf(hex, sizeof hex, "%016" PRIx64, files[i].digest);
-        (void)json_array_append_new(list, json_pack("{s:s, s:I, s:i, s:s}", "name", files[i].name, "bytes",
-                                                    (json_int_t)files[i].bytes, "chunk_bytes", MANIFEST_CHUNK_BYTES,
-                                                    "digest", hex));
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:I, s:i, s:s}", "name", files[i].name,
+                                              "bytes", (json_int_t)files[i].bytes, "chunk_bytes",
+                                              MANIFEST_CHUNK_BYTES, "digest", hex));
     }
-    json_t *root = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:s, s:s, s:s, s:I, s:o}", "schema", 1, "step",
-                             (json_int_t)p->step, "tokens", (json_int_t)p->tokens, "updates", (json_int_t)p->updates,
-                             "nonfinite", (json_int_t)p->nonfinite, "nonfinite_in_a_row", (json_int_t)p->nonfinite_row,
-                             "interruptions", (json_int_t)p->interruptions, "train_time_s", p->train_time_s, "ranks",
-                             info->ranks, "config_hash", info->config_hash, "arithmetic_id", info->arithmetic_id,
-                             "data_identity", info->data_identity, "record_bytes", (json_int_t)info->record_bytes,
-                             "files", list);
+    json_t *root =
+        json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:s, s:s, s:s, s:I, s:o}",
+                  "schema", 1, "step", (json_int_t)p->step, "tokens", (json_int_t)p->tokens,
+                  "updates", (json_int_t)p->updates, "nonfinite", (json_int_t)p->nonfinite,
+                  "nonfinite_in_a_row", (json_int_t)p->nonfinite_row, "interruptions",
+                  (json_int_t)p->interruptions, "train_time_s", p->train_time_s, "ranks",
+                  info->ranks, "config_hash", info->config_hash, "arithmetic_id",
+                  info->arithmetic_id, "data_identity", info->data_identity, "record_bytes",
+                  (json_int_t)info->record_bytes, "files", list);
     char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
     json_decref(root);
     REQUIRE(text, ERR_MEMORY, "no memory for the manifest of %s", folder);
@@ -98,7 +107,8 @@ static bool text_member(char *out, size_t bytes, const json_t *root, const char 
     return text && snprintf(out, bytes, "%s", text) < (int)bytes;
 }
 
-static status parse_files(manifest_file files[MANIFEST_FILES], const char *folder, const json_t *list)
+static status parse_files(manifest_file files[MANIFEST_FILES], const char *folder,
+                          const json_t *list)
 {
     for (int i = 0; i < MANIFEST_FILES; i++) {
         const json_t *one = json_array_get(list, (size_t)i);
@@ -106,18 +116,21 @@ static status parse_files(manifest_file files[MANIFEST_FILES], const char *folde
         const char *hex = json_string_value(json_object_get(one, "digest"));
         REQUIRE(name && hex && strcmp(name, manifest_names[i]) == 0 && strlen(hex) == 16 &&
                     json_integer_value(json_object_get(one, "chunk_bytes")) == MANIFEST_CHUNK_BYTES,
-                ERR_IO, "%s/manifest.json: files[%d] is not %s with a digest", folder, i, manifest_names[i]);
-        files[i] = (manifest_file){.name = manifest_names[i], .digest = strtoull(hex, NULL, 16),
+                ERR_IO, "%s/manifest.json: files[%d] is not %s with a digest", folder, i,
+                manifest_names[i]);
+        files[i] = (manifest_file){.name = manifest_names[i],
+                                   .digest = strtoull(hex, NULL, 16),
                                    .bytes = json_integer_value(json_object_get(one, "bytes"))};
     }
     return OK;
 }
 
-static status parse_root(checkpoint_info *out, manifest_file files[MANIFEST_FILES], const char *folder,
-                         const json_t *root)
+static status parse_root(checkpoint_info *out, manifest_file files[MANIFEST_FILES],
+                         const char *folder, const json_t *root)
 {
-    static const char *const keys[] = {"step", "tokens", "updates", "nonfinite", "nonfinite_in_a_row",
-                                       "interruptions", "record_bytes", "ranks"};
+    static const char *const keys[] = {
+        "step",          "tokens",       "updates", "nonfinite", "nonfinite_in_a_row",
+        "interruptions", "record_bytes", "ranks"};
     int64_t value[8];
     for (int i = 0; i < 8; i++) {
         const json_t *one = json_object_get(root, keys[i]);
@@ -125,24 +138,30 @@ static status parse_root(checkpoint_info *out, manifest_file files[MANIFEST_FILE
                 "%s/manifest.json: %s is missing or not a count", folder, keys[i]);
         value[i] = json_integer_value(one);
     }
-    out->at = (progress){.step = value[0], .tokens = value[1], .updates = value[2], .nonfinite = value[3],
-                         .nonfinite_row = value[4], .interruptions = value[5],
+    out->at = (progress){.step = value[0],
+                         .tokens = value[1],
+                         .updates = value[2],
+                         .nonfinite = value[3],
+                         .nonfinite_row = value[4],
+                         .interruptions = value[5],
                          .train_time_s = json_number_value(json_object_get(root, "train_time_s"))};
     out->record_bytes = value[6];
     out->ranks = (int32_t)value[7];
     REQUIRE(text_member(out->config_hash, sizeof out->config_hash, root, "config_hash") &&
                 text_member(out->arithmetic_id, sizeof out->arithmetic_id, root, "arithmetic_id") &&
                 text_member(out->data_identity, sizeof out->data_identity, root, "data_identity"),
-            ERR_IO, "%s/manifest.json: config_hash, arithmetic_id or data_identity is missing", folder);
+            ERR_IO, "%s/manifest.json: config_hash, arithmetic_id or data_identity is missing",
+            folder);
     return parse_files(files, folder, json_object_get(root, "files"));
 }
 
-status manifest_parse(checkpoint_info *out, manifest_file files[MANIFEST_FILES], const char *folder, const char *text)
+status manifest_parse(checkpoint_info *out, manifest_file files[MANIFEST_FILES], const char *folder,
+                      const char *text)
 {
     json_error_t error;
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
-    REQUIRE(json_is_object(root) || (json_decref(root), false), ERR_IO, "%s/manifest.json is not JSON: %s", folder,
-            error.text);
+    REQUIRE(json_is_object(root) || (json_decref(root), false), ERR_IO,
+            "%s/manifest.json is not JSON: %s", folder, error.text);
     status s = OK;
     if (json_integer_value(json_object_get(root, "schema")) != 1)
         s = status_set(ERR_IO, __FILE__, __LINE__, "%s/manifest.json: schema is not 1", folder);

@@ -1,6 +1,6 @@
-/* model_json.h — config.json beside the weights. Llama-shaped models (rmsnorm, rope, swiglu, no biases) get the keys
- * that `transformers` reads; every model gets an "isoflop" object with all model fields, which generate, score and
- * diff read back.                                                                                               */
+/* model_json.h — config.json beside the weights. Llama-shaped models (rmsnorm, rope, swiglu, no
+ * biases) get the keys that `transformers` reads; every model gets an "isoflop" object with all
+ * model fields, which generate, score and diff read back. */
 #ifndef TRAIN_MODEL_JSON_H
 #define TRAIN_MODEL_JSON_H
 

@@ -8,9 +8,13 @@
 
 stripe_range run_owned(const run *r, int32_t b)
 {
-    if (r->cfg->train.sharding == SHARDING_ZERO1) return layout_stripe(&r->layout, b, comm_rank(r->comm));
+    if (r->cfg->train.sharding == SHARDING_ZERO1)
+        return layout_stripe(&r->layout, b, comm_rank(r->comm));
     const bucket *k = &r->layout.buckets[b];
-    return (stripe_range){.logical = k->logical, .physical = k->physical, .shard = k->physical, .count = k->count,
+    return (stripe_range){.logical = k->logical,
+                          .physical = k->physical,
+                          .shard = k->physical,
+                          .count = k->count,
                           .chunk = k->chunk};
 }
 
@@ -32,7 +36,8 @@ static status check_tokens(const run *r)
          r->cfg->train.tokens, needed, about->count, T, about->count * T / batch * batch);
 }
 
-/* The fixed evaluation set: the first windows of the validation source, their bytes and exact entropy. */
+/* The fixed evaluation set: the first windows of the validation source, their bytes and exact
+ * entropy. */
 static status measure_windows(run *r)
 {
     const samples_info *about = samples_about(r->validation);
@@ -40,7 +45,8 @@ static status measure_windows(run *r)
     REQUIRE(about->count < INT64_MAX || wanted > 0, ERR_CONFIG,
             "evaluate.tokens: 0 (all) with an unlimited source; give a number of tokens");
     r->eval_windows = wanted > 0 && wanted < about->count ? wanted : about->count;
-    REQUIRE(r->eval_windows > 0, ERR_IO, "data.validation: %" PRId64 " tokens are less than one window of %" PRId64,
+    REQUIRE(r->eval_windows > 0, ERR_IO,
+            "data.validation: %" PRId64 " tokens are less than one window of %" PRId64,
             about->tokens, T + 1);
     int32_t *tokens = malloc((size_t)(T + 1) * sizeof *tokens);
     REQUIRE(tokens, ERR_MEMORY, "no memory for a window");
@@ -78,7 +84,8 @@ static status open_local(run *r)
     r->steps_total = (cfg->train.tokens + cfg->train.batch_tokens - 1) / cfg->train.batch_tokens;
     REQUIRE(r->M >= ranks, ERR_CONFIG,
             "train.batch_tokens: %" PRId64 " tokens are %" PRId64 " micro-batches of %" PRId64
-            " x %" PRId64 ", fewer than the %d ranks; use at most %" PRId64 " ranks or train.batch_tokens=%" PRId64,
+            " x %" PRId64 ", fewer than the %d ranks; use at most %" PRId64
+            " ranks or train.batch_tokens=%" PRId64,
             cfg->train.batch_tokens, r->M, cfg->train.micro_batch, cfg->model.context, ranks, r->M,
             ranks * micro_tokens);
     TRY(open_data(r));
@@ -88,11 +95,12 @@ static status open_local(run *r)
     const char *const names[] = {"auto", "ref", "cpu", "cuda"};
     const char *path = getenv("ISOFLOP_CPU_PATH");
     TRY(backend_find(&r->ops, names[cfg->run.backend]));
-    TRY(r->ops->open(&r->device,
-                     &(device_options){.local_rank = world_local_rank(r->world), .path = path ? path : "auto"}));
+    TRY(r->ops->open(&r->device, &(device_options){.local_rank = world_local_rank(r->world),
+                                                   .path = path ? path : "auto"}));
     dtype act = cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
     op_shapes shapes = transformer_shapes(&cfg->model, cfg->train.micro_batch, act);
-    memory_plan_build(&r->plan, cfg, &r->layout, r->ops->workspace_bytes(r->device, &shapes), r->eval_windows);
+    memory_plan_build(&r->plan, cfg, &r->layout, r->ops->workspace_bytes(r->device, &shapes),
+                      r->eval_windows);
     r->params.act = act;
 
     char text[256];
@@ -102,7 +110,8 @@ static status open_local(run *r)
                    cfg->train.reduction == CONFIG_EXACT ? "exact 2^44" : "fast");
     if (cfg->train.reduction == CONFIG_FAST) {
         size_t used = strlen(r->arithmetic_id);
-        (void)snprintf(r->arithmetic_id + used, sizeof r->arithmetic_id - used, " on %d ranks", ranks);
+        (void)snprintf(r->arithmetic_id + used, sizeof r->arithmetic_id - used, " on %d ranks",
+                       ranks);
     }
     return OK;
 }
@@ -115,21 +124,23 @@ static status agree_on_arithmetic(run *r)
     TRY(world_broadcast(r->world, first, sizeof first, 0));
     status s = OK;
     if (strcmp(first, r->arithmetic_id) != 0)
-        s = status_set(ERR_CONFIG, __FILE__, __LINE__,
-                       "this rank computes as '%s', rank 0 as '%s'; start all ranks on equal machines, or set "
-                       "ISOFLOP_CPU_PATH to a path all of them have",
-                       r->arithmetic_id, first);
+        s = status_set(
+            ERR_CONFIG, __FILE__, __LINE__,
+            "this rank computes as '%s', rank 0 as '%s'; start all ranks on equal machines, or set "
+            "ISOFLOP_CPU_PATH to a path all of them have",
+            r->arithmetic_id, first);
     return world_agree(r->world, s);
 }
 
-/* One arena from the communicator (windows, registered memory) or from the device, touched so that a lack of memory
- * shows now and not in the middle of a run. */
+/* One arena from the communicator (windows, registered memory) or from the device, touched so that
+ * a lack of memory shows now and not in the middle of a run. */
 static status open_arena(run *r, memory_kind kind)
 {
     int64_t bytes = r->plan.bytes[kind];
     void *base = NULL;
     bool shared = kind == MEMORY_WEIGHTS || kind == MEMORY_SUMS || kind == MEMORY_EXCHANGE;
-    if (bytes > 0) TRY(shared ? comm_alloc(r->comm, &base, bytes) : r->ops->alloc(r->device, &base, bytes));
+    if (bytes > 0)
+        TRY(shared ? comm_alloc(r->comm, &base, bytes) : r->ops->alloc(r->device, &base, bytes));
     arena_view(&r->arenas[kind], memory_kind_name(kind), base, bytes);
     return bytes > 0 ? r->ops->zero(r->device, base, bytes) : OK;
 }
@@ -143,7 +154,8 @@ static void take_arrays(run *r)
     r->params.layout = &r->layout;
     r->params.weights = arena_take(&a[MEMORY_WEIGHTS], r->layout.physical * act);
     r->params.gradients = arena_take(&a[MEMORY_GRADIENTS], r->layout.physical * 4);
-    r->sums = arena_take(&a[MEMORY_SUMS], r->layout.physical * (t->reduction == CONFIG_EXACT ? 8 : 4));
+    r->sums =
+        arena_take(&a[MEMORY_SUMS], r->layout.physical * (t->reduction == CONFIG_EXACT ? 8 : 4));
     r->m = arena_take(&a[MEMORY_STATE], part);
     r->v = arena_take(&a[MEMORY_STATE], part);
     if (act == 2) r->masters = arena_take(&a[MEMORY_STATE], part);
@@ -162,13 +174,18 @@ static status open_memory(run *r)
     const config *cfg = r->cfg;
     for (memory_kind k = 0; k < MEMORY_KINDS; k++) TRY(open_arena(r, k));
     take_arrays(r);
-    TRY(activations_init(&r->act, &r->arenas[MEMORY_ACTIVATIONS], &cfg->model, cfg->train.micro_batch, r->params.act,
-                         true));
+    TRY(activations_init(&r->act, &r->arenas[MEMORY_ACTIVATIONS], &cfg->model,
+                         cfg->train.micro_batch, r->params.act, true));
     op_shapes shapes = transformer_shapes(&cfg->model, cfg->train.micro_batch, r->params.act);
     int64_t scratch = r->plan.bytes[MEMORY_WORKSPACE];
-    TRY(r->ops->reserve(r->device, arena_take(&r->arenas[MEMORY_WORKSPACE], scratch), scratch, &shapes));
-    r->model = (transformer){.ops = r->ops, .device = r->device, .config = &cfg->model, .params = &r->params,
-                             .act = &r->act, .z_loss = (float)cfg->optimizer.z_loss};
+    TRY(r->ops->reserve(r->device, arena_take(&r->arenas[MEMORY_WORKSPACE], scratch), scratch,
+                        &shapes));
+    r->model = (transformer){.ops = r->ops,
+                             .device = r->device,
+                             .config = &cfg->model,
+                             .params = &r->params,
+                             .act = &r->act,
+                             .z_loss = (float)cfg->optimizer.z_loss};
     r->requests = calloc((size_t)r->layout.bucket_count, sizeof *r->requests);
     REQUIRE(r->requests, ERR_MEMORY, "no memory for %d requests", r->layout.bucket_count);
     return transformer_prepare(&r->model);
@@ -179,8 +196,8 @@ static status initial_weights(run *r)
 {
     for (int32_t b = 0; b < r->layout.bucket_count; b++) {
         stripe_range own = run_owned(r, b);
-        params_initial(&r->layout, &r->cfg->model, (uint64_t)r->cfg->train.seed, own.logical, own.count,
-                       run_masters(r, own));
+        params_initial(&r->layout, &r->cfg->model, (uint64_t)r->cfg->train.seed, own.logical,
+                       own.count, run_masters(r, own));
     }
     return run_publish_weights(r);
 }
@@ -198,7 +215,8 @@ static status open_all(run *r, void (*planned)(void *context, const run *r), voi
     return initial_weights(r);
 }
 
-status run_open(run **out, const config *cfg, world *w, void (*planned)(void *context, const run *r), void *context)
+status run_open(run **out, const config *cfg, world *w,
+                void (*planned)(void *context, const run *r), void *context)
 {
     run *r = calloc(1, sizeof *r);
     REQUIRE(r, ERR_MEMORY, "no memory for a run");

@@ -1,5 +1,6 @@
 /* run.h — everything one training run owns, opened and closed in one place.
- * Flow of opening: local checks -> agree -> communicator and memory -> agree -> weights, or a checkpoint -> agree. */
+ * Flow of opening: local checks -> agree -> communicator and memory -> agree -> weights, or a
+ * checkpoint -> agree. */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
@@ -13,13 +14,13 @@
 
 /* Where the run stands: all a resume needs besides the arrays. Equal on all ranks. */
 typedef struct progress {
-    int64_t step;           /* optimizer steps taken, skipped ones included        */
-    int64_t updates;        /* steps that were not skipped: t of the moments       */
-    int64_t tokens;         /* step x batch_tokens                                 */
-    int64_t nonfinite;      /* skipped steps so far                                */
-    int64_t nonfinite_row;  /* ... in a row, up to now                             */
-    int64_t interruptions;  /* times this run directory was resumed                */
-    double train_time_s;    /* wall time of steps, over all sittings               */
+    int64_t step;          /* optimizer steps taken, skipped ones included        */
+    int64_t updates;       /* steps that were not skipped: t of the moments       */
+    int64_t tokens;        /* step x batch_tokens                                 */
+    int64_t nonfinite;     /* skipped steps so far                                */
+    int64_t nonfinite_row; /* ... in a row, up to now                             */
+    int64_t interruptions; /* times this run directory was resumed                */
+    double train_time_s;   /* wall time of steps, over all sittings               */
 } progress;
 
 /* Wall seconds of this rank by part. */
@@ -29,29 +30,29 @@ typedef struct run_times {
 
 /* What one step did; equal on all ranks but for times. */
 typedef struct step_result {
-    int64_t step, tokens;       /* after it                                      */
-    double loss;                /* mean over the M micro-batches, nats/token     */
-    double grad_norm;           /* of the mean gradient, before clipping         */
+    int64_t step, tokens; /* after it                                      */
+    double loss;          /* mean over the M micro-batches, nats/token     */
+    double grad_norm;     /* of the mean gradient, before clipping         */
     double learning_rate;
     double time_s;
-    uint64_t digest;            /* of the weights after the step                 */
-    uint64_t data_digest;       /* of the sample numbers it read                 */
+    uint64_t digest;      /* of the weights after the step                 */
+    uint64_t data_digest; /* of the sample numbers it read                 */
     bool skipped;
-    bool stop;                  /* some rank was asked to stop                   */
-    double energy_j;            /* of all nodes since the step before; NaN without meters */
-    bool idle;                  /* no rank is still writing a checkpoint         */
+    bool stop;       /* some rank was asked to stop                   */
+    double energy_j; /* of all nodes since the step before; NaN without meters */
+    bool idle;       /* no rank is still writing a checkpoint         */
 } step_result;
 
 typedef struct evaluation {
-    double loss, loss_se;       /* nats/token, standard error over windows       */
-    double bits_per_byte;       /* NaN when the bytes are unknown                */
-    double oracle;              /* exact entropy of the same tokens; NaN unknown */
+    double loss, loss_se; /* nats/token, standard error over windows       */
+    double bits_per_byte; /* NaN when the bytes are unknown                */
+    double oracle;        /* exact entropy of the same tokens; NaN unknown */
     int64_t windows, tokens, bytes;
 } evaluation;
 
 typedef struct run {
     const config *cfg;
-    world *world;               /* borrowed */
+    world *world; /* borrowed */
     comm *comm;
     const ops *ops;
     device *device;
@@ -60,45 +61,49 @@ typedef struct run {
     exchange_sizes exchange;
     memory_plan plan;
     arena arenas[MEMORY_KINDS];
-    samples *train, *validation;  /* validation NULL: none given */
+    samples *train, *validation; /* validation NULL: none given */
     int64_t eval_windows, eval_bytes;
     double eval_oracle;
 
     params params;
     activations act;
     transformer model;
-    float *masters, *m, *v;     /* own part; masters NULL in fp32: the weights are the masters */
-    void *sums;                 /* (physical) i64 or f32                                       */
-    step_scalars *scalars;      /* device memory */
-    int32_t *flag;              /* device memory */
-    char *reports, *digests;    /* (ranks) slots each */
-    double *window_losses;      /* (ranks) slots      */
-    double *squares;            /* (chunks) in order  */
-    int32_t *batch;             /* (B, T + 1) host    */
-    float *losses;              /* (N) host           */
-    comm_request *requests;     /* (buckets)          */
+    float *masters, *m, *v;  /* own part; masters NULL in fp32: the weights are the masters */
+    void *sums;              /* (physical) i64 or f32                                       */
+    step_scalars *scalars;   /* device memory */
+    int32_t *flag;           /* device memory */
+    char *reports, *digests; /* (ranks) slots each */
+    double *window_losses;   /* (ranks) slots      */
+    double *squares;         /* (chunks) in order  */
+    int32_t *batch;          /* (B, T + 1) host    */
+    float *losses;           /* (N) host           */
+    comm_request *requests;  /* (buckets)          */
 
-    int64_t M, first, count;    /* micro-batches of a step; this rank's range */
-    int64_t micro;              /* index inside this rank's range, while a step runs */
+    int64_t M, first, count; /* micro-batches of a step; this rank's range */
+    int64_t micro;           /* index inside this rank's range, while a step runs */
     int64_t steps_total;
     progress at;
     run_times times;
-    double energy_mark_j;       /* meter of this node at the last step */
+    double energy_mark_j;             /* meter of this node at the last step */
     struct checkpoint_writer *writer; /* NULL unless one is being written */
 } run;
 
 /* Opens everything and starts from the initial weights. cfg and world are borrowed. COLLECTIVE.
  * planned (may be NULL) is called with the memory plan before memory is taken. */
-status run_open(run **out, const config *cfg, world *w, void (*planned)(void *context, const run *r), void *context);
-/* Only the local half: data, counts and the memory plan are known, nothing big is taken. COLLECTIVE. */
+status run_open(run **out, const config *cfg, world *w,
+                void (*planned)(void *context, const run *r), void *context);
+/* Only the local half: data, counts and the memory plan are known, nothing big is taken.
+ * COLLECTIVE. */
 status run_check(run **out, const config *cfg, world *w);
 void run_close(run *r); /* NULL is a no-op. COLLECTIVE */
 
-/* Own elements of bucket b: the stripe (zero1) or all of it (none). .shard indexes masters, m and v. */
+/* Own elements of bucket b: the stripe (zero1) or all of it (none). .shard indexes masters, m and
+ * v. */
 stripe_range run_owned(const run *r, int32_t b);
 /* The fp32 masters of an owned range. */
 float *run_masters(const run *r, stripe_range owned);
-/* After masters changed from outside (initial weights, checkpoint): act weights of the own part, then gather. COLLECTIVE */
+/* After masters changed from outside (initial weights, checkpoint): act weights of the own part,
+ * then gather. COLLECTIVE */
 status run_publish_weights(run *r);
 /* Digest of all weights. COLLECTIVE */
 status run_digest(run *r, uint64_t *out);

@@ -36,10 +36,13 @@ static double wsd(const schedule_config *s, double done, double total)
     return falling(fmin(1.0, (done - start) / (double)s->decay_tokens), s->final_ratio);
 }
 
-static const shape shapes[] = {
-    [SCHEDULE_COSINE] = cosine, [SCHEDULE_LINEAR] = linear, [SCHEDULE_CONSTANT] = constant, [SCHEDULE_WSD] = wsd};
+static const shape shapes[] = {[SCHEDULE_COSINE] = cosine,
+                               [SCHEDULE_LINEAR] = linear,
+                               [SCHEDULE_CONSTANT] = constant,
+                               [SCHEDULE_WSD] = wsd};
 
-double schedule_rate(const schedule_config *s, double peak, int64_t done, int64_t step, int64_t total)
+double schedule_rate(const schedule_config *s, double peak, int64_t done, int64_t step,
+                     int64_t total)
 {
     double after = (double)(done + step);
     if (after <= (double)s->warmup_tokens) return peak * after / (double)s->warmup_tokens;

@@ -1,11 +1,13 @@
 /* step.c — one optimizer step. The file to read first.
  *
- * 1. each own micro-batch: forward, loss, backward; its gradient, alone, is rounded to int64 and added to the sums
+ * 1. each own micro-batch: forward, loss, backward; its gradient, alone, is rounded to int64 and
+ * added to the sums
  * 2. a bucket whose last micro-batch is done is reduce-scattered while backward goes on below it
- * 3. every rank reports its losses, the squared norms of its chunks and its verdicts; all read all reports
+ * 3. every rank reports its losses, the squared norms of its chunks and its verdicts; all read all
+ * reports
  * 4. clip factor and skip from those, in an order that does not depend on ranks
  * 5. AdamW on the own stripes, then all stripes are gathered into the weights
- * 6. digest of the weights, chunk by chunk                                                                */
+ * 6. digest of the weights, chunk by chunk */
 #include "base/clock.h"
 #include "base/digest.h"
 #include "measure/energy.h"
@@ -15,7 +17,8 @@
 
 #include <math.h>
 
-/* What a rank tells the others each step; losses[exchange.losses], then squares[exchange.chunks]. */
+/* What a rank tells the others each step; losses[exchange.losses], then squares[exchange.chunks].
+ */
 typedef struct report {
     int32_t flag, stop, writing, pad;
     double energy_j; /* of this node since the last step; 0 but for its first rank */
@@ -28,7 +31,10 @@ static report *report_of(const run *r, int32_t rank)
     return (report *)(r->reports + rank * r->exchange.report_bytes);
 }
 
-static dtype sum_type(const run *r) { return r->cfg->train.reduction == CONFIG_EXACT ? DTYPE_I64 : DTYPE_F32; }
+static dtype sum_type(const run *r)
+{
+    return r->cfg->train.reduction == CONFIG_EXACT ? DTYPE_I64 : DTYPE_F32;
+}
 
 static reduction reduction_of(const run *r)
 {
@@ -40,14 +46,16 @@ static void *sums_at(const run *r, int64_t physical)
     return (char *)r->sums + physical * dtype_bytes(sum_type(r));
 }
 
-/* Starts the reduction of a bucket: own stripe only with a sharded optimizer, all of it otherwise. */
+/* Starts the reduction of a bucket: own stripe only with a sharded optimizer, all of it otherwise.
+ */
 static status reduce_bucket(run *r, int32_t b)
 {
     const bucket *k = &r->layout.buckets[b];
     void *sums = sums_at(r, k->physical);
     if (r->cfg->train.sharding == SHARDING_ZERO1)
         return comm_start_reduce_scatter(r->comm, &r->requests[b], sums, k->stripe, sum_type(r));
-    return comm_start_all_reduce(r->comm, &r->requests[b], sums, k->stripe * r->layout.ranks, sum_type(r), COMM_SUM);
+    return comm_start_all_reduce(r->comm, &r->requests[b], sums, k->stripe * r->layout.ranks,
+                                 sum_type(r), COMM_SUM);
 }
 
 /* Backward calls this when every gradient of bucket b is complete. */
@@ -55,12 +63,15 @@ static status bucket_done(void *context, int32_t b)
 {
     run *r = context;
     const bucket *k = &r->layout.buckets[b];
-    TRY(r->ops->accumulate(r->device, &(accumulate_args){.sum = tensor_1(sums_at(r, k->physical), sum_type(r), k->count),
-                                                         .gradient = tensor_1(r->params.gradients + k->physical,
-                                                                              DTYPE_F32, k->count),
-                                                         .flag = r->flag, .kind = reduction_of(r),
-                                                         .first = r->micro == 0,
-                                                         .limit = 0x1p63 / (double)r->M}));
+    TRY(r->ops->accumulate(
+        r->device,
+        &(accumulate_args){.sum = tensor_1(sums_at(r, k->physical), sum_type(r), k->count),
+                           .gradient =
+                               tensor_1(r->params.gradients + k->physical, DTYPE_F32, k->count),
+                           .flag = r->flag,
+                           .kind = reduction_of(r),
+                           .first = r->micro == 0,
+                           .limit = 0x1p63 / (double)r->M}));
     if (r->micro + 1 < r->count) return OK;
     double start = clock_s();
     TRY(reduce_bucket(r, b));
@@ -126,22 +137,27 @@ static status stripe_squares(run *r, double *out)
         int64_t chunks = (s.count + CHUNK - 1) / CHUNK;
         if (chunks > 0)
             TRY(r->ops->sum_squares(r->device,
-                                    &(sum_squares_args){.out = tensor_1(out + slot, DTYPE_F64, chunks),
-                                                        .values = tensor_1(sums_at(r, s.physical), sum_type(r),
-                                                                           s.count)}));
+                                    &(sum_squares_args){.out =
+                                                            tensor_1(out + slot, DTYPE_F64, chunks),
+                                                        .values = tensor_1(sums_at(r, s.physical),
+                                                                           sum_type(r), s.count)}));
         slot += r->layout.buckets[b].stripe / CHUNK;
     }
     return OK;
 }
 
-/* Calls visit for every chunk that exists, in chunk order, with the rank and slot whose stripe holds it. */
-static void in_chunk_order(const run *r, void (*visit)(run *, int64_t chunk, int32_t rank, int64_t slot), run *context)
+/* Calls visit for every chunk that exists, in chunk order, with the rank and slot whose stripe
+ * holds it. */
+static void in_chunk_order(const run *r,
+                           void (*visit)(run *, int64_t chunk, int32_t rank, int64_t slot),
+                           run *context)
 {
     int64_t slot = 0;
     for (int32_t b = 0; b < r->layout.bucket_count; b++) {
         for (int32_t rank = 0; rank < r->layout.ranks; rank++) {
             stripe_range s = layout_stripe(&r->layout, b, rank);
-            for (int64_t c = 0; c < (s.count + CHUNK - 1) / CHUNK; c++) visit(context, s.chunk + c, rank, slot + c);
+            for (int64_t c = 0; c < (s.count + CHUNK - 1) / CHUNK; c++)
+                visit(context, s.chunk + c, rank, slot + c);
         }
         slot += r->layout.buckets[b].stripe / CHUNK;
     }
@@ -152,7 +168,8 @@ static void take_square(run *r, int64_t chunk, int32_t rank, int64_t slot)
     r->squares[chunk] = report_of(r, rank)->values[r->exchange.losses + slot];
 }
 
-/* Joules of this node since the last call; 0 on all ranks of a node but the first, NaN without a meter. */
+/* Joules of this node since the last call; 0 on all ranks of a node but the first, NaN without a
+ * meter. */
 static double node_energy(run *r)
 {
     double now = energy_read_j(), used = now - r->energy_mark_j;
@@ -197,17 +214,20 @@ static status update_range(run *r, stripe_range own)
     for (int32_t i = 0; i < r->layout.row_count; i++) {
         const param_row *row = &r->layout.rows[i];
         int64_t end = row->offset + row->dim[0] * row->dim[1], last = own.logical + own.count;
-        int64_t low = row->offset > own.logical ? row->offset : own.logical, high = end < last ? end : last;
+        int64_t low = row->offset > own.logical ? row->offset : own.logical,
+                high = end < last ? end : last;
         if (low >= high) continue;
         int64_t at = low - own.logical, n = high - low;
         TRY(r->ops->adamw(
             r->device,
             &(adamw_args){.weights = tensor_1(run_masters(r, own) + at, DTYPE_F32, n),
-                          .copy = bf16 ? tensor_1((uint16_t *)r->params.weights + own.physical + at, DTYPE_BF16, n)
+                          .copy = bf16 ? tensor_1((uint16_t *)r->params.weights + own.physical + at,
+                                                  DTYPE_BF16, n)
                                        : (tensor){0},
                           .m = tensor_1(r->m + own.shard + at, DTYPE_F32, n),
                           .v = tensor_1(r->v + own.shard + at, DTYPE_F32, n),
-                          .gradient = tensor_1(sums_at(r, own.physical + at), sum_type(r), n), .decay = row->decay,
+                          .gradient = tensor_1(sums_at(r, own.physical + at), sum_type(r), n),
+                          .decay = row->decay,
                           .scalars = r->scalars}));
     }
     return OK;
@@ -220,7 +240,8 @@ static status gather_weights(run *r)
     int64_t width = dtype_bytes(r->params.act);
     for (int32_t b = 0; b < r->layout.bucket_count; b++) {
         const bucket *k = &r->layout.buckets[b];
-        TRY(comm_start_all_gather(r->comm, &r->requests[b], (char *)r->params.weights + k->physical * width,
+        TRY(comm_start_all_gather(r->comm, &r->requests[b],
+                                  (char *)r->params.weights + k->physical * width,
                                   k->stripe * width));
     }
     return wait_for_buckets(r);
@@ -233,7 +254,8 @@ status run_publish_weights(run *r)
             stripe_range own = run_owned(r, b);
             if (own.count == 0) continue;
             TRY(r->ops->convert(r->device,
-                                tensor_1((uint16_t *)r->params.weights + own.physical, DTYPE_BF16, own.count),
+                                tensor_1((uint16_t *)r->params.weights + own.physical, DTYPE_BF16,
+                                         own.count),
                                 tensor_1(run_masters(r, own), DTYPE_F32, own.count)));
         }
     return gather_weights(r);
@@ -241,7 +263,8 @@ status run_publish_weights(run *r)
 
 status run_digest(run *r, uint64_t *out)
 {
-    /* own stripes, also when this rank holds everything: work is shared and the sums are the same */
+    /* own stripes, also when this rank holds everything: work is shared and the sums are the same
+     */
     int32_t me = comm_rank(r->comm);
     uint64_t *mine = (uint64_t *)(void *)(r->digests + me * r->exchange.digest_bytes);
     int64_t slot = 0;
@@ -249,8 +272,10 @@ status run_digest(run *r, uint64_t *out)
         stripe_range s = layout_stripe(&r->layout, b, me), own = run_owned(r, b);
         if (s.count > 0)
             TRY(r->ops->digest(r->device,
-                               &(digest_args){.out = tensor_1(mine + slot, DTYPE_U64, (s.count + CHUNK - 1) / CHUNK),
-                                              .values = tensor_1(run_masters(r, own) + (s.logical - own.logical),
+                               &(digest_args){.out = tensor_1(mine + slot, DTYPE_U64,
+                                                              (s.count + CHUNK - 1) / CHUNK),
+                                              .values = tensor_1(run_masters(r, own) +
+                                                                     (s.logical - own.logical),
                                                                  DTYPE_F32, s.count)}));
         slot += r->layout.buckets[b].stripe / CHUNK;
     }
@@ -262,8 +287,10 @@ status run_digest(run *r, uint64_t *out)
     for (int32_t b = 0; b < r->layout.bucket_count; b++) {
         for (int32_t rank = 0; rank < r->layout.ranks; rank++) {
             stripe_range s = layout_stripe(&r->layout, b, rank);
-            const uint64_t *theirs = (const uint64_t *)(const void *)(r->digests + rank * r->exchange.digest_bytes);
-            for (int64_t c = 0; c < (s.count + CHUNK - 1) / CHUNK; c++) h = digest_fold(h, theirs[slot + c]);
+            const uint64_t *theirs =
+                (const uint64_t *)(const void *)(r->digests + rank * r->exchange.digest_bytes);
+            for (int64_t c = 0; c < (s.count + CHUNK - 1) / CHUNK; c++)
+                h = digest_fold(h, theirs[slot + c]);
         }
         slot += r->layout.buckets[b].stripe / CHUNK;
     }
@@ -278,7 +305,8 @@ static void set_scalars(run *r)
     double t = (double)(r->at.updates + 1);
     *r->scalars = (step_scalars){
         .learning_rate = (float)schedule_rate(&r->cfg->schedule, o->learning_rate, r->at.tokens,
-                                              r->cfg->train.batch_tokens, r->steps_total * r->cfg->train.batch_tokens),
+                                              r->cfg->train.batch_tokens,
+                                              r->steps_total * r->cfg->train.batch_tokens),
         .beta1 = (float)o->beta1,
         .beta2 = (float)o->beta2,
         .eps = (float)o->eps,
@@ -305,7 +333,8 @@ static status advance(run *r, step_result *out)
     out->step = r->at.step;
     out->tokens = r->at.tokens;
     REQUIRE(r->at.nonfinite_row < r->cfg->limits.nonfinite_in_a_row, ERR_NUMERIC,
-            "step %lld: loss or gradient not finite in %lld steps in a row (limits.nonfinite_in_a_row); lower "
+            "step %lld: loss or gradient not finite in %lld steps in a row "
+            "(limits.nonfinite_in_a_row); lower "
             "optimizer.learning_rate (%g) or lengthen schedule.warmup_tokens",
             (long long)r->at.step, (long long)r->at.nonfinite_row, r->cfg->optimizer.learning_rate);
     return OK;
@@ -323,8 +352,10 @@ status run_step(run *r, bool stop, step_result *out)
 
     double update = clock_s();
     TRY(r->ops->clip_scalars(r->device, &(clip_args){.scalars = r->scalars,
-                                                     .squares = tensor_1(r->squares, DTYPE_F64, r->layout.chunks),
-                                                     .flag = r->flag, .kind = reduction_of(r)}));
+                                                     .squares = tensor_1(r->squares, DTYPE_F64,
+                                                                         r->layout.chunks),
+                                                     .flag = r->flag,
+                                                     .kind = reduction_of(r)}));
     for (int32_t b = 0; b < r->layout.bucket_count; b++) {
         stripe_range own = run_owned(r, b);
         if (own.count > 0) TRY(update_range(r, own));

@@ -6,7 +6,10 @@
 
 static schedule_config of(int32_t name)
 {
-    return (schedule_config){.name = name, .warmup_tokens = 100, .decay_tokens = 200, .final_ratio = 0.1};
+    return (schedule_config){.name = name,
+                             .warmup_tokens = 100,
+                             .decay_tokens = 200,
+                             .final_ratio = 0.1};
 }
 
 Test(schedule, every_shape_warms_up_linearly_to_the_peak)
@@ -24,7 +27,8 @@ Test(schedule, falling_shapes_end_at_the_final_ratio)
     const int32_t falling[] = {SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_WSD};
     for (int i = 0; i < 3; i++) {
         schedule_config s = of(falling[i]);
-        cr_assert_float_eq(schedule_rate(&s, 2.0, 990, 10, 1000), 0.2, 1e-12, "shape %d", falling[i]);
+        cr_assert_float_eq(schedule_rate(&s, 2.0, 990, 10, 1000), 0.2, 1e-12, "shape %d",
+                           falling[i]);
     }
     schedule_config constant = of(SCHEDULE_CONSTANT);
     cr_assert_float_eq(schedule_rate(&constant, 2.0, 990, 10, 1000), 2.0, 1e-12);
@@ -37,7 +41,8 @@ Test(schedule, rates_never_rise_after_the_warm_up)
         double last = 2.0;
         for (int64_t done = 90; done < 1000; done += 10) {
             double rate = schedule_rate(&s, 2.0, done, 10, 1000);
-            cr_assert(rate <= last + 1e-12 && rate >= 0.2 - 1e-12, "shape %d at %lld: %g", name, (long long)done, rate);
+            cr_assert(rate <= last + 1e-12 && rate >= 0.2 - 1e-12, "shape %d at %lld: %g", name,
+                      (long long)done, rate);
             last = rate;
         }
     }

@@ -11,19 +11,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char yaml[] = "name: unit\n"
-                           "model: {layers: 2, width: 32, heads: 2, ffn: 64, vocab: 80, context: 32, mlp: swiglu}\n"
-                           "data: {synthetic: zipf_facts, zipf_facts: {keys: 1000, values: 64, base: 16}}\n"
-                           "train: {tokens: 8192, batch_tokens: 1024, micro_batch: 4, precision: fp32}\n"
-                           "optimizer: {learning_rate: 1e-2}\n"
-                           "evaluate: {tokens: 1000}\n"
-                           "checkpoint: {asynchronous: false}\n";
+static const char yaml[] =
+    "name: unit\n"
+    "model: {layers: 2, width: 32, heads: 2, ffn: 64, vocab: 80, context: 32, mlp: swiglu}\n"
+    "data: {synthetic: zipf_facts, zipf_facts: {keys: 1000, values: 64, base: 16}}\n"
+    "train: {tokens: 8192, batch_tokens: 1024, micro_batch: 4, precision: fp32}\n"
+    "optimizer: {learning_rate: 1e-2}\n"
+    "evaluate: {tokens: 1000}\n"
+    "checkpoint: {asynchronous: false}\n";
 
 static config parse(int count, const char *const *overrides)
 {
     config cfg;
-    cr_assert_eq(config_parse(&cfg, "unit.yaml", yaml, (int64_t)strlen(yaml), count, overrides), OK, "%s",
-                 status_message());
+    cr_assert_eq(config_parse(&cfg, "unit.yaml", yaml, (int64_t)strlen(yaml), count, overrides), OK,
+                 "%s", status_message());
     return cfg;
 }
 
@@ -52,7 +53,8 @@ static void close_run(opened *o)
 static uint64_t digest_after(run *r, int steps)
 {
     step_result s = {0};
-    for (int i = 0; i < steps; i++) cr_assert_eq(run_step(r, false, &s), OK, "%s", status_message());
+    for (int i = 0; i < steps; i++)
+        cr_assert_eq(run_step(r, false, &s), OK, "%s", status_message());
     return s.digest;
 }
 
@@ -67,8 +69,9 @@ Test(memory, arenas_hold_exactly_the_planned_bytes)
         opened o = open_run(&cfg);
         for (memory_kind k = 0; k < MEMORY_KINDS; k++) {
             if (k == MEMORY_SNAPSHOT) continue;
-            cr_assert_eq(o.r->arenas[k].used, o.r->plan.bytes[k], "%s %s: %s uses %lld of %lld bytes", variants[v][0],
-                         variants[v][1], memory_kind_name(k), (long long)o.r->arenas[k].used,
+            cr_assert_eq(o.r->arenas[k].used, o.r->plan.bytes[k],
+                         "%s %s: %s uses %lld of %lld bytes", variants[v][0], variants[v][1],
+                         memory_kind_name(k), (long long)o.r->arenas[k].used,
                          (long long)o.r->plan.bytes[k]);
         }
         if (cfg.checkpoint.asynchronous) {
@@ -88,23 +91,24 @@ static int64_t resident(void)
     FILE *f = fopen("/proc/self/status", "r");
     cr_assert(f);
     while (fgets(line, sizeof line, f))
-        if (sscanf(line, "RssAnon: %ld", &kib) == 1 || sscanf(line, "RssShmem: %ld", &kib) == 1) total += kib * 1024;
+        if (sscanf(line, "RssAnon: %ld", &kib) == 1 || sscanf(line, "RssShmem: %ld", &kib) == 1)
+            total += kib * 1024;
     fclose(f);
     return total;
 }
 
 Test(memory, resident_memory_grows_by_the_plan)
 {
-    const char *const big[] = {"model.width=256", "model.layers=8", "model.ffn=1024", "model.vocab=4096",
-                               "checkpoint.asynchronous=true"};
+    const char *const big[] = {"model.width=256", "model.layers=8", "model.ffn=1024",
+                               "model.vocab=4096", "checkpoint.asynchronous=true"};
     config cfg = parse(5, big);
     int64_t before = resident();
     opened o = open_run(&cfg);
     (void)digest_after(o.r, 3);
     int64_t growth = resident() - before, planned = o.r->plan.total;
     int64_t allowed = planned / 50 > 8 << 20 ? planned / 50 : 8 << 20;
-    cr_assert(llabs(growth - planned) <= allowed, "grew by %.1f MiB, planned %.1f MiB", (double)growth / 1048576,
-              (double)planned / 1048576);
+    cr_assert(llabs(growth - planned) <= allowed, "grew by %.1f MiB, planned %.1f MiB",
+              (double)growth / 1048576, (double)planned / 1048576);
     close_run(&o);
 }
 
@@ -134,7 +138,8 @@ static void count_skipped(void *context, const char *path, const char *why)
     skipped_count++;
 }
 
-/* Every file of a checkpoint cut at every 4096-byte border (and to nothing) is refused with a reason. */
+/* Every file of a checkpoint cut at every 4096-byte border (and to nothing) is refused with a
+ * reason. */
 Test(checkpoint, a_cut_file_is_never_loaded)
 {
     config cfg = parse(0, NULL);
@@ -143,7 +148,8 @@ Test(checkpoint, a_cut_file_is_never_loaded)
     cr_assert_eq(checkpoint_start(o.r, o.folder, 0), OK);
     cr_assert_eq(checkpoint_finish(o.r), OK, "%s", status_message());
     int cuts = 0;
-    const char *const names[] = {"manifest.json", "config.json", "weights.safetensors", "optimizer.safetensors"};
+    const char *const names[] = {"manifest.json", "config.json", "weights.safetensors",
+                                 "optimizer.safetensors"};
     for (int n = 0; n < 4; n++) {
         char path[256], *whole;
         int64_t bytes;
@@ -154,7 +160,8 @@ Test(checkpoint, a_cut_file_is_never_loaded)
             cr_assert_eq(truncate(path, at), 0);
             skipped_count = 0;
             cr_assert_eq(checkpoint_find(&info, o.w, o.folder, count_skipped, NULL), OK);
-            cr_assert(info.path[0] == '\0' && skipped_count == 1, "%s cut at %lld was accepted", names[n], (long long)at);
+            cr_assert(info.path[0] == '\0' && skipped_count == 1, "%s cut at %lld was accepted",
+                      names[n], (long long)at);
             cr_assert_eq(file_write_text(path, whole, bytes), OK);
             cuts++;
             if (at == 0) break;
@@ -170,7 +177,8 @@ Test(checkpoint, a_cut_file_is_never_loaded)
 
 Test(checkpoint, old_ones_go_and_kept_ones_stay)
 {
-    const char *const keep[] = {"checkpoint.keep_last=2", "checkpoint.keep_every_tokens=3072", "checkpoint.every_tokens=1024"};
+    const char *const keep[] = {"checkpoint.keep_last=2", "checkpoint.keep_every_tokens=3072",
+                                "checkpoint.every_tokens=1024"};
     config cfg = parse(3, keep);
     opened o = open_run(&cfg);
     for (int i = 0; i < 7; i++) {
