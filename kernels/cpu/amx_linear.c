@@ -26,9 +26,11 @@ static int64_t block_columns(int64_t N, int64_t K)
 static void pack_right(uint16_t *to, const amx_product *p, int64_t n0, int64_t columns)
 {
     if (p->right_columns)
-        amx_pack_right_columns(to, (amx_rect){p->right.data + n0, p->right.ld, p->K, columns});
+        amx_pack_right_columns(to, (amx_rect){p->right.data + n0, p->right.ld, p->K, columns},
+                               amx_pad(p->K));
     else
-        amx_pack_right_rows(to, (amx_rect){p->right.data + n0 * p->right.ld, p->right.ld, columns, p->K});
+        amx_pack_right_rows(to, (amx_rect){p->right.data + n0 * p->right.ld, p->right.ld, columns, p->K},
+                            amx_pad(columns));
 }
 
 /* rows [m0, m0 + 32) of the left operand, in place where that is possible */
@@ -39,7 +41,7 @@ INLINE amx_left left_panel(const amx_product *p, int64_t m0, uint16_t *room)
         const char *at = (const char *)(p->left + m0 * p->K);
         return (amx_left){at, at + 32 * p->K, 2 * p->K, 64};
     }
-    amx_pack_left_rows(room, (amx_rect){p->left + m0 * p->K, p->K, rows, p->K});
+    amx_pack_left_rows(room, (amx_rect){p->left + m0 * p->K, p->K, rows, p->K}, STEP);
     return (amx_left){(const char *)room, (const char *)room + TILE_BYTES, 64, 2 * TILE_BYTES};
 }
 

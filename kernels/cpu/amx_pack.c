@@ -15,10 +15,10 @@ INLINE __m512i strip_row(amx_rect r, int64_t row, int64_t column)
     return load_row(r.data + row * r.ld + column, r.columns - column);
 }
 
-void amx_pack_left_rows(uint16_t *to, amx_rect r)
+void amx_pack_left_rows(uint16_t *to, amx_rect r, int64_t padded_rows)
 {
     const int64_t depth = amx_pad(r.columns);
-    for (int64_t i = 0; i < amx_pad(r.rows); i += STEP)
+    for (int64_t i = 0; i < padded_rows; i += STEP)
         for (int64_t k = 0; k < depth; k += STEP) {
             uint16_t *out = to + i * depth + k * STEP;
             for (int64_t row = 0; row < STEP; row++)
@@ -26,10 +26,10 @@ void amx_pack_left_rows(uint16_t *to, amx_rect r)
         }
 }
 
-void amx_pack_right_rows(uint16_t *to, amx_rect r)
+void amx_pack_right_rows(uint16_t *to, amx_rect r, int64_t padded_rows)
 {
     const int64_t depth = amx_pad(r.columns);
-    for (int64_t i = 0; i < amx_pad(r.rows); i += 16)
+    for (int64_t i = 0; i < padded_rows; i += 16)
         for (int64_t k = 0; k < depth; k += STEP) {
             // 16 columns of the operand, each 16 pairs along K, become 16 pairs of 16 columns
             uint16_t *out = to + i / STEP * STEP * depth + k * STEP + i % STEP / 16 * 512;
@@ -42,9 +42,9 @@ void amx_pack_right_rows(uint16_t *to, amx_rect r)
         }
 }
 
-void amx_pack_right_columns(uint16_t *to, amx_rect r)
+void amx_pack_right_columns(uint16_t *to, amx_rect r, int64_t padded_rows)
 {
-    const int64_t depth = amx_pad(r.rows), columns = amx_pad(r.columns);
+    const int64_t depth = padded_rows, columns = amx_pad(r.columns);
     for (int64_t k = 0; k < depth; k += 2)
         for (int64_t j = 0; j < columns; j += STEP) {
             uint16_t *out = to + j * depth + k / STEP * (STEP * STEP) + k % STEP / 2 * STEP;
@@ -73,9 +73,9 @@ INLINE void add_sums(float *sums, const __m512i pairs[16])
     _mm512_storeu_ps(sums, _mm512_add_ps(_mm512_loadu_ps(sums), _mm512_add_ps(even, odd)));
 }
 
-void amx_pack_left_columns(uint16_t *to, amx_rect r, float *sums)
+void amx_pack_left_columns(uint16_t *to, amx_rect r, int64_t padded_rows, float *sums)
 {
-    const int64_t depth = amx_pad(r.rows), columns = amx_pad(r.columns);
+    const int64_t depth = padded_rows, columns = amx_pad(r.columns);
     for (int64_t k = 0; k < depth; k += STEP)
         for (int64_t j = 0; j < columns; j += STEP) {
             uint16_t *out = to + j * depth + k * STEP;

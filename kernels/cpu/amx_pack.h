@@ -12,15 +12,16 @@ typedef struct amx_rect {
     int64_t rows, columns;
 } amx_rect;
 
-/* All make panels along one axis of the rectangle, padded to 32 in both; the reduction is along the other.
+/* All make panels along one axis of the rectangle; the reduction is along the other. Columns are padded to 32,
+ * rows to padded_rows, a multiple of 32.
  * left_rows:     left operand, panels of rows        (x of x w^T)
  * left_columns:  left operand, panels of columns     (dy of dy^T x); adds each column's sum to sums (optional)
  * right_rows:    right operand, panels of rows       (w of x w^T)
  * right_columns: right operand, panels of columns    (w of dy w, x of dy^T x)                       */
-void amx_pack_left_rows(uint16_t *to, amx_rect r);
-void amx_pack_left_columns(uint16_t *to, amx_rect r, float *sums);
-void amx_pack_right_rows(uint16_t *to, amx_rect r);
-void amx_pack_right_columns(uint16_t *to, amx_rect r);
+void amx_pack_left_rows(uint16_t *to, amx_rect r, int64_t padded_rows);
+void amx_pack_left_columns(uint16_t *to, amx_rect r, int64_t padded_rows, float *sums);
+void amx_pack_right_rows(uint16_t *to, amx_rect r, int64_t padded_rows);
+void amx_pack_right_columns(uint16_t *to, amx_rect r, int64_t padded_rows);
 
 /* 16 rows of 16 dwords, transposed in registers */
 INLINE void amx_transpose(__m512i r[16])

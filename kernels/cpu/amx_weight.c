@@ -46,10 +46,10 @@ void amx_linear_backward_weight(cpu_scratch s, const linear_backward_weight_args
         const int64_t tokens = least(M - m0, TOKENS), depth = amx_pad(tokens);
         for (int64_t k0 = 0; k0 < K; k0 += RIGHT_COLUMNS) {
             const int64_t wide = least(K - k0, RIGHT_COLUMNS);
-            amx_pack_right_columns(right, (amx_rect){x + m0 * K + k0, K, tokens, wide});
+            amx_pack_right_columns(right, (amx_rect){x + m0 * K + k0, K, tokens, wide}, depth);
             for (int64_t n0 = 0; n0 < N; n0 += LEFT_COLUMNS) {
                 const int64_t high = least(N - n0, LEFT_COLUMNS);
-                amx_pack_left_columns(left, (amx_rect){dy + m0 * N + n0, N, tokens, high},
+                amx_pack_left_columns(left, (amx_rect){dy + m0 * N + n0, N, tokens, high}, depth,
                                       k0 == 0 ? sums + n0 : NULL);
                 for (int64_t n = 0; n < high; n += STEP)
                     for (int64_t k = 0; k < wide; k += STEP)

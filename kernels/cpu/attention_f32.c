@@ -137,7 +137,7 @@ static void attention_query_tile(const attention_args *a, const forward_tiles *f
     }
 }
 
-void CPU_FN(attention)(cpu_scratch s, const attention_args *a)
+static void attention_f32(cpu_scratch s, const attention_args *a)
 {
     const int64_t T = a->T, HS = a->HS, width = (a->NH + 2 * a->NKV) * HS;
     const int64_t wide = round_up(HS, NR), Tp = round_up(T, BT), group = a->NH / a->NKV;
@@ -250,7 +250,7 @@ static void attention_backward_tile(const attention_backward_args *a, const back
     head_unpack(a->dqkv.data, (b * T + q0) * width + h * HS, width, bf16, w->dq, count, HS, wide, scale);
 }
 
-void CPU_FN(attention_backward)(cpu_scratch s, const attention_backward_args *a)
+static void attention_backward_f32(cpu_scratch s, const attention_backward_args *a)
 {
     const int64_t T = a->T, HS = a->HS, width = (a->NH + 2 * a->NKV) * HS, group = a->NH / a->NKV;
     const bool bf16 = a->qkv.type == DTYPE_BF16;
@@ -268,6 +268,13 @@ void CPU_FN(attention_backward)(cpu_scratch s, const attention_backward_args *a)
             head_unpack(a->dqkv.data, k_at, width, bf16, w.dk, T, HS, w.wide, 1.f);
             head_unpack(a->dqkv.data, v_at, width, bf16, w.dv, T, HS, w.wide, 1.f);
         }
+}
+
+void CPU_FN(attention)(cpu_scratch s, const attention_args *a) { CPU_CHOOSE(a->qkv.type, attention)(s, a); }
+
+void CPU_FN(attention_backward)(cpu_scratch s, const attention_backward_args *a)
+{
+    CPU_CHOOSE(a->qkv.type, attention_backward)(s, a);
 }
 
 int64_t CPU_FN(attention_bytes)(const op_shapes *shapes)

@@ -43,8 +43,9 @@ static bool runs_amx(void)
 {
     unsigned a, b, c, d;
     if (!runs_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    const bool vbmi = (c >> 1 & 1) != 0;
     const bool tiles = (d >> 24 & 1) != 0, products = (d >> 22 & 1) != 0;
-    if (!tiles || !products || !__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
+    if (!tiles || !products || !vbmi || !__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
     const bool avx512_bf16 = (a >> 5 & 1) != 0;
     return avx512_bf16 && amx_granted();
 }

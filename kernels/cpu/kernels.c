@@ -3,10 +3,6 @@
 
 #include <time.h>
 
-#if defined(CPU_AMX)
-#include "kernels/cpu/amx_ops.h"
-#endif
-
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 #if defined(CPU_AMX)
@@ -21,7 +17,8 @@ static int64_t amx_bytes(const op_shapes *s)
         bytes = most(bytes, amx_linear_bytes(size[i][1], size[i][0]));
         bytes = most(bytes, amx_weight_bytes(size[i][0]));
     }
-    return bytes;
+    bytes = most(bytes, amx_attention_bytes(s->T, s->HS));
+    return most(bytes, amx_attention_backward_bytes(s->T, s->HS));
 }
 #endif
 

@@ -31,6 +31,14 @@ int64_t CPU_FN(scratch_bytes)(const op_shapes *shapes);
 int64_t CPU_FN(attention_bytes)(const op_shapes *shapes);
 int64_t CPU_FN(head_bytes)(const op_shapes *shapes);
 
+/* the function of this op for an activation type: bf16 goes to the AMX unit where the path has it */
+#if defined(CPU_AMX)
+#include "kernels/cpu/amx_ops.h"
+#define CPU_CHOOSE(type, op) ((type) == DTYPE_BF16 ? amx_##op : op##_f32)
+#else
+#define CPU_CHOOSE(type, op) op##_f32
+#endif
+
 enum { ROPE_HALF_MAX = 1024 }; /* table.c refuses wider heads */
 
 /* Takes the next piece of scratch; s is advanced. Asking for more than was planned is a bug. */

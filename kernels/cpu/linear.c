@@ -38,21 +38,14 @@ static void linear_backward_weight_f32(cpu_scratch s, const linear_backward_weig
     if (a->dbias.data) CPU_FN(column_sums)(a->dbias.data, a->dy.data, M, N, bf16);
 }
 
-#if defined(CPU_AMX)
-#include "kernels/cpu/amx_ops.h"
-#define CHOOSE(type, op) ((type) == DTYPE_BF16 ? amx_##op : op##_f32)
-#else
-#define CHOOSE(type, op) op##_f32
-#endif
-
-void CPU_FN(linear)(cpu_scratch s, const linear_args *a) { CHOOSE(a->x.type, linear)(s, a); }
+void CPU_FN(linear)(cpu_scratch s, const linear_args *a) { CPU_CHOOSE(a->x.type, linear)(s, a); }
 
 void CPU_FN(linear_backward_input)(cpu_scratch s, const linear_backward_input_args *a)
 {
-    CHOOSE(a->dy.type, linear_backward_input)(s, a);
+    CPU_CHOOSE(a->dy.type, linear_backward_input)(s, a);
 }
 
 void CPU_FN(linear_backward_weight)(cpu_scratch s, const linear_backward_weight_args *a)
 {
-    CHOOSE(a->dy.type, linear_backward_weight)(s, a);
+    CPU_CHOOSE(a->dy.type, linear_backward_weight)(s, a);
 }
