@@ -446,5 +446,5 @@ void comm_shared_deinit(comm_shared *t)
 
 void comm_shared_leave(comm_shared *t)
 {
-    atomic_store_explicit(&t->slot[t->local_rank]->left, 1, memory_order_release);
+    atomic_store_explicit(&t->slot[t->local_rank]->left, t->failed ? 2 : 1, memory_order_release);
 }

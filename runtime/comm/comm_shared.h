@@ -41,7 +41,7 @@ typedef struct shared_counter {
 /* One per rank in memory that all ranks of the node see; zeroed; written by its owner alone. */
 typedef struct shared_slot {
     shared_counter stage[STAGES];
-    _Alignas(64) _Atomic int32_t left; /* 1 after comm_close */
+    _Alignas(64) _Atomic int32_t left; /* 1 after comm_close, 2 when that follows a failure */
     shared_note notes[SHARED_QUEUE];
     _Alignas(64) unsigned char bounce[SHARED_BOUNCES][SHARED_BOUNCE_BYTES];
 } shared_slot;

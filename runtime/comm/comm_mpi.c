@@ -1,0 +1,391 @@
+#include "base/clock.h"
+#include "comm/comm_reduce.h"
+#include "comm/comm_shared.h"
+#include "comm/world_mpi.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BOUNCE_BYTES = 8 << 20,  /* node sums on their way in: two blocks from every other node */
+    SPREAD_BYTES = 64 << 20, /* one message of the spread stage at most                     */
+    TAG_EXCHANGE = 1,
+    TAG_SPREAD = 2,
+};
+
+/* Messages under way; request[i] is from or to peer[i]. */
+typedef struct batch {
+    MPI_Request *request;
+    int32_t *peer; /* -1: we send */
+    int32_t count;
+} batch;
+
+typedef struct comm_mpi {
+    comm_shared shared;
+    MPI_Comm all, node;
+    MPI_Win window[SHARED_PIECES + 1]; /* slots, then pieces */
+    int32_t window_count;
+    int32_t *member, *home; /* (local_size), (size): see comm_shared.h                       */
+    int32_t nodes, node_index;
+    int32_t *handler;   /* (nodes) rank that handles this rank's slice there; [node_index]: me */
+    int32_t *handled;   /* (handled_count) ranks of other nodes whose slices this rank handles */
+    int32_t handled_count;
+    char *bounce;       /* (2, nodes, block_bytes)                                           */
+    int64_t block_bytes;
+    const void **in;    /* (nodes) scratch for comm_reduce                                   */
+    batch block[2];     /* exchange: the two blocks under way                                */
+    int64_t posted;     /* exchange: blocks of the current operation that have been started  */
+    batch spread;
+    bool spreading;
+} comm_mpi;
+
+/* --- messages between nodes --------------------------------------------------------------------- */
+
+static status receive(comm_mpi *m, batch *b, void *to, int64_t bytes, int32_t from, int tag)
+{
+    b->peer[b->count] = from;
+    MPI_TRY(MPI_Irecv(to, (int)bytes, MPI_BYTE, from, tag, m->all, &b->request[b->count]));
+    b->count++;
+    return OK;
+}
+
+static status send(comm_mpi *m, batch *b, const void *from, int64_t bytes, int32_t to, int tag)
+{
+    b->peer[b->count] = -1;
+    MPI_TRY(MPI_Isend(from, (int)bytes, MPI_BYTE, to, tag, m->all, &b->request[b->count]));
+    b->count++;
+    return OK;
+}
+
+/* part number `block` of a slice, in bytes of the operation's buffer; empty beyond its end */
+static shared_slice part(const comm_shared *t, const shared_op *op, int32_t rank, int64_t block,
+                         int64_t block_bytes)
+{
+    int64_t unit = comm_shared_unit(op), most = block_bytes / unit;
+    shared_slice s = comm_shared_slice(t, op, rank);
+    int64_t first = block * most < s.count ? block * most : s.count;
+    int64_t count = s.count - first < most ? s.count - first : most;
+    return (shared_slice){(s.first + first) * unit, count * unit};
+}
+
+/* blocks of the largest slice this rank sends or receives */
+static int64_t block_count(const comm_mpi *m, const shared_op *op, int64_t block_bytes)
+{
+    const comm_shared *t = &m->shared;
+    int64_t most = comm_shared_slice(t, op, t->base.rank).count;
+    for (int32_t h = 0; h < m->handled_count; h++) {
+        int64_t count = comm_shared_slice(t, op, m->handled[h]).count;
+        if (count > most) most = count;
+    }
+    int64_t elements = block_bytes / comm_shared_unit(op);
+    return (most + elements - 1) / elements;
+}
+
+static char *bounce_at(const comm_mpi *m, int64_t block, int32_t node)
+{
+    return m->bounce + ((block % 2) * m->nodes + node) * m->block_bytes;
+}
+
+static status post_exchange(comm_mpi *m, const shared_op *op, int64_t number)
+{
+    comm_shared *t = &m->shared;
+    batch *b = &m->block[number % 2];
+    b->count = 0;
+    shared_slice mine = part(t, op, t->base.rank, number, m->block_bytes);
+    for (int32_t n = 0; n < m->nodes && mine.count > 0; n++)
+        if (n != m->node_index)
+            TRY(receive(m, b, bounce_at(m, number, n), mine.count, m->handler[n], TAG_EXCHANGE));
+    for (int32_t h = 0; h < m->handled_count; h++) {
+        shared_slice s = part(t, op, m->handled[h], number, m->block_bytes);
+        if (s.count > 0)
+            TRY(send(m, b, (char *)op->call.buf + s.first, s.count, m->handled[h], TAG_EXCHANGE));
+    }
+    return OK;
+}
+
+/* adds the node sums of one block in node order */
+static void add_block(comm_mpi *m, const shared_op *op, int64_t number)
+{
+    comm_shared *t = &m->shared;
+    shared_slice mine = part(t, op, t->base.rank, number, m->block_bytes);
+    void *own = (char *)op->call.buf + mine.first;
+    for (int32_t n = 0; n < m->nodes; n++)
+        m->in[n] = n == m->node_index ? own : bounce_at(m, number, n);
+    comm_reduce(&(reduce_job){.type = op->call.type, .op = op->call.op, .in = m->in,
+                              .in_count = m->nodes, .out = &own, .out_count = 1,
+                              .count = mine.count / comm_shared_unit(op)});
+}
+
+/* two blocks are under way: while one is added the next one travels */
+static status mpi_exchange(comm_shared *t, shared_op *op, bool *done, bool *moved)
+{
+    comm_mpi *m = (comm_mpi *)t;
+    int64_t blocks = block_count(m, op, m->block_bytes);
+    for (;;) {
+        for (; m->posted < blocks && m->posted < op->block + 2; m->posted++, *moved = true)
+            TRY(post_exchange(m, op, m->posted));
+        *done = op->block == blocks;
+        if (*done) {
+            m->posted = 0;
+            return OK;
+        }
+        batch *b = &m->block[op->block % 2];
+        int arrived;
+        MPI_TRY(MPI_Testall(b->count, b->request, &arrived, MPI_STATUSES_IGNORE));
+        if (!arrived) return OK;
+        add_block(m, op, op->block);
+        op->block++;
+        *moved = true;
+    }
+}
+
+/* slices go straight to their places */
+static status post_spread(comm_mpi *m, const shared_op *op)
+{
+    comm_shared *t = &m->shared;
+    m->spread.count = 0;
+    for (int32_t h = 0; h < m->handled_count; h++) {
+        shared_slice s = part(t, op, m->handled[h], op->block, SPREAD_BYTES);
+        if (s.count > 0)
+            TRY(receive(m, &m->spread, (char *)op->call.buf + s.first, s.count, m->handled[h],
+                        TAG_SPREAD));
+    }
+    shared_slice mine = part(t, op, t->base.rank, op->block, SPREAD_BYTES);
+    for (int32_t n = 0; n < m->nodes && mine.count > 0; n++)
+        if (n != m->node_index)
+            TRY(send(m, &m->spread, (char *)op->call.buf + mine.first, mine.count, m->handler[n],
+                     TAG_SPREAD));
+    return OK;
+}
+
+static status mpi_spread(comm_shared *t, shared_op *op, bool *done, bool *moved)
+{
+    comm_mpi *m = (comm_mpi *)t;
+    int64_t blocks = block_count(m, op, SPREAD_BYTES);
+    while (op->block < blocks) {
+        if (!m->spreading) TRY(post_spread(m, op));
+        m->spreading = true;
+        int arrived;
+        MPI_TRY(MPI_Testall(m->spread.count, m->spread.request, &arrived, MPI_STATUSES_IGNORE));
+        *done = arrived;
+        if (!arrived) return OK;
+        m->spreading = false;
+        op->block++;
+        *moved = true;
+    }
+    *done = true;
+    return OK;
+}
+
+static void append_missing(const batch *b, char *text, size_t bytes)
+{
+    for (int32_t i = 0; i < b->count; i++) {
+        int arrived = 1;
+        char name[32];
+        if (b->peer[i] < 0 || b->request[i] == MPI_REQUEST_NULL) continue;
+        if (MPI_Request_get_status(b->request[i], &arrived, MPI_STATUS_IGNORE) || arrived) continue;
+        (void)snprintf(name, sizeof name, "%s rank %d", text[0] ? "," : "", b->peer[i]);
+        if (strlen(text) + strlen(name) < bytes) strcat(text, name);
+    }
+}
+
+static void mpi_missing(comm_shared *t, char *text, size_t bytes)
+{
+    comm_mpi *m = (comm_mpi *)t;
+    append_missing(&m->block[0], text, bytes);
+    append_missing(&m->block[1], text, bytes);
+    append_missing(&m->spread, text, bytes);
+    /* a peer of another node may be there and itself be kept waiting */
+    const char *hint = " (or a rank it waits for)";
+    if (text[0] && strlen(text) + strlen(hint) < bytes) strcat(text, hint);
+}
+
+/* --- memory ------------------------------------------------------------------------------------- */
+
+static status mpi_map(comm_shared *t, char **base, int64_t bytes)
+{
+    comm_mpi *m = (comm_mpi *)t;
+    MPI_Win window = MPI_WIN_NULL;
+    status mine = world_mpi_window(&window, (void **)base, m->node, bytes);
+    if (mine == OK) m->window[m->window_count++] = window;
+    /* also a barrier: all have zeroed their part */
+    int32_t worst = (int32_t)mine;
+    status s = comm_all_reduce(&t->base, &worst, 1, DTYPE_I32, COMM_MAX);
+    if (mine != OK) return mine;
+    TRY(s);
+    REQUIRE(worst == OK, (status)worst, "a peer cannot share memory");
+    return OK;
+}
+
+static status init_batch(batch *b, int32_t most)
+{
+    b->request = calloc((size_t)most, sizeof *b->request);
+    b->peer = calloc((size_t)most, sizeof *b->peer);
+    REQUIRE(b->request && b->peer, ERR_MEMORY, "out of memory");
+    return OK;
+}
+
+static void deinit_batch(batch *b)
+{
+    free(b->request);
+    free(b->peer);
+}
+
+/* --- opening ------------------------------------------------------------------------------------ */
+
+/* which rank is on which node; who handles whose slices where */
+static status find_homes(comm_mpi *m)
+{
+    comm_shared *t = &m->shared;
+    int32_t size = t->base.size, place[2] = {m->node_index, t->local_rank};
+    int32_t *places = calloc((size_t)size, sizeof place), *ranks_of = NULL;
+    m->home = calloc((size_t)size, sizeof *m->home);
+    m->handled = calloc((size_t)size, sizeof *m->handled);
+    m->handler = calloc((size_t)m->nodes, sizeof *m->handler);
+    m->member = calloc((size_t)t->local_size, sizeof *m->member);
+    m->in = calloc((size_t)m->nodes, sizeof *m->in);
+    ranks_of = calloc((size_t)m->nodes, sizeof *ranks_of);
+    bool whole = places && m->home && m->handled && m->handler && m->member && m->in && ranks_of;
+    ASSERT(whole); /* a few kilobytes */
+    MPI_TRY(MPI_Allgather(place, 2, MPI_INT32_T, places, 2, MPI_INT32_T, m->all));
+    for (int32_t r = 0; r < size; r++) ranks_of[places[2 * r]]++;
+    for (int32_t r = 0; r < size; r++) {
+        int32_t node = places[2 * r], local = places[2 * r + 1];
+        /* mine: slices of ranks with my number, counted round */
+        m->home[r] = local % t->local_size;
+        if (node == m->node_index)
+            m->member[local] = r;
+        else if (m->home[r] == t->local_rank)
+            m->handled[m->handled_count++] = r;
+        if (local == t->local_rank % ranks_of[node]) m->handler[node] = r;
+    }
+    free(places);
+    free(ranks_of);
+    return OK;
+}
+
+static status join_node(comm_mpi *m, world *w, comm_reach reach, int32_t node_ranks)
+{
+    comm_shared *t = &m->shared;
+    MPI_TRY(MPI_Comm_dup(world_mpi_comm(w), &m->all));
+    if (reach == COMM_REACH_FORCED)
+        MPI_TRY(MPI_Comm_split(m->all, t->base.rank / node_ranks, t->base.rank, &m->node));
+    else
+        MPI_TRY(MPI_Comm_dup(world_mpi_node_comm(w), &m->node));
+    MPI_TRY(MPI_Comm_rank(m->node, &t->local_rank));
+    MPI_TRY(MPI_Comm_size(m->node, &t->local_size));
+    int32_t leads = t->local_rank == 0;
+    MPI_TRY(MPI_Allreduce(&leads, &m->nodes, 1, MPI_INT32_T, MPI_SUM, m->all));
+    MPI_TRY(MPI_Exscan(&leads, &m->node_index, 1, MPI_INT32_T, MPI_SUM, m->all));
+    if (t->base.rank == 0) m->node_index = 0;
+    MPI_TRY(MPI_Bcast(&m->node_index, 1, MPI_INT32_T, 0, m->node));
+    return find_homes(m);
+}
+
+/* this rank's slot, which all ranks of the node see */
+static status share_slots(comm_mpi *m)
+{
+    comm_shared *t = &m->shared;
+    t->slot = calloc((size_t)t->local_size, sizeof *t->slot);
+    ASSERT(t->slot);
+    TRY(world_mpi_window(&m->window[0], (void **)t->slot, m->node, sizeof(shared_slot)));
+    m->window_count = 1;
+    t->base.overhead_bytes = world_mpi_window_bytes(sizeof(shared_slot));
+    return OK;
+}
+
+static status open_network(comm_mpi *m)
+{
+    static const shared_network network = {mpi_exchange, mpi_spread, mpi_missing};
+    if (m->nodes == 1) return OK;
+    m->block_bytes = BOUNCE_BYTES / 2 / (m->nodes - 1) / 64 * 64;
+    if (m->block_bytes < 4096) m->block_bytes = 4096;
+    int64_t bytes = 2 * m->nodes * m->block_bytes;
+    m->bounce = aligned_alloc(64, (size_t)bytes);
+    REQUIRE(m->bounce, ERR_MEMORY, "no %.1f MiB for node sums", (double)bytes / 1048576);
+    memset(m->bounce, 0, (size_t)bytes);
+    m->shared.base.overhead_bytes += bytes;
+    int32_t most = m->handled_count + m->nodes;
+    TRY(init_batch(&m->block[0], most));
+    TRY(init_batch(&m->block[1], most));
+    TRY(init_batch(&m->spread, most));
+    m->shared.network = &network;
+    m->shared.base.name = "mpi";
+    return OK;
+}
+
+/* --- closing ------------------------------------------------------------------------------------ */
+
+/* true when all ranks of the node close, and none because of a failure */
+static bool all_leave(const comm_mpi *m)
+{
+    const comm_shared *t = &m->shared;
+    double start_s = clock_s();
+    for (int32_t l = 0; l < t->local_size; l++) {
+        int left;
+        while ((left = atomic_load(&t->slot[l]->left)) == 0) {
+            if (clock_s() - start_s > t->base.deadline_s) return false;
+            (void)sched_yield();
+        }
+        if (left == 2) return false;
+    }
+    return true;
+}
+
+static void mpi_close(comm *c)
+{
+    comm_mpi *m = (comm_mpi *)c;
+    comm_shared *t = &m->shared;
+    bool shared_slots = m->window_count > 0;
+    if (shared_slots) comm_shared_leave(t);
+    /* freeing windows is collective; when a peer is missing, only the end of the process frees */
+    if (shared_slots && !t->failed && all_leave(m)) {
+        for (int32_t i = m->window_count - 1; i >= 0; i--) {
+            (void)MPI_Win_unlock_all(m->window[i]);
+            (void)MPI_Win_free(&m->window[i]);
+        }
+        (void)MPI_Comm_free(&m->node);
+        (void)MPI_Comm_free(&m->all);
+    }
+    comm_shared_deinit(t);
+    for (int i = 0; i < 2; i++) deinit_batch(&m->block[i]);
+    deinit_batch(&m->spread);
+    free(m->bounce);
+    free(m->handler);
+    free(m->handled);
+    free(m->member);
+    free(m->home);
+    free(m->in);
+    free(t->slot);
+    free(m);
+}
+
+status comm_open_mpi(comm **out, world *w, comm_reach reach, int32_t node_ranks, double deadline_s)
+{
+    static const comm_driver driver = {comm_shared_alloc, comm_shared_start, comm_shared_progress,
+                                       comm_shared_wait, mpi_close};
+    REQUIRE(reach != COMM_REACH_FORCED || node_ranks == 1 || world_nodes(w) == 1, ERR_CONFIG,
+            "ISOFLOP_COMM=mpi:%d pretends nodes on one node only, this job has %d", node_ranks,
+            world_nodes(w));
+    comm_mpi *m = calloc(1, sizeof *m);
+    ASSERT(m);
+    m->all = m->node = MPI_COMM_NULL;
+    comm_shared *t = &m->shared;
+    t->base = (comm){.driver = &driver, .name = "shared", .rank = world_rank(w),
+                     .size = world_size(w), .deadline_s = deadline_s};
+    t->map = mpi_map;
+    status s = world_agree(w, join_node(m, w, reach, node_ranks));
+    if (s == OK) s = world_agree(w, share_slots(m));
+    t->member = m->member;
+    t->home = m->home;
+    if (s == OK) s = world_agree(w, comm_shared_init(t));
+    if (s == OK) s = world_agree(w, open_network(m));
+    if (s != OK) {
+        mpi_close(&t->base);
+        return s;
+    }
+    *out = &t->base;
+    return OK;
+}
