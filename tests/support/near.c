@@ -5,18 +5,19 @@
 #include <stdlib.h>
 
 // clang-format off
-/* measured over the case list on all paths of cpu (last column), then about doubled;
- * bf16 behind a softmax: half a unit of bf16 squared, 2^-18                                      */
+/* measured over the case list on all paths of cpu (last columns), then about doubled. Rounding one
+ * operand to bf16 costs an nmse of 2.6e-6, as the identity shows; dw of the head may have one such
+ * rounding (its logits) where no path does it yet.                                              */
 static const near_row near_table[] = {
     /* act      out         kind          nmse    largest     measured          */
-    {DTYPE_F32, DTYPE_F32,  NEAR_PLAIN,   2e-12,  6e-6},   /* 1.1e-12  3.2e-6   */
-    {DTYPE_F32, DTYPE_F32,  NEAR_SOFTMAX, 1.5e-11, 1e-4},  /* 7.2e-12  5.3e-5   */
+    {DTYPE_F32, DTYPE_F32,  NEAR_PLAIN,   2e-12,  3e-6},   /* 1.1e-12  1.3e-6   */
+    {DTYPE_F32, DTYPE_F32,  NEAR_SOFTMAX, 1.5e-11, 4e-5},  /* 7.3e-12  1.7e-5   */
     {DTYPE_F32, DTYPE_BF16, NEAR_PLAIN,   0,      0},      /* 0        0        */
-    {DTYPE_F32, DTYPE_F64,  NEAR_PLAIN,   1e-27,  7e-14},  /* 3.7e-28  3.2e-14  */
-    {DTYPE_BF16, DTYPE_F32, NEAR_PLAIN,   5e-13,  3e-6},   /* 1.9e-13  1.4e-6   */
-    {DTYPE_BF16, DTYPE_F32, NEAR_SOFTMAX, 4e-6,   0.03},   /* 2.9e-14  2.9e-6   */
-    {DTYPE_BF16, DTYPE_BF16, NEAR_PLAIN,  5e-7,   0.05},   /* 2.2e-7   0.0231   */
-    {DTYPE_BF16, DTYPE_BF16, NEAR_SOFTMAX, 4e-6,  0.05},   /* 1.3e-9   0.0081   */
+    {DTYPE_F32, DTYPE_F64,  NEAR_PLAIN,   1e-27,  3e-14},  /* 3.7e-28  1.5e-14  */
+    {DTYPE_BF16, DTYPE_F32, NEAR_PLAIN,   1.5e-12, 2e-6},  /* 6.2e-13  7.8e-7   */
+    {DTYPE_BF16, DTYPE_F32, NEAR_SOFTMAX, 5e-6,   0.02},   /* 2.9e-14  7.9e-7   */
+    {DTYPE_BF16, DTYPE_BF16, NEAR_PLAIN,  5e-7,   0.01},   /* 2.2e-7   0.0059   */
+    {DTYPE_BF16, DTYPE_BF16, NEAR_SOFTMAX, 1.5e-5, 0.04},  /* 7.8e-6   0.0193   */
     {DTYPE_F32, DTYPE_F32,  NEAR_IDENTITY, 5e-13, 0},      /* 2.5e-13           */
     {DTYPE_BF16, DTYPE_F32, NEAR_IDENTITY, 6e-14, 0},      /* 2.6e-14           */
     {DTYPE_BF16, DTYPE_BF16, NEAR_IDENTITY, 4e-6, 0},      /* 2.6e-6            */
@@ -76,37 +77,40 @@ bool near_tensor(tensor got, tensor expected, dtype act, near_kind kind, const c
                  char *text, size_t bytes)
 {
     int64_t n = tensor_count(expected), worst = 0;
-    double square = 0, error = 0, largest = 0;
+    double square = 0, error = 0, largest = 0, rms;
     if (got.type != DTYPE_F32 && got.type != DTYPE_BF16 && got.type != DTYPE_F64)
         return equal_bits(got, expected, what, text, bytes);
     for (int64_t i = 0; i < n; i++) {
-        double g = near_value(got, i), e = near_value(expected, i), off = fabs(g - e);
-        /* what is not finite must be the same kind of not finite */
-        if (!isfinite(g) || !isfinite(e)) {
-            if (isnan(g) ? isnan(e) : g == e) continue;
+        double g = near_value(got, i), e = near_value(expected, i);
+        if (isfinite(g) && isfinite(e)) {
+            square += e * e;
+            error += (g - e) * (g - e);
+        } else if (isnan(g) ? !isnan(e) : g != e) {
+            /* what is not finite must be the same kind of not finite */
             (void)snprintf(text, bytes, "%s[%lld] is %g, expected %g", what, (long long)i, g, e);
             return false;
         }
-        square += e * e;
-        error += off * off;
-        if (off > largest) {
-            largest = off;
-            worst = i;
-        }
     }
     if (n == 0) return true;
-    double rms = fmax(sqrt(square / (double)n), NEAR_FLOOR), nmse = error / (double)n / (rms * rms);
+    rms = fmax(sqrt(square / (double)n), NEAR_FLOOR);
+    for (int64_t i = 0; i < n; i++) {
+        double e = near_value(expected, i), off = fabs(near_value(got, i) - e) / (rms + fabs(e));
+        if (!(off > largest)) continue;
+        largest = off;
+        worst = i;
+    }
+    double nmse = error / (double)n / (rms * rms);
     near_row row = near_find(act, got.type, kind);
     if (near_scale() == 0) {
         (void)fprintf(stderr, "residual %d %d %d %s nmse %.3g largest %.3g\n", (int)act,
-                      (int)got.type, (int)kind, what, nmse, largest / rms);
+                      (int)got.type, (int)kind, what, nmse, largest);
         return true;
     }
-    if (nmse <= row.nmse && largest / rms <= row.largest) return true;
+    if (nmse <= row.nmse && largest <= row.largest) return true;
     (void)snprintf(text, bytes,
                    "%s: nmse %.3g (allowed %.3g), largest error %.3g (allowed %.3g) at [%lld]: "
                    "%.9g, expected %.9g",
-                   what, nmse, row.nmse, largest / rms, row.largest, (long long)worst,
+                   what, nmse, row.nmse, largest, row.largest, (long long)worst,
                    near_value(got, worst), near_value(expected, worst));
     return false;
 }

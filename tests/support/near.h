@@ -1,7 +1,8 @@
 /* near.h — how near two backends must be: one table, chosen from measured errors.
- * A row says, for outputs of one type in runs of one activation type, the allowed normalised mean
- * square error and the allowed largest error, both relative to the root mean square of the expected
- * values (or to NEAR_FLOOR, whichever is larger). Integers must be equal.
+ * A row says, for outputs of one type in runs of one activation type, the allowed mean square error
+ * relative to the mean square of the expected values, and the allowed largest error relative to
+ * their root mean square plus the value itself (an element far above the others is rounded more).
+ * A root mean square below NEAR_FLOOR counts as NEAR_FLOOR. Integers must be equal.
  * TOL_SCALE in the environment multiplies every row; TOL_SCALE=0 judges nothing and prints the
  * residuals on stderr, which is how the table is measured.                                      */
 #ifndef SUPPORT_NEAR_H
