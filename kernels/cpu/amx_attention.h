@@ -4,8 +4,7 @@
 #ifndef CPU_AMX_ATTENTION_H
 #define CPU_AMX_ATTENTION_H
 
-#include "kernels/cpu/amx_pack.h"
-#include "kernels/cpu/vmath_bf16.h"
+#include "kernels/cpu/amx_gemm.h"
 
 #define MASKED (-1e30f)
 
@@ -44,17 +43,6 @@ INLINE __mmask16 sees(int k, int half)
 {
     const int first = k - 16 * half; // the first lane that may look
     return first <= 0 ? (__mmask16)0xffff : first >= 16 ? (__mmask16)0 : (__mmask16)(0xffffu << first);
-}
-
-/* (32 keys, 32 queries) products over `steps`: keys as left panel, queries as right panel */
-INLINE void amx_scores(float *to, const char *left, const char *right, int64_t steps)
-{
-    amx_zero_sums();
-    for (int64_t k = 0; k < steps; k++) {
-        const int64_t at = k * 2 * TILE_BYTES;
-        amx_step(left + at, left + at + TILE_BYTES, 64, right + at, right + at + TILE_BYTES);
-    }
-    amx_store_sums(to, STEP * 4);
 }
 
 #endif

@@ -73,19 +73,6 @@ INLINE void gradient_tile(const backward_work *w, int64_t kb, int64_t qb, int64_
     }
 }
 
-/* to (32, 32), rows of ld floats, (+)= left by right over `steps` */
-INLINE void add_product(float *to, int64_t ld, const uint16_t *left, const uint16_t *right, int64_t steps)
-{
-    const char *a = (const char *)left, *b = (const char *)right;
-    amx_load_sums(to, ld * 4);
-    for (int64_t k = 0; k < steps; k++) {
-        amx_step(a, a + TILE_BYTES, 64, b, b + TILE_BYTES);
-        a += 2 * TILE_BYTES;
-        b += 2 * TILE_BYTES;
-    }
-    amx_store_sums(to, ld * 4);
-}
-
 /* one block of keys and one of queries */
 static void gradient_block(const backward_work *w, int64_t k0, int64_t q0)
 {
@@ -111,10 +98,10 @@ static void gradient_block(const backward_work *w, int64_t k0, int64_t q0)
     for (int64_t d = 0; d < HSp; d += STEP)
         for (int64_t i = 0; i < BLOCK / STEP; i++) {
             const int64_t at = i * BLOCK * STEP, rows = (k0 + i * STEP) * HSp + d;
-            add_product(w->dv + rows, HSp, w->p_left + at, w->dout_d + d * w->Tp + q0 * STEP, BLOCK / STEP);
-            add_product(w->dk + rows, HSp, w->ds_left + at, w->queries_d + d * w->Tp + q0 * STEP, BLOCK / STEP);
-            add_product(w->dq + d * w->Tp + q0 + i * STEP, w->Tp, w->keys_turned + d * w->Tp + k0 * STEP,
-                        w->ds_right + at, BLOCK / STEP);
+            amx_add_product(w->dv + rows, HSp, w->p_left + at, w->dout_d + d * w->Tp + q0 * STEP, BLOCK / STEP, true);
+            amx_add_product(w->dk + rows, HSp, w->ds_left + at, w->queries_d + d * w->Tp + q0 * STEP, BLOCK / STEP, true);
+            amx_add_product(w->dq + d * w->Tp + q0 + i * STEP, w->Tp, w->keys_turned + d * w->Tp + k0 * STEP,
+                        w->ds_right + at, BLOCK / STEP, true);
         }
 }
 

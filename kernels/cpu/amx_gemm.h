@@ -84,4 +84,48 @@ INLINE void amx_block(float *sums, amx_left a, const char *b, const int64_t step
     amx_store_sums(sums, STEP * 4);
 }
 
+/* sums (32, 32) = left panel by right panel */
+INLINE void amx_scores(float *to, const char *left, const char *right, int64_t steps)
+{
+    amx_zero_sums();
+    for (int64_t k = 0; k < steps; k++) {
+        const int64_t at = k * 2 * TILE_BYTES;
+        amx_step(left + at, left + at + TILE_BYTES, 64, right + at, right + at + TILE_BYTES);
+    }
+    amx_store_sums(to, STEP * 4);
+}
+
+/* to (32, 32), rows of ld floats, = or += left panel by right panel */
+INLINE void amx_add_product(float *to, int64_t ld, const uint16_t *left, const uint16_t *right, int64_t steps,
+                            bool add)
+{
+    const char *a = (const char *)left, *b = (const char *)right;
+    if (add)
+        amx_load_sums(to, ld * 4);
+    else
+        amx_zero_sums();
+    for (int64_t k = 0; k < steps; k++) {
+        amx_step(a, a + TILE_BYTES, 64, b, b + TILE_BYTES);
+        a += 2 * TILE_BYTES;
+        b += 2 * TILE_BYTES;
+    }
+    amx_store_sums(to, ld * 4);
+}
+
+/* The same for the first rows and columns, where the matrix may end inside the block. */
+INLINE void amx_add_product_edge(float *to, int64_t ld, int64_t rows, int64_t columns, const uint16_t *left,
+                                 const uint16_t *right, int64_t steps, bool add)
+{
+    if (rows >= STEP && columns >= STEP) {
+        amx_add_product(to, ld, left, right, steps, add);
+        return;
+    }
+    float edge[STEP * STEP] __attribute__((aligned(64)));
+    const int64_t high = rows < STEP ? rows : STEP;
+    const size_t wide = (size_t)(columns < STEP ? columns : STEP) * 4;
+    for (int64_t i = 0; i < high && add; i++) memcpy(edge + i * STEP, to + i * ld, wide);
+    amx_add_product(edge, STEP, left, right, steps, add);
+    for (int64_t i = 0; i < high; i++) memcpy(to + i * ld, edge + i * STEP, wide);
+}
+
 #endif

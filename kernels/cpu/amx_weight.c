@@ -1,34 +1,9 @@
 /* amx_weight.c — weight gradients dw = dy^T x on the AMX unit. Both operands are packed, dy with 16 x 16
  * transposes, in blocks of tokens and columns that stay in L2 together.                            */
-#include "kernels/cpu/amx_pack.h"
+#include "kernels/cpu/amx_gemm.h"
 #include "kernels/cpu/amx_ops.h"
 
 enum { TOKENS = 1024, LEFT_COLUMNS = 256, RIGHT_COLUMNS = 384 };
-
-/* one (32, 32) block of dw; resume adds to what is there */
-INLINE void weight_block(float *dw, int64_t ld, int64_t rows, int64_t columns, const char *left,
-                         const char *right, int64_t steps, bool resume)
-{
-    float edge[STEP * STEP] __attribute__((aligned(64)));
-    const bool whole = rows >= STEP && columns >= STEP;
-    float *sums = whole ? dw : edge;
-    const int64_t stride = whole ? ld : STEP;
-    if (!whole && resume)
-        for (int64_t i = 0; i < rows && i < STEP; i++)
-            memcpy(edge + i * STEP, dw + i * ld, (size_t)(columns < STEP ? columns : STEP) * 4);
-    if (resume)
-        amx_load_sums(sums, stride * 4);
-    else
-        amx_zero_sums();
-    for (int64_t k = 0; k < steps; k++) {
-        const int64_t at = k * 2 * TILE_BYTES;
-        amx_step(left + at, left + at + TILE_BYTES, 64, right + at, right + at + TILE_BYTES);
-    }
-    amx_store_sums(sums, stride * 4);
-    if (!whole)
-        for (int64_t i = 0; i < rows && i < STEP; i++)
-            memcpy(dw + i * ld, edge + i * STEP, (size_t)(columns < STEP ? columns : STEP) * 4);
-}
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -53,9 +28,8 @@ void amx_linear_backward_weight(cpu_scratch s, const linear_backward_weight_args
                                       k0 == 0 ? sums + n0 : NULL);
                 for (int64_t n = 0; n < high; n += STEP)
                     for (int64_t k = 0; k < wide; k += STEP)
-                        weight_block(dw + (n0 + n) * K + k0 + k, K, high - n, wide - k,
-                                     (const char *)(left + n * depth), (const char *)(right + k * depth),
-                                     depth / STEP, m0 > 0);
+                        amx_add_product_edge(dw + (n0 + n) * K + k0 + k, K, high - n, wide - k, left + n * depth,
+                                             right + k * depth, depth / STEP, m0 > 0);
             }
         }
     }

@@ -40,7 +40,7 @@ static float head_row(float *row, int64_t V, int32_t target, float z_loss, float
     return lse - hit;
 }
 
-void CPU_FN(head)(cpu_scratch s, const head_args *a)
+static void head_f32(cpu_scratch s, const head_args *a)
 {
     const int64_t N = a->x.dim[0], C = a->x.dim[1], V = a->w.dim[0];
     const bool bf16 = a->x.type == DTYPE_BF16;
@@ -66,6 +66,8 @@ void CPU_FN(head)(cpu_scratch s, const head_args *a)
         CPU_FN(gemm_f32)(s, (int64_t[3]){V, C, count}, (gemm_matrix){logits, 1, V, false}, x, &to_dw);
     }
 }
+
+void CPU_FN(head)(cpu_scratch s, const head_args *a) { CPU_CHOOSE(a->x.type, head)(s, a); }
 
 int64_t CPU_FN(head_bytes)(const op_shapes *shapes)
 {

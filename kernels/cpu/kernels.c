@@ -17,6 +17,7 @@ static int64_t amx_bytes(const op_shapes *s)
         bytes = most(bytes, amx_linear_bytes(size[i][1], size[i][0]));
         bytes = most(bytes, amx_weight_bytes(size[i][0]));
     }
+    bytes = most(bytes, amx_head_bytes(s->B * s->T, s->C, s->V));
     bytes = most(bytes, amx_attention_bytes(s->T, s->HS));
     return most(bytes, amx_attention_backward_bytes(s->T, s->HS));
 }
