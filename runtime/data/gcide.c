@@ -25,9 +25,10 @@ status gcide_find(char *path, size_t bytes)
 /* words of which source tags are made; the second group names no source by itself */
 static const char *const sources[] = {"Webster", "WordNet", "PJC",  "AS",
                                       "RH",      "RHUD",    "MW10", "Century"};
-static const char *const companions[] = {
-    "1913", "Suppl", "sense", "Dict", "Dictionary", "1906", "1",  "2",   "3",  "4",  "5",
-    "6",    "7",     "8",     "9",    "0",          "PC",   "RP", "RDH", "GG", "JG", "CM"};
+static const char *const companions[] = {"1913", "Suppl", "sense", "Dict", "Dictionary", "1906",
+                                         "1",    "2",     "3",     "4",    "5",          "6",
+                                         "7",    "8",     "9",     "0",    "PC",         "RP",
+                                         "RDH",  "GG",    "JG",    "CM"};
 
 static bool is_one_of(const char *const *list, size_t count, const uint8_t *word, int64_t length)
 {

@@ -1,10 +1,13 @@
 #include "data/prepare.h"
 
 #include "base/file.h"
+#include "data/bpe_train.h"
 #include "data/pass.h"
 #include "data/prepare_folder.h"
+#include "data/pretoken.h"
 #include "data/shard_writer.h"
 #include "data/tokenizer.h"
+#include "data/word_count.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +36,10 @@ typedef struct job {
     int64_t held_count, held_room;
     overlap *overlap;
     tokenizer *tokenizer;
+    int64_t train_vocab; /* bpe:VOCAB: of the tokenizer to train; 0: it is given   */
+    pretoken *rules;     /* and what counts its words: one counter a worker        */
+    pretoken_walk *walk;
+    word_count *words;
     shard_writer *writer[PREPARE_SPLITS];
     const char *last_path; /* of the document before, and the split it went to          */
     int32_t last_split;
@@ -80,12 +87,23 @@ static void set_ends(job *j)
 
 // ---- pass 1: survey ----
 
+/* words of a document of train; pieces longer than any word are no lesson */
+static status count_words(job *j, int32_t worker, const pass_item *item)
+{
+    enum { LONGEST = 256 };
+    pretoken_walk *walk = &j->walk[worker];
+    const uint8_t *piece = NULL;
+    pretoken_walk_text(walk, item->text, item->bytes);
+    for (int64_t n; (n = pretoken_next(walk, &piece)) > 0;)
+        if (n > 1 && n <= LONGEST) TRY(word_count_add(&j->words[worker], piece, n, 1));
+    return OK;
+}
+
 static status survey_work(void *context, int32_t worker, pass_item *item)
 {
-    const job *j = context;
-    (void)worker;
+    job *j = context;
     item->split = split_of(j, item);
-    return OK;
+    return j->train_vocab > 0 && item->split == TRAIN ? count_words(j, worker, item) : OK;
 }
 
 static status keep_print(job *j, const pass_item *item)
@@ -154,6 +172,8 @@ static status survey_once(job *j)
     memset(j->bytes, 0, sizeof j->bytes);
     for (int k = 0; k < PREPARE_SPLITS; k++) j->lowest[k] = UINT64_MAX;
     j->held_count = 0;
+    for (int32_t w = 0; j->train_vocab > 0 && w < j->o->workers; w++)
+        word_count_deinit(&j->words[w]);
     return all_sets(j, &p);
 }
 
@@ -186,6 +206,62 @@ static status survey(job *j)
                 "--test-share 0)",
                 split_names[k], (long long)all);
     return OK;
+}
+
+// ---- the tokenizer ----
+
+/* "bpe:VOCAB" is trained on what the survey counts; everything else is there already */
+static status open_tokenizer(job *j)
+{
+    const char *spec = j->o->tokenizer;
+    if (strncmp(spec, "bpe:", 4) != 0) return tokenizer_open(&j->tokenizer, spec);
+    char *end = NULL;
+    j->train_vocab = strtoll(spec + 4, &end, 10);
+    REQUIRE(end != spec + 4 && *end == '\0' && j->train_vocab >= 257 &&
+                j->train_vocab <= BPE_VOCAB_MAX,
+            ERR_CONFIG,
+            "--tokenizer %s: wanted is bpe:VOCAB with VOCAB in [257, %d], 256 bytes and "
+            "end-of-text included",
+            spec, BPE_VOCAB_MAX);
+    j->walk = calloc((size_t)j->o->workers, sizeof *j->walk);
+    j->words = calloc((size_t)j->o->workers, sizeof *j->words);
+    REQUIRE(j->walk && j->words, ERR_MEMORY, "no memory to train a tokenizer");
+    TRY(pretoken_open(&j->rules));
+    for (int32_t w = 0; w < j->o->workers; w++) TRY(pretoken_walk_init(&j->walk[w], j->rules));
+    return OK;
+}
+
+static status train_tokenizer(job *j)
+{
+    word_count all = {0};
+    bpe *vocabulary = NULL;
+    if (j->train_vocab == 0) return OK;
+    TRY(word_count_gather(&all, j->words, j->o->workers));
+    status s = bpe_train(&vocabulary, &all, (int32_t)j->train_vocab);
+    word_count_deinit(&all);
+    return s == OK ? tokenizer_open_bpe(&j->tokenizer, vocabulary) : s;
+}
+
+static void close_counters(job *j)
+{
+    for (int32_t w = 0; w < j->o->workers; w++) {
+        if (j->walk) pretoken_walk_deinit(&j->walk[w]);
+        if (j->words) word_count_deinit(&j->words[w]);
+    }
+    pretoken_close(j->rules);
+    free(j->walk);
+    free(j->words);
+}
+
+/* OUT/tokenizer.json, as read or as trained */
+static status write_tokenizer(const job *j)
+{
+    char path[1200];
+    int64_t bytes;
+    const char *text = tokenizer_json(j->tokenizer, &bytes);
+    if (!text) return OK;
+    (void)snprintf(path, sizeof path, "%s/tokenizer.json", j->folder.stage);
+    return file_write_text(path, text, bytes);
 }
 
 // ---- pass 2: write ----
@@ -283,6 +359,11 @@ static status describe(const job *j, json_t *about)
     }
     (void)json_object_set_new(about, "dropped_documents",
                               json_integer((json_int_t)j->documents[DROPPED]));
+    if (strcmp(tokenizer_name(j->tokenizer), "bytes") != 0) {
+        char rules[64];
+        pretoken_describe(rules, sizeof rules);
+        (void)json_object_set_new(about, "pretokenizer", json_string(rules));
+    }
     json_t *shares = json_object();
     (void)json_object_set_new(about, "overlap", shares);
     (void)json_object_set_new(shares, "string_bytes", json_integer(OVERLAP_BYTES));
@@ -338,12 +419,14 @@ static status open_inputs(job *j)
 
 static status run_job(job *j)
 {
-    TRY(tokenizer_open(&j->tokenizer, j->o->tokenizer));
+    TRY(open_tokenizer(j));
     TRY(open_inputs(j));
     TRY(prepare_folder_init(&j->folder, j->o->out, j->o->force));
     TRY(pool_open(&j->pool, j->o->workers));
     set_ends(j);
     TRY(survey(j));
+    TRY(train_tokenizer(j));
+    TRY(write_tokenizer(j));
     TRY(write_all(j));
     for (int k = VALIDATION; k <= TEST; k++) j->result->overlap[k] = overlap_measure(j->overlap, k);
     TRY(write_manifests(j));
@@ -369,6 +452,7 @@ status prepare_run(prepare_result *out, const prepare_options *options)
     prepare_folder_deinit(&j.folder);
     overlap_close(j.overlap);
     tokenizer_close(j.tokenizer);
+    close_counters(&j);
     free(j.held);
     if (s == OK)
         *out = result;
