@@ -272,9 +272,11 @@ static status sit(sitting *s)
 {
     checkpoint_info from = {0};
     bool stopped = false;
+    TRY(run_check(&s->r, s->cfg, s->w));
     TRY(world_agree(s->w, s->first_rank ? claim_folder(s) : OK));
     if (s->options->resume) TRY(checkpoint_find(&from, s->w, s->checkpoints, note_skipped, s));
-    TRY(run_open(&s->r, s->cfg, s->w, s->first_rank ? s->hooks->opened : NULL, s->hooks->context));
+    HOOK(s, opened, s->r);
+    TRY(run_start(s->r));
     if (from.path[0]) {
         TRY(checkpoint_load(s->r, &from, s->options->accept_other_arithmetic));
         s->r->at.interruptions++;

@@ -202,35 +202,6 @@ static status initial_weights(run *r)
     return run_publish_weights(r);
 }
 
-static status open_all(run *r, void (*planned)(void *context, const run *r), void *context)
-{
-    int64_t ranks = world_size(r->world), rank = world_rank(r->world);
-    TRY(world_agree(r->world, open_local(r)));
-    TRY(agree_on_arithmetic(r));
-    r->first = rank * (r->M / ranks) + (rank < r->M % ranks ? rank : r->M % ranks);
-    r->count = r->M / ranks + (rank < r->M % ranks);
-    if (planned) planned(context, r);
-    TRY(comm_open(&r->comm, r->world, r->cfg->limits.collective_deadline_s));
-    TRY(world_agree(r->world, open_memory(r)));
-    return initial_weights(r);
-}
-
-status run_open(run **out, const config *cfg, world *w,
-                void (*planned)(void *context, const run *r), void *context)
-{
-    run *r = calloc(1, sizeof *r);
-    REQUIRE(r, ERR_MEMORY, "no memory for a run");
-    r->cfg = cfg;
-    r->world = w;
-    status s = open_all(r, planned, context);
-    if (s != OK) {
-        run_close(r);
-        return s;
-    }
-    *out = r;
-    return OK;
-}
-
 status run_check(run **out, const config *cfg, world *w)
 {
     run *r = calloc(1, sizeof *r);
@@ -238,6 +209,30 @@ status run_check(run **out, const config *cfg, world *w)
     r->cfg = cfg;
     r->world = w;
     status s = world_agree(w, open_local(r));
+    if (s == OK) s = agree_on_arithmetic(r);
+    if (s != OK) {
+        run_close(r);
+        return s;
+    }
+    int64_t ranks = world_size(w), rank = world_rank(w), extra = r->M % ranks;
+    r->first = rank * (r->M / ranks) + (rank < extra ? rank : extra);
+    r->count = r->M / ranks + (rank < extra);
+    *out = r;
+    return OK;
+}
+
+status run_start(run *r)
+{
+    TRY(comm_open(&r->comm, r->world, r->cfg->limits.collective_deadline_s));
+    TRY(world_agree(r->world, open_memory(r)));
+    return initial_weights(r);
+}
+
+status run_open(run **out, const config *cfg, world *w)
+{
+    run *r;
+    TRY(run_check(&r, cfg, w));
+    status s = run_start(r);
     if (s != OK) {
         run_close(r);
         return s;

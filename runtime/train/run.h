@@ -88,13 +88,13 @@ typedef struct run {
     struct checkpoint_writer *writer; /* NULL unless one is being written */
 } run;
 
-/* Opens everything and starts from the initial weights. cfg and world are borrowed. COLLECTIVE.
- * planned (may be NULL) is called with the memory plan before memory is taken. */
-status run_open(run **out, const config *cfg, world *w,
-                void (*planned)(void *context, const run *r), void *context);
-/* Only the local half: data, counts and the memory plan are known, nothing big is taken.
- * COLLECTIVE. */
+/* The local half: config, data, counts and the memory plan are known and agreed; no memory is
+ * taken, nothing is written. cfg and world are borrowed. COLLECTIVE. The caller closes. */
 status run_check(run **out, const config *cfg, world *w);
+/* The other half: communicator, memory, initial weights. COLLECTIVE. */
+status run_start(run *r);
+/* Both. */
+status run_open(run **out, const config *cfg, world *w);
 void run_close(run *r); /* NULL is a no-op. COLLECTIVE */
 
 /* Own elements of bucket b: the stripe (zero1) or all of it (none). .shard indexes masters, m and

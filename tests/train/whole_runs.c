@@ -39,7 +39,7 @@ static opened open_run(const config *cfg)
     opened o = {.folder = "/tmp/isoflop-unit-XXXXXX"};
     cr_assert(mkdtemp(o.folder));
     cr_assert_eq(world_open_self(&o.w), OK);
-    cr_assert_eq(run_open(&o.r, cfg, o.w, NULL, NULL), OK, "%s", status_message());
+    cr_assert_eq(run_open(&o.r, cfg, o.w), OK, "%s", status_message());
     return o;
 }
 
