@@ -1,6 +1,7 @@
 #include "comm/comm_driver.h"
 #include "comm/world_driver.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Linked instead of world_mpi.c and comm_mpi.c when the build has no MPI. */
@@ -12,10 +13,12 @@ status world_open_mpi(world **out)
     for (size_t i = 0; i < sizeof names / sizeof *names && ranks == 0; i++)
         if (getenv(names[i])) ranks = atoi(getenv(names[i]));
     /* a launcher that does not say how many may have started many */
+    char several[16] = "several";
+    if (ranks > 0) (void)snprintf(several, sizeof several, "%d", ranks);
     REQUIRE(ranks == 1, ERR_CONFIG,
-            "a launcher started %d ranks, but this build has no MPI (ISOFLOP_MPI=OFF): "
+            "a launcher started %s ranks, but this build has no MPI (ISOFLOP_MPI=OFF): "
             "build with -DISOFLOP_MPI=ON, or start one process without a launcher",
-            ranks);
+            several);
     return world_open_self(out);
 }
 

@@ -1,52 +1,14 @@
 #include "comm/conformance.h"
+#include "comm/thread_ranks.h"
 
 #include <criterion/criterion.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* --- ranks as threads --------------------------------------------------------------------------- */
-
-typedef struct member {
-    comm_group *group;
-    int32_t rank;
-    double deadline_s;
-    status (*body)(comm *c);
-    status result;
-    char message[512];
-} member;
-
-static void *run_member(void *argument)
-{
-    member *m = argument;
-    comm *c = NULL;
-    m->result = comm_open_thread(&c, m->group, m->rank, m->deadline_s);
-    if (m->result == OK) m->result = m->body(c);
-    (void)snprintf(m->message, sizeof m->message, "%s", m->result == OK ? "" : status_message());
-    comm_close(c);
-    return NULL;
-}
-
-enum { RANKS_MAX = 8 };
-
-static void run_ranks(member *members, int32_t ranks, double deadline_s, status (*body)(comm *c))
-{
-    pthread_t thread[RANKS_MAX];
-    comm_group *group;
-    cr_assert_eq(comm_group_open(&group, ranks), OK);
-    for (int32_t r = 0; r < ranks; r++) {
-        members[r] = (member){.group = group, .rank = r, .deadline_s = deadline_s, .body = body};
-        cr_assert_eq(pthread_create(&thread[r], NULL, run_member, &members[r]), 0);
-    }
-    for (int32_t r = 0; r < ranks; r++) pthread_join(thread[r], NULL);
-    comm_group_close(group);
-}
-
 static void all_pass(int32_t ranks, double deadline_s, status (*body)(comm *c))
 {
-    member members[RANKS_MAX];
-    run_ranks(members, ranks, deadline_s, body);
+    thread_rank members[THREAD_RANKS_MAX];
+    thread_ranks(members, ranks, deadline_s, body);
     for (int32_t r = 0; r < ranks; r++)
         cr_expect_eq(members[r].result, OK, "rank %d of %d: %s", r, ranks, members[r].message);
 }
@@ -85,8 +47,9 @@ static status last_never_comes(comm *c)
     }
     status s = comm_all_reduce(c, &value, 1, DTYPE_I32, COMM_MAX);
     /* after a failure every call fails, and says so */
-    cr_expect_eq(comm_barrier(c), ERR_COMM);
-    cr_expect(strstr(status_message(), "communication failed before: all-reduce of 1 i32"));
+    REQUIRE(comm_barrier(c) == ERR_COMM, ERR_NUMERIC, "works again after a failure");
+    REQUIRE(strstr(status_message(), "communication failed before: all-reduce of 1 i32"), ERR_NUMERIC,
+            "another failure: %s", status_message());
     /* the other rank finds out by itself, not from this one's leaving */
     (void)nanosleep(&(struct timespec){.tv_nsec = 800000000}, NULL);
     return s == ERR_COMM ? comm_barrier(c) : s;
@@ -94,8 +57,8 @@ static status last_never_comes(comm *c)
 
 Test(deadline, a_rank_that_never_comes_is_named)
 {
-    member members[3];
-    run_ranks(members, 3, 0.5, last_never_comes);
+    thread_rank members[3];
+    thread_ranks(members, 3, 0.5, last_never_comes);
     cr_expect_eq(members[2].result, OK);
     for (int r = 0; r < 2; r++) {
         cr_expect_eq(members[r].result, ERR_COMM);
@@ -111,10 +74,10 @@ static status first_leaves(comm *c)
 
 Test(deadline, a_rank_that_left_is_noticed_at_once)
 {
-    member members[2];
+    thread_rank members[2];
     struct timespec before, after;
     clock_gettime(CLOCK_MONOTONIC, &before);
-    run_ranks(members, 2, 60, first_leaves);
+    thread_ranks(members, 2, 60, first_leaves);
     clock_gettime(CLOCK_MONOTONIC, &after);
     cr_expect_eq(members[1].result, ERR_COMM);
     cr_expect(strstr(members[1].message, "rank 0 has left"), "%s", members[1].message);
@@ -142,8 +105,8 @@ static status different_calls(comm *c)
 
 Test(deadline, ranks_that_call_different_operations_are_told)
 {
-    member members[2];
-    run_ranks(members, 2, 10, different_calls);
+    thread_rank members[2];
+    thread_ranks(members, 2, 10, different_calls);
     for (int r = 0; r < 2; r++) cr_expect_neq(members[r].result, OK);
     cr_expect(strstr(members[0].message, "disagree") || strstr(members[1].message, "disagree"), "%s / %s",
               members[0].message, members[1].message);
@@ -157,8 +120,8 @@ static status different_sizes(comm *c)
 
 Test(deadline, allocations_of_different_sizes_fail_everywhere)
 {
-    member members[3];
-    run_ranks(members, 3, 10, different_sizes);
+    thread_rank members[3];
+    thread_ranks(members, 3, 10, different_sizes);
     for (int r = 0; r < 3; r++) cr_expect_eq(members[r].result, ERR_INTERNAL, "%s", members[r].message);
 }
 
