@@ -1,5 +1,4 @@
-/* laws of the ops that carry "the same bits on any number of ranks", on every backend and path.
- * These run on host memory the device allocated; only host backends are in this list for now.   */
+/* laws of the ops that carry "the same bits on any number of ranks", on every backend and path */
 #include "base/rng.h"
 #include "op_test.h"
 

@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { GUARD_BYTES = 256, GUARD_FILL = 0xA5, ALLOCATIONS_MAX = 4096 };
+/* guards are NaN in every floating type, so that what is read beyond an end shows in the result */
+enum { GUARD_BYTES = 256, GUARD_FILL = 0xFF, ALLOCATIONS_MAX = 4096 };
 
 typedef struct allocation {
     char *base; /* of the guard in front; NULL = free */
