@@ -3,6 +3,7 @@
  * 32 are never visited.                                                                           */
 #include "kernels/cpu/amx_attention.h"
 #include "kernels/cpu/amx_ops.h"
+#include "kernels/cpu/vmath.h"
 
 #include <math.h>
 
@@ -57,11 +58,11 @@ INLINE void softmax_block(softmax_state *state, const float *scores, uint16_t *p
             for (int j = 0; j < 4; j++) top[j] = vf_max(top[j], vf_load(column + (k + j) * STEP));
         const vf now = vf_max(vf_max(top[0], top[1]), vf_max(top[2], top[3]));
         const vf offset = vf_mul(now, c);
-        shrink[half] = vf_exp2_bf16(vf_sub(vf_mul(state->top[half], c), offset));
+        shrink[half] = vf_exp2_f32(vf_sub(vf_mul(state->top[half], c), offset));
         vf even = vf_set(0), odd = vf_set(0);
         for (int64_t k = 0; k < count; k += 2) {
-            const vf a = vf_exp2_bf16(_mm512_fmsub_ps(vf_load(column + k * STEP), c, offset));
-            const vf b = vf_exp2_bf16(_mm512_fmsub_ps(vf_load(column + (k + 1) * STEP), c, offset));
+            const vf a = vf_exp2_f32(_mm512_fmsub_ps(vf_load(column + k * STEP), c, offset));
+            const vf b = vf_exp2_f32(_mm512_fmsub_ps(vf_load(column + (k + 1) * STEP), c, offset));
             even = vf_add(even, a);
             odd = vf_add(odd, b);
             _mm512_storeu_si512(p + k / STEP * (STEP * STEP) + half * 512 + k % STEP / 2 * STEP, amx_pairs(a, b));
@@ -125,7 +126,7 @@ static void attend(const attention_args *a, const forward_work *w, int64_t b, in
         vf_store(top + half * 16, state.top[half]);
         vf_store(total + half * 16, state.total[half]);
     }
-    for (int64_t q = 0; q < rows; q++) lse[q] = top[q] / sqrtf((float)a->HS) + logf(total[q]);
+    for (int64_t q = 0; q < rows; q++) lse[q] = top[q] / sqrtf((float)a->HS) + log_f32(total[q]);
 }
 
 void amx_attention(cpu_scratch s, const attention_args *a)

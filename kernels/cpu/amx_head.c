@@ -2,10 +2,12 @@
  * exponentials. Logits are made as (vocabulary, token): a token is a vector lane.
  *   pass 1, per chunk of the vocabulary: e = exp(logit - r_n) as bf16, sum_n e in f32; dx_n += e w
  *   pass 2: dw = e^T (f_n x_n) with f_n = (1 + 2 z lse_n) / (N sum_n e)
- * and the targets' rows, -w / N to dx and -x / N to dw, are added in f32. r_n is the largest of the token's
- * first 32 logits; should a later one be far above, what exists is rescaled.                         */
+ * The target's own coefficient g_n = f_n e_target - 1/N would lose its digits in bf16 when the model is sure of
+ * it, so e_target is left out of both products and g_n w, g_n x are added in f32. r_n is the largest of
+ * the token's first 32 logits; should a later one be far above, what exists is rescaled.            */
 #include "kernels/cpu/amx_gemm.h"
 #include "kernels/cpu/amx_ops.h"
+#include "kernels/cpu/vmath.h"
 
 #include <math.h>
 
@@ -24,6 +26,7 @@ typedef struct head_work {
     float *total;        /* (Np) sums of e                                            */
     float *hit;          /* (Np) logits of the targets                                */
     float *factor;       /* (Np) f_n                                                  */
+    float *target_factor;/* (Np) g_n                                                  */
     float *sums;         /* two blocks                                                */
     int32_t *targets;    /* (Np)                                                      */
     int64_t N, C, V, Np, Cp, Vp;
@@ -47,8 +50,8 @@ static head_work head_take(cpu_scratch *s, int64_t N, int64_t C, int64_t V)
     w.e = scratch_take(s, w.Vp * w.Np * 2);
     w.e_right = scratch_take(s, CHUNK_ROWS * w.Np * 2);
     w.dx = scratch_take(s, w.Cp * w.Np * 4);
-    float **vectors[4] = {&w.reference, &w.total, &w.hit, &w.factor};
-    for (int i = 0; i < 4; i++) *vectors[i] = scratch_take(s, w.Np * 4);
+    float **vectors[5] = {&w.reference, &w.total, &w.hit, &w.factor, &w.target_factor};
+    for (int i = 0; i < 5; i++) *vectors[i] = scratch_take(s, w.Np * 4);
     w.sums = scratch_take(s, 2 * STEP * STEP * 4);
     w.targets = scratch_take(s, w.Np * 4);
     return w;
@@ -97,7 +100,7 @@ INLINE void head_row(const head_work *w, head_pending *p, int64_t row)
 /* A logit of lane `token` lies far above its reference: raises that, and shrinks what was made with the old one. */
 static void head_raise(const head_work *w, const head_pending *p, int64_t token, float by)
 {
-    const float factor = exp2f(-by);
+    const float factor = ldexpf(1.f, -(int)fminf(by, 300.f));
     w->reference[token] += by;
     w->total[token] *= factor;
     if (!w->gradient) return;
@@ -109,21 +112,26 @@ static void head_raise(const head_work *w, const head_pending *p, int64_t token,
     for (int64_t c = 0; c < w->Cp; c++) w->dx[c * w->Np + token] *= factor;
 }
 
-/* what is left when all rows of a block are done */
-static void head_finish(const head_work *w, head_pending *p)
+/* Notes the logits of the targets among these words, and takes them out of e. */
+static void head_targets(const head_work *w, const head_pending *p)
 {
     const __m512i first = _mm512_set1_epi32((int)p->word), end = _mm512_set1_epi32((int)(p->word + p->rows));
-    __mmask16 far = 0;
     for (int half = 0; half < 2; half++) {
-        far |= _mm512_cmp_ps_mask(p->top[half], vf_set(FAR), _CMP_GT_OQ);
-        // the targets among these words
         const __m512i target = _mm512_loadu_si512(w->targets + p->token + 16 * half);
         __mmask16 here = _mm512_cmpge_epi32_mask(target, first) & _mm512_cmplt_epi32_mask(target, end);
         for (; here; here &= (__mmask16)(here - 1)) {
             const int64_t lane = 16 * half + __builtin_ctz(here), word = w->targets[p->token + lane] - p->word;
             w->hit[p->token + lane] = p->sums[word * STEP + lane];
+            if (w->gradient) head_e(w, p->word, p->token)[word * STEP + lane] = 0;
         }
     }
+}
+
+/* what is left when all rows of a block are done */
+static void head_finish(const head_work *w, head_pending *p)
+{
+    const __mmask16 far = _mm512_cmp_ps_mask(p->top[0], vf_set(FAR), _CMP_GT_OQ) |
+                          _mm512_cmp_ps_mask(p->top[1], vf_set(FAR), _CMP_GT_OQ);
     if (far) {
         float top[STEP];
         for (int half = 0; half < 2; half++) vf_store(top + 16 * half, p->top[half]);
@@ -135,6 +143,7 @@ static void head_finish(const head_work *w, head_pending *p)
         *p = again;
     }
     for (int half = 0; half < 2; half++) vf_store(w->total + p->token + 16 * half, p->total[half]);
+    head_targets(w, p);
     if (w->gradient && p->rows < STEP)
         memset(head_e(w, p->word, p->token) + p->rows * STEP, 0, (size_t)((STEP - p->rows) * STEP) * 2);
     p->rows = 0;
@@ -215,17 +224,18 @@ static void head_losses(const head_work *w, const head_args *a, int64_t n0)
 {
     float *losses = (float *)a->losses.data + n0;
     for (int64_t n = 0; n < w->Np; n++) {
-        const float lse = w->reference[n] / LOG2E + logf(w->total[n]);
+        const float lse = w->reference[n] / LOG2E + log_f32(w->total[n]);
         if (n < w->N) losses[n] = lse - w->hit[n];
-        w->factor[n] = n < w->N ? (1.f + 2.f * a->z_loss * lse) / w->total[n] / (float)a->x.dim[0] : 0.f;
+        const float slope = 1.f + 2.f * a->z_loss * lse, each = 1.f / (float)a->x.dim[0];
+        w->factor[n] = n < w->N ? slope / w->total[n] * each : 0.f;
+        w->target_factor[n] = (slope * exp_f32(w->hit[n] - lse) - 1.f) * each;
     }
 }
 
-/* dx rows = factor * (column, token) sums - w[target] / N */
+/* dx rows = f * (column, token) sums + g * w[target] */
 static void head_store_dx(const head_work *w, const head_args *a, int64_t n0)
 {
     const uint16_t *words = a->w.data;
-    const vf each = vf_set(1.f / (float)a->x.dim[0]);
     for (int64_t n = 0; n < w->N; n += 16)
         for (int64_t c = 0; c < w->C; c += 16) {
             __m512i r[16];
@@ -236,17 +246,17 @@ static void head_store_dx(const head_work *w, const head_args *a, int64_t n0)
             for (int i = 0; i < 16 && n + i < w->N; i++) {
                 const vf target = vf_load_bf16_n(words + w->targets[n + i] * w->C + c, left);
                 const vf sum = vf_mul(_mm512_castsi512_ps(r[i]), vf_set(w->factor[n + i]));
-                vf_store_bf16_n((uint16_t *)a->dx.data + (n0 + n + i) * w->C + c, vf_fnma(target, each, sum), left);
+                vf_store_bf16_n((uint16_t *)a->dx.data + (n0 + n + i) * w->C + c, vf_fma(target, vf_set(w->target_factor[n + i]), sum),
+                                left);
             }
         }
 }
 
-/* dw (V, C) (+)= e^T (factor x), and -x / N to the targets' rows */
+/* dw (V, C) (+)= e^T (f x), and g x to the targets' rows */
 static void head_store_dw(const head_work *w, const head_args *a, int64_t n0, uint16_t *scaled)
 {
     const uint16_t *x = (const uint16_t *)a->x.data + n0 * w->C;
     float *dw = a->dw.data;
-    const float each = 1.f / (float)a->x.dim[0];
     for (int64_t n = 0; n < w->N; n++)
         for (int64_t c = 0; c < w->C; c += VL)
             vf_store_bf16_n(scaled + n * w->C + c,
@@ -262,7 +272,7 @@ static void head_store_dw(const head_work *w, const head_args *a, int64_t n0, ui
             const int64_t left = lanes_at(c, w->C);
             float *row = dw + w->targets[n] * w->C + c;
             const vf value = vf_load_bf16_n(x + n * w->C + c, left);
-            vf_store_n(row, vf_fnma(value, vf_set(each), vf_load_n(row, left)), left);
+            vf_store_n(row, vf_fma(value, vf_set(w->target_factor[n]), vf_load_n(row, left)), left);
         }
 }
 
@@ -272,6 +282,7 @@ void amx_head(cpu_scratch s, const head_args *a)
     head_work w = head_take(&s, N, C, V);
     const int64_t step = w.Np;
     w.gradient = a->dx.data != NULL;
+    if (N == 0 && w.gradient) memset(a->dw.data, 0, (size_t)(V * C) * 4);
     amx_begin();
     for (int64_t n0 = 0; n0 < N; n0 += step) {
         w.N = N - n0 < step ? N - n0 : step;

@@ -16,6 +16,7 @@ void amx_linear_backward_weight(cpu_scratch s, const linear_backward_weight_args
     uint16_t *right = scratch_take(&s, TOKENS * RIGHT_COLUMNS * 2);
     float *sums = scratch_take(&s, amx_pad(N) * 4);
     memset(sums, 0, (size_t)amx_pad(N) * 4);
+    if (M == 0) memset(dw, 0, (size_t)(N * K) * 4);
     amx_begin();
     for (int64_t m0 = 0; m0 < M; m0 += TOKENS) {
         const int64_t tokens = least(M - m0, TOKENS), depth = amx_pad(tokens);

@@ -133,7 +133,7 @@ static void attention_query_tile(const attention_args *a, const forward_tiles *f
             act_store_n(a->out.data, (n0 + q0 + q) * a->NH * HS + h * HS + i,
                         vf_mul(vf_load(f->out + q * f->wide + i), inverse), lanes_at(i, HS),
                         a->out.type == DTYPE_BF16);
-        lse[q0 + q] = top[q] + logf(total[q]);
+        lse[q0 + q] = top[q] + log_f32(total[q]);
     }
 }
 

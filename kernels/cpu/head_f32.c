@@ -30,7 +30,7 @@ static float head_row(float *row, int64_t V, int32_t target, float z_loss, float
         sum = vf_add(sum, left < VL ? vf_first(e, left) : e);
         if (gradient) vf_store_n(row + v, e, left);
     }
-    const float total = vf_sum(sum), lse = most + logf(total);
+    const float total = vf_sum(sum), lse = most + log_f32(total);
     if (gradient) {
         const vf scale = vf_set((1.f + 2.f * z_loss * lse) / total * per_token);
         for (int64_t v = 0; v < V; v += VL)
@@ -47,6 +47,7 @@ static void head_f32(cpu_scratch s, const head_args *a)
     const int64_t rows = head_block(N, V);
     float *logits = scratch_take(&s, rows * V * 4);
     const gemm_matrix w = {a->w.data, C, 1, bf16}, w_t = {a->w.data, 1, C, bf16};
+    if (N == 0 && a->dw.data) memset(a->dw.data, 0, (size_t)(V * C) * 4);
     for (int64_t n0 = 0; n0 < N; n0 += rows) {
         const int64_t count = N - n0 < rows ? N - n0 : rows;
         const char *x_at = (const char *)a->x.data + n0 * C * dtype_bytes(a->x.type);

@@ -5,6 +5,8 @@
 
 #include "kernels/cpu/simd.h"
 
+#include <math.h>
+
 /* exp(x); 0 below -87.3, at most exp(88) */
 INLINE vf vf_exp(vf x)
 {
@@ -20,6 +22,31 @@ INLINE vf vf_exp(vf x)
     p = vf_fma(p, r, vf_set(5.0000001201e-1f));
     p = vf_fma(p, vf_mul(r, r), vf_add(r, vf_set(1.f)));
     return vf_where_lt(x, vf_set(-87.3f), vf_set(0.f), vf_scale(p, n));
+}
+
+/* log(x) for normal x > 0, relative error below 2e-7; what is not a positive number stays or gives NaN (libm's
+ * logf is left out: its bits differ between versions and processors) */
+INLINE float log_f32(float x)
+{
+    if (!(x > 0.f) || x > 3.4e38f) return x > 0.f ? x : x == 0.f ? -INFINITY : NAN;
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    // x = m 2^e with m in [sqrt(1/2), sqrt(2))
+    const int32_t e = (int32_t)(bits - 0x3f3504f3u) >> 23;
+    bits -= (uint32_t)e << 23;
+    float m;
+    memcpy(&m, &bits, 4);
+    const double r = (double)m - 1, s = r / (2 + r), z = s * s; // log(m) = 2 atanh(s)
+    const double series = 1 + z * (1.0 / 3 + z * (1.0 / 5 + z * (1.0 / 7 + z * (1.0 / 9 + z * (1.0 / 11)))));
+    return (float)(2 * s * series + (double)e * 0.69314718055994530942);
+}
+
+/* exp(x) of one number */
+INLINE float exp_f32(float x)
+{
+    float out[VL];
+    vf_store(out, vf_exp(vf_set(x)));
+    return out[0];
 }
 
 /* 1 / (1 + exp(-x)) */
