@@ -63,7 +63,7 @@ static combiner find_combiner(const reduce_job *job, bool four)
     case DTYPE_F32: return four ? sum_f32_4 : sum_f32_2;
     case DTYPE_I32: return four ? max_i32_4 : max_i32_2;
     case DTYPE_F64: return four ? max_f64_4 : max_f64_2;
-    default: ASSERT(!"a type that comm.h does not reduce");
+    default: ASSERT(false); /* comm.c has refused it */
     }
     return NULL;
 }

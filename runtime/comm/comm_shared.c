@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters are shared between processes");
 
 enum {
     BLOCK_BYTES = 128 << 10,    /* unit of work: of each source of a sum, of a copy */
     PROGRESS_BYTES = 1 << 20,   /* read by one comm_progress at most                */
-    SPINS = 200,                /* polls before giving the core away                */
+    SPINS = 200,                /* polls before giving the core away, if it is ours */
     REST_NS = 50000,            /* sleep between polls once peers are far behind    */
 };
 
@@ -302,11 +303,11 @@ static status wait_until(comm_shared *t, bool (*done)(const comm_shared *, uint6
         if (done(t, number)) return OK;
         if (moved) {
             idle = 0;
-        } else if (idle < SPINS) {
+        } else if (idle < t->spins) {
 #ifdef __x86_64__
             __builtin_ia32_pause();
 #endif
-            if (++idle == SPINS) since_s = clock_s();
+            if (++idle == t->spins) since_s = clock_s();
         } else {
             TRY(check_left(t, number));
             uint64_t now = heard(t);
@@ -431,6 +432,8 @@ status comm_shared_alloc(comm *c, void **out, int64_t bytes)
 
 status comm_shared_init(comm_shared *t)
 {
+    /* with more ranks than processors the one we wait for may need this one */
+    t->spins = t->local_size > sysconf(_SC_NPROCESSORS_ONLN) ? 1 : SPINS;
     t->in = calloc((size_t)t->local_size, sizeof *t->in);
     t->out = calloc((size_t)t->local_size, sizeof *t->out);
     REQUIRE(t->in && t->out, ERR_MEMORY, "out of memory");

@@ -84,6 +84,7 @@ struct comm_shared {
     int32_t bounce_next;
     const void **in;         /* (local_size) scratch for comm_reduce                */
     void **out;              /* (local_size)                                        */
+    int spins;               /* polls of a wait before the core is given away       */
     bool failed;
     char reason[512];
 };
