@@ -42,7 +42,7 @@ INLINE void amx_store_turned(uint16_t *to, int64_t ld, const float *sums, int64_
 INLINE __mmask16 sees(int k, int half)
 {
     const int first = k - 16 * half; // the first lane that may look
-    return first <= 0 ? (__mmask16)0xffff : first >= 16 ? (__mmask16)0 : (__mmask16)(0xffffu << first);
+    return (__mmask16)(first <= 0 ? 0xffffu : first >= 16 ? 0u : 0xffffu << first);
 }
 
 #endif
