@@ -30,20 +30,18 @@ static bool llama_shaped(const model_config *m)
 status model_json_write(const char *folder, const model_config *m)
 {
     bool llama = llama_shaped(m);
-    json_t *root =
-        json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b, s:s, s:s, "
-                  "s:b, s:b, s:o}",
-                  "architectures", llama ? "LlamaForCausalLM" : "IsoflopForCausalLM", "model_type",
-                  llama ? "llama" : "isoflop", "hidden_size", (json_int_t)m->width,
-                  "intermediate_size", (json_int_t)m->ffn, "num_hidden_layers",
-                  (json_int_t)m->layers, "num_attention_heads", (json_int_t)m->heads,
-                  "num_key_value_heads", (json_int_t)m->kv_heads, "head_dim",
-                  (json_int_t)m->head_width, "vocab_size", (json_int_t)m->vocab,
-                  "max_position_embeddings", (json_int_t)m->context, "rms_norm_eps", m->norm_eps,
-                  "rope_theta", m->rope_theta, "tie_word_embeddings", (int)m->tied_embeddings,
-                  "hidden_act", m->mlp == MLP_SWIGLU ? "silu" : "gelu_pytorch_tanh", "torch_dtype",
-                  "float32", "attention_bias", (int)m->bias, "mlp_bias", (int)m->bias, "isoflop",
-                  all_fields(m));
+    json_t *root = json_pack(
+        "{s:[s], s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b, s:s, "
+        "s:s, s:b, s:b, s:o}",
+        "architectures", llama ? "LlamaForCausalLM" : "IsoflopForCausalLM", "transformers_weights",
+        "weights.safetensors", "model_type", llama ? "llama" : "isoflop", "hidden_size",
+        (json_int_t)m->width, "intermediate_size", (json_int_t)m->ffn, "num_hidden_layers",
+        (json_int_t)m->layers, "num_attention_heads", (json_int_t)m->heads, "num_key_value_heads",
+        (json_int_t)m->kv_heads, "head_dim", (json_int_t)m->head_width, "vocab_size",
+        (json_int_t)m->vocab, "max_position_embeddings", (json_int_t)m->context, "rms_norm_eps",
+        m->norm_eps, "rope_theta", m->rope_theta, "tie_word_embeddings", (int)m->tied_embeddings,
+        "hidden_act", m->mlp == MLP_SWIGLU ? "silu" : "gelu_pytorch_tanh", "torch_dtype", "float32",
+        "attention_bias", (int)m->bias, "mlp_bias", (int)m->bias, "isoflop", all_fields(m));
     char *text =
         root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17))
              : NULL;
