@@ -96,7 +96,7 @@ static bool open_variant(opened *o, int target, int variant, bool bf16)
     cr_assert_eq(config_parse(&o->cfg, "golden.yaml", yaml, (int64_t)strlen(yaml), 0, NULL), OK,
                  "%s", status_message());
     cr_assert_eq(world_open_self(&o->w), OK, "%s", status_message());
-    cr_assert_eq(run_open(&o->r, &o->cfg, o->w, NULL, NULL), OK, "%s", status_message());
+    cr_assert_eq(run_open(&o->r, &o->cfg, o->w), OK, "%s", status_message());
     set_weights(o);
     return true;
 }
@@ -218,8 +218,9 @@ static void check_gradients(opened *o, int target, const char *variant)
 
     cr_assert_eq(l->row_count, g->tensors, "%s: %d tensors, the golden file has %d", variant,
                  l->row_count, g->tensors);
-    cr_assert_eq(
-        o->r->ops->download(o->r->device, gradients, o->r->params.gradients, l->physical * 4), OK);
+    cr_assert_eq(o->r->ops->download(o->r->device, gradients, o->r->params.gradients,
+                                     l->physical * 4),
+                 OK);
     for (int32_t i = 0; i < l->row_count; i++) {
         const param_row *row = &l->rows[i];
         const golden_tensor *want = find(g->gradient, g->tensors, row->name);

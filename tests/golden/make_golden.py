@@ -19,7 +19,8 @@ Weights and tokens come from one formula that both sides compute (golden.c does 
 """
 import argparse, contextlib, datetime, os, sys
 import numpy as np
-import torch, torch.nn as nn, torch.nn.functional as F
+import torch, torch.nn.functional as F
+from torch_model import Model
 
 L, C, NH, HS, V, T, B = 2, 16, 2, 8, 29, 12, 2
 STEPS, MICRO, LR, BETAS, DECAY, CLIP = 10, 2, 1e-2, (0.9, 0.95), 0.1, 1.0
@@ -78,107 +79,15 @@ def batch(step, micro):
     return t[:, :-1].contiguous(), t[:, 1:].contiguous()
 
 
-class Norm(nn.Module):
-    def __init__(self, kind, width, bias):
-        super().__init__()
-        self.kind = kind
-        self.weight = nn.Parameter(torch.empty(width))
-        self.bias = nn.Parameter(torch.empty(width)) if bias and kind == "layernorm" else None
-
-    def forward(self, x):
-        if self.kind == "rmsnorm":
-            return F.rms_norm(x, (x.shape[-1],), self.weight, NORM_EPS)
-        return F.layer_norm(x, (x.shape[-1],), self.weight, self.bias, NORM_EPS)
-
-
-def rotate(x):
-    """Rotary positions, halves form: pairs (x[i], x[i + HS/2])."""
-    half = x.shape[-1] // 2
-    angle = torch.arange(x.shape[-2], dtype=x.dtype)[:, None] * THETA ** (
-        -torch.arange(half, dtype=x.dtype) / half)
-    a, b = x[..., :half], x[..., half:]
-    return torch.cat((a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()), -1)
-
-
-class Attention(nn.Module):
-    def __init__(self, v):
-        super().__init__()
-        self.kv, self.rope = v["kv_heads"], v["positions"] == "rope"
-        self.q_proj = nn.Linear(C, NH * HS, v["bias"])
-        self.k_proj = nn.Linear(C, self.kv * HS, v["bias"])
-        self.v_proj = nn.Linear(C, self.kv * HS, v["bias"])
-        self.o_proj = nn.Linear(NH * HS, C, v["bias"])
-
-    def forward(self, x):
-        b, t, _ = x.shape
-        q = self.q_proj(x).view(b, t, NH, HS).transpose(1, 2)
-        k = self.k_proj(x).view(b, t, self.kv, HS).transpose(1, 2)
-        val = self.v_proj(x).view(b, t, self.kv, HS).transpose(1, 2)
-        if self.rope:
-            q, k = rotate(q), rotate(k)
-        y = F.scaled_dot_product_attention(q, k, val, is_causal=True, enable_gqa=self.kv != NH)
-        return self.o_proj(y.transpose(1, 2).reshape(b, t, NH * HS))
-
-
-class Mlp(nn.Module):
-    def __init__(self, v):
-        super().__init__()
-        ffn = 24 if v["mlp"] == "swiglu" else 32
-        self.gate_proj = nn.Linear(C, ffn, v["bias"]) if v["mlp"] == "swiglu" else None
-        self.up_proj, self.down_proj = nn.Linear(C, ffn, v["bias"]), nn.Linear(ffn, C, v["bias"])
-
-    def forward(self, x):
-        if self.gate_proj is not None:
-            return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
-        return self.down_proj(F.gelu(self.up_proj(x), approximate="tanh"))
-
-
-class Layer(nn.Module):
-    def __init__(self, v):
-        super().__init__()
-        self.input_layernorm = Norm(v["norm"], C, v["bias"])
-        self.self_attn = Attention(v)
-        self.post_attention_layernorm = Norm(v["norm"], C, v["bias"])
-        self.mlp = Mlp(v)
-
-    def forward(self, x):
-        x = x + self.self_attn(self.input_layernorm(x))
-        return x + self.mlp(self.post_attention_layernorm(x))
-
-
-class Body(nn.Module):
-    def __init__(self, v):
-        super().__init__()
-        self.embed_tokens = nn.Embedding(V, C)
-        self.embed_positions = nn.Embedding(T, C) if v["positions"] == "learned" else None
-        self.layers = nn.ModuleList(Layer(v) for _ in range(L))
-        self.norm = Norm(v["norm"], C, v["bias"])
-
-    def forward(self, tokens):
-        x = self.embed_tokens(tokens)
-        if self.embed_positions is not None:
-            x = x + self.embed_positions.weight[: tokens.shape[1]]
-        for layer in self.layers:
-            x = layer(x)
-        return self.norm(x)
-
-
-class Model(nn.Module):
-    """Parameter names are those of Hugging Face's Llama: state_dict keys are the tensor names."""
-
-    def __init__(self, v):
-        super().__init__()
-        self.model = Body(v)
-        self.lm_head = None if v["tied"] else nn.Linear(C, V, False)
-
-    def forward(self, tokens):
-        x = self.model(tokens)
-        head = self.model.embed_tokens if self.lm_head is None else self.lm_head
-        return F.linear(x, head.weight)
+def model_fields(v):
+    return {"layers": L, "width": C, "heads": NH, "head_width": HS, "kv_heads": v["kv_heads"],
+            "ffn": 24 if v["mlp"] == "swiglu" else 32, "vocab": V, "context": T, "norm": v["norm"],
+            "norm_eps": NORM_EPS, "positions": v["positions"], "rope_theta": THETA,
+            "mlp": v["mlp"], "bias": v["bias"], "tied_embeddings": v["tied"]}
 
 
 def build(v):
-    m = Model(v).double()
+    m = Model(model_fields(v)).double()
     with torch.no_grad():
         for name, p in m.named_parameters():
             p.copy_(weight_formula(name, p.shape))
@@ -284,7 +193,7 @@ def write(f, v):
     version = torch.__version__.split("+")[0]
     print(f"# golden 1: {v['name']} by tests/golden/make_golden.py, torch {version} float64, "
           f"{datetime.date.today()}{checked}", file=f)
-    ffn = 24 if v["mlp"] == "swiglu" else 32
+    ffn = model_fields(v)["ffn"]
     print(f"model layers {L} width {C} heads {NH} head_width {HS} kv_heads {v['kv_heads']} "
           f"ffn {ffn} vocab {V} context {T} norm {v['norm']} norm_eps {NORM_EPS} "
           f"positions {v['positions']} rope_theta {THETA:g} mlp {v['mlp']} bias {int(v['bias'])} "
