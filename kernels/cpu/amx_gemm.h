@@ -15,7 +15,7 @@ typedef enum amx_finish {
 
 /* A block whose products are done. */
 typedef struct amx_pending {
-    const float *sums;  /* (32, 32)                                              */
+    float *sums;        /* (32, 32)                                              */
     void *out;          /* its first element; bf16 or f32                        */
     uint16_t *pre;
     const float *bias;  /* of its 32 columns                                     */
@@ -68,20 +68,38 @@ typedef struct amx_left {
     int64_t stride, step;
 } amx_left;
 
-/* sums (32, 32) = left panel by right panel over `steps`, finishing p meanwhile */
-INLINE void amx_block(float *sums, amx_left a, const char *b, const int64_t steps, const amx_pending *p,
-                      const amx_finish kind)
+/* Rows of results are far apart, so nothing fetches their lines ahead of the stores but this. */
+INLINE void amx_expect(const amx_pending *next, int64_t row, int64_t end, const amx_finish kind)
+{
+    for (; row < end; row++) {
+        if (kind == FINISH_F32) {
+            _mm_prefetch((const char *)((const float *)next->out + row * next->ld), _MM_HINT_ET0);
+            _mm_prefetch((const char *)((const float *)next->out + row * next->ld + 16), _MM_HINT_ET0);
+            continue;
+        }
+        _mm_prefetch((const char *)((const uint16_t *)next->out + row * next->ld), _MM_HINT_ET0);
+        if (kind == FINISH_GELU) _mm_prefetch((const char *)(next->pre + row * next->ld), _MM_HINT_ET0);
+        if (kind == FINISH_GELU_GRAD) _mm_prefetch((const char *)(next->pre + row * next->ld), _MM_HINT_T0);
+    }
+}
+
+/* next->sums = left panel by right panel over `steps`, finishing the block before meanwhile */
+INLINE void amx_block(const amx_pending *next, amx_left a, const char *b, const int64_t steps,
+                      const amx_pending *p, const amx_finish kind)
 {
     const int64_t share = (STEP + steps - 1) / steps;
-    int64_t row = 0;
+    int64_t row = 0, expected = 0;
     amx_zero_sums();
     for (int64_t k = 0; k < steps; k++) {
         amx_step(a.first + k * a.step, a.second + k * a.step, a.stride, b + k * 2 * TILE_BYTES,
                  b + k * 2 * TILE_BYTES + TILE_BYTES);
+        const int64_t ahead = expected + share < next->rows ? expected + share : next->rows;
+        amx_expect(next, expected, ahead, kind);
+        expected = ahead;
         for (int64_t end = row + share < p->rows ? row + share : p->rows; row < end; row++)
             amx_finish_row(p, row, kind);
     }
-    amx_store_sums(sums, STEP * 4);
+    amx_store_sums(next->sums, STEP * 4);
 }
 
 /* sums (32, 32) = left panel by right panel */

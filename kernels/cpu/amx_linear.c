@@ -64,14 +64,14 @@ INLINE void amx_product_run(cpu_scratch s, const amx_product *p, const amx_finis
         for (int64_t m = 0; m < p->M; m += STEP) {
             const amx_left left = left_panel(p, m, room);
             for (int64_t n = 0; n < columns; n += STEP) {
-                float *now = sums + (turn++ & 1) * STEP * STEP;
-                amx_block(now, left, (const char *)(right + n * depth), depth / STEP, &pending, kind);
                 const int64_t at = m * p->N + n0 + n, wide = columns - n;
-                pending = (amx_pending){
-                    .sums = now, .out = (char *)p->out + at * unit, .pre = p->pre ? p->pre + at : NULL,
+                const amx_pending next = {
+                    .sums = sums + (turn++ & 1) * STEP * STEP, .out = (char *)p->out + at * unit, .pre = p->pre ? p->pre + at : NULL,
                     .bias = bias + n0 + n, .ld = p->N, .rows = p->M - m < STEP ? p->M - m : STEP,
                     .columns = wide < STEP ? (1u << wide) - 1u : 0xffffffffu,
                 };
+                amx_block(&next, left, (const char *)(right + n * depth), depth / STEP, &pending, kind);
+                pending = next;
             }
         }
     }

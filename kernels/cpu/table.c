@@ -101,6 +101,23 @@ static status cpu_sync(device *d)
     return OK;
 }
 
+/* Numbers below the smallest normal one count as 0 inside the arithmetic of an op: they cost a hundred times
+ * more, and what the caller's thread had set must not decide the bits. The integer part of the exact
+ * reduction, conversions and sums of squares run without it. */
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+enum { MXCSR_OURS = 0x9fc0 }; /* round to nearest, flush, no traps */
+#define ARITHMETIC(call)                                                                           \
+    do {                                                                                           \
+        const unsigned before = _mm_getcsr();                                                      \
+        _mm_setcsr(MXCSR_OURS);                                                                    \
+        call;                                                                                      \
+        _mm_setcsr(before);                                                                        \
+    } while (0)
+#else
+#define ARITHMETIC(call) call
+#endif
+
 static bool is_act(tensor t) { return t.type == DTYPE_F32 || t.type == DTYPE_BF16; }
 static bool has_shape(tensor t, int64_t rows, int64_t columns)
 {
@@ -148,7 +165,7 @@ static status cpu_norm(device *d, const norm_args *a)
     ASSERT(is_act(a->out) && has_shape(a->out, N, C) && has_count(a->rstd, N) && has_count(a->gain, C));
     ASSERT(may_have_count(a->bias, C) && may_have_shape(a->delta, N, C) && may_have_shape(a->sum, N, C));
     ASSERT(!a->delta.data || a->sum.data);
-    d->kernels->norm(a);
+    ARITHMETIC(d->kernels->norm(a));
     return OK;
 }
 
@@ -158,7 +175,7 @@ static status cpu_norm_backward(device *d, const norm_backward_args *a)
     ASSERT(is_act(a->dout) && has_shape(a->dout, N, C) && has_shape(a->dx, N, C) && has_count(a->gain, C));
     ASSERT(has_count(a->rstd, N) && has_count(a->dgain, C) && may_have_count(a->dbias, C));
     ASSERT(a->kind == NORM_RMS || has_count(a->mean, N));
-    d->kernels->norm_backward(d->scratch, a);
+    ARITHMETIC(d->kernels->norm_backward(d->scratch, a));
     return OK;
 }
 
@@ -167,7 +184,7 @@ static status cpu_linear(device *d, const linear_args *a)
     const int64_t M = a->x.dim[0], K = a->x.dim[1], N = a->w.dim[0];
     ASSERT(is_act(a->x) && a->w.type == a->x.type && has_shape(a->w, N, K) && has_shape(a->out, M, N));
     ASSERT(may_have_count(a->bias, N) && (a->act == ACT_NONE || has_shape(a->pre, M, N)));
-    d->kernels->linear(d->scratch, a);
+    ARITHMETIC(d->kernels->linear(d->scratch, a));
     return OK;
 }
 
@@ -176,7 +193,7 @@ static status cpu_linear_backward_input(device *d, const linear_backward_input_a
     const int64_t M = a->dy.dim[0], N = a->dy.dim[1], K = a->w.dim[1];
     ASSERT(is_act(a->dy) && a->w.type == a->dy.type && has_shape(a->w, N, K) && has_shape(a->dx, M, K));
     ASSERT(a->act == ACT_NONE || has_shape(a->pre, M, K));
-    d->kernels->linear_backward_input(d->scratch, a);
+    ARITHMETIC(d->kernels->linear_backward_input(d->scratch, a));
     return OK;
 }
 
@@ -185,14 +202,14 @@ static status cpu_linear_backward_weight(device *d, const linear_backward_weight
     const int64_t M = a->dy.dim[0], N = a->dy.dim[1], K = a->x.dim[1];
     ASSERT(is_act(a->dy) && a->x.type == a->dy.type && has_shape(a->x, M, K) && has_shape(a->dw, N, K));
     ASSERT(may_have_count(a->dbias, N) && a->dw.type == DTYPE_F32);
-    d->kernels->linear_backward_weight(d->scratch, a);
+    ARITHMETIC(d->kernels->linear_backward_weight(d->scratch, a));
     return OK;
 }
 
 static status cpu_swiglu(device *d, const swiglu_args *a)
 {
     ASSERT(is_act(a->out) && has_shape(a->gate_up, a->out.dim[0], 2 * a->out.dim[1]));
-    d->kernels->swiglu(a);
+    ARITHMETIC(d->kernels->swiglu(a));
     return OK;
 }
 
@@ -200,7 +217,7 @@ static status cpu_swiglu_backward(device *d, const swiglu_backward_args *a)
 {
     const int64_t N = a->dout.dim[0], F = a->dout.dim[1];
     ASSERT(is_act(a->dout) && has_shape(a->gate_up, N, 2 * F) && has_shape(a->dgate_up, N, 2 * F));
-    d->kernels->swiglu_backward(a);
+    ARITHMETIC(d->kernels->swiglu_backward(a));
     return OK;
 }
 
@@ -208,7 +225,7 @@ static status cpu_rope(device *d, const rope_args *a)
 {
     ASSERT(is_act(a->qkv) && a->HS % 2 == 0 && a->HS <= HEAD_WIDTH_MAX);
     ASSERT(a->qkv.dim[1] == (a->NH + 2 * a->NKV) * a->HS && tensor_count(a->table) >= a->T * a->HS);
-    d->kernels->rope(a);
+    ARITHMETIC(d->kernels->rope(a));
     return OK;
 }
 
@@ -217,7 +234,7 @@ static status cpu_attention(device *d, const attention_args *a)
     const int64_t N = a->B * a->T;
     ASSERT(is_act(a->qkv) && a->NKV > 0 && a->NH % a->NKV == 0 && has_count(a->lse, N * a->NH));
     ASSERT(has_shape(a->qkv, N, (a->NH + 2 * a->NKV) * a->HS) && has_shape(a->out, N, a->NH * a->HS));
-    d->kernels->attention(d->scratch, a);
+    ARITHMETIC(d->kernels->attention(d->scratch, a));
     return OK;
 }
 
@@ -227,7 +244,7 @@ static status cpu_attention_backward(device *d, const attention_backward_args *a
     ASSERT(is_act(a->qkv) && a->NKV > 0 && a->NH % a->NKV == 0 && has_count(a->lse, N * a->NH));
     ASSERT(has_shape(a->qkv, N, width) && has_shape(a->dqkv, N, width));
     ASSERT(has_shape(a->out, N, a->NH * a->HS) && has_shape(a->dout, N, a->NH * a->HS));
-    d->kernels->attention_backward(d->scratch, a);
+    ARITHMETIC(d->kernels->attention_backward(d->scratch, a));
     return OK;
 }
 
@@ -237,7 +254,7 @@ static status cpu_head(device *d, const head_args *a)
     ASSERT(is_act(a->x) && has_shape(a->w, V, C) && has_count(a->losses, N) && has_count(a->targets, N));
     ASSERT(may_have_shape(a->dx, N, C) && may_have_shape(a->dw, V, C) && !a->dx.data == !a->dw.data);
     TRY(check_tokens("head", a->targets, V));
-    d->kernels->head(d->scratch, a);
+    ARITHMETIC(d->kernels->head(d->scratch, a));
     return OK;
 }
 
@@ -274,7 +291,7 @@ static status cpu_adamw(device *d, const adamw_args *a)
 {
     const int64_t n = tensor_count(a->weights);
     ASSERT(has_count(a->m, n) && has_count(a->v, n) && has_count(a->gradient, n) && may_have_count(a->copy, n));
-    d->kernels->adamw(a);
+    ARITHMETIC(d->kernels->adamw(a));
     return OK;
 }
 

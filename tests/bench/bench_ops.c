@@ -4,8 +4,8 @@
  *   bench_ops [--shape R1|R2|R3] [--path auto|portable|avx2|avx512|amx] [--dtype bf16|f32]
  *             [--steps 10] [--batch B] [--fast] [--quick]
  *
- * Times are processor time of this thread: best and median over the steps. The burst column is the rate of
- * products with everything in registers just before each step. --quick: one step of a tiny model, for CTest. */
+ * Times are processor time of this thread, medians over the steps, apart for the two speeds of the AMX unit, told
+ * by bursts of products in registers before and after each step. --quick: one step of a tiny model, for CTest. */
 #include "kernels/ops.h"
 
 #include "base/arena.h"
@@ -316,55 +316,88 @@ static int compare(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
-typedef struct series { double best, median; } series;
-static series series_of(double *values, int n)
+/* Steps whose bursts, before and after, are within a quarter of the best one are "fast", the others "slow": the
+ * unit has two speeds, set by what a neighbour does on the other thread of the core. */
+typedef struct record {
+    double rows[ROWS], total, burst;
+    bool slow;
+} record;
+
+/* median of what `value` says about the steps of one kind; 0 if there are none */
+static double median(const record *steps, int n, bool slow, int row)
 {
-    qsort(values, (size_t)n, sizeof *values, compare);
-    return (series){values[0], values[n / 2]};
+    static double values[STEPS_MAX];
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        if (steps[i].slow == slow) values[count++] = row < 0 ? steps[i].total : steps[i].rows[row];
+    if (!count) return 0;
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return values[count / 2];
 }
 
-static void print_rows(bench *b, double rows[ROWS][STEPS_MAX], int steps, double total)
+static void print_rows(const bench *b, const record *steps, int n)
 {
-    printf("  %-15s %5s %9s %9s %6s %9s\n", "op", "calls", "best ms", "med ms", "share", "GFLOP/s");
+    const bool slow = median(steps, n, false, -1) == 0; // shares and rates of the fast steps, if there are any
+    const double total = median(steps, n, slow, -1);
+    printf("  %-15s %5s %9s %9s %6s %9s\n", "op", "calls", "fast ms", "slow ms", "share", "GFLOP/s");
     for (int r = 0; r < ROWS; r++) {
-        const series t = series_of(rows[r], steps);
-        printf("  %-15s %5lld %9.3f %9.3f %5.1f%%", row_names[r], (long long)b->calls[r], 1e3 * t.best,
-               1e3 * t.median, 100 * t.median / total);
-        if (b->flop[r] > 0) printf(" %9.0f", b->flop[r] / t.median / 1e9);
+        const double t = median(steps, n, slow, r);
+        printf("  %-15s %5lld %9.3f %9.3f %5.1f%%", row_names[r], (long long)b->calls[r],
+               1e3 * median(steps, n, false, r), 1e3 * median(steps, n, true, r), 100 * t / total);
+        if (b->flop[r] > 0) printf(" %9.0f", b->flop[r] / t / 1e9);
         printf("\n");
     }
 }
 
-static void run(bench *b, int steps)
+static void print_state(const bench *b, const record *steps, int n, bool slow, double flop)
 {
-    static double rows[ROWS][STEPS_MAX], totals[STEPS_MAX], bursts[STEPS_MAX];
-    double flop = 0;
-    for (int i = -1; i < steps; i++) { // the first step warms up
-        memset(b->seconds, 0, sizeof b->seconds);
-        memset(b->flop, 0, sizeof b->flop);
-        memset(b->calls, 0, sizeof b->calls);
-        const double burst = b->o->burst(b->d, b->act), start = thread_s();
-        run_forward(b);
-        run_backward(b);
-        run_update(b);
-        const double total = thread_s() - start;
-        if (i < 0) continue;
-        totals[i] = total;
-        bursts[i] = burst;
-        for (int r = 0; r < ROWS; r++) rows[r][i] = b->seconds[r];
-    }
-    for (int r = 0; r < ROWS; r++) flop += b->flop[r];
-    const series t = series_of(totals, steps), rate = series_of(bursts, steps);
-    const double tokens = (double)b->N;
+    double burst = 0;
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        if (steps[i].slow == slow) burst += steps[i].burst, count++;
+    if (!count) return;
+    const double t = median(steps, n, slow, -1);
+    burst /= count;
+    printf("  %s: %d steps, median %.2f ms, %.0f tokens/s, %.0f GFLOP/s = %.1f %% of the burst's %.0f\n",
+           slow ? "slow" : "fast", count, 1e3 * t, (double)b->N / t, flop / t / 1e9, 100 * flop / t / burst,
+           burst / 1e9);
+}
+
+static record run_step(bench *b)
+{
+    record r = {.burst = b->o->burst(b->d, b->act)};
+    memset(b->seconds, 0, sizeof b->seconds);
+    memset(b->flop, 0, sizeof b->flop);
+    memset(b->calls, 0, sizeof b->calls);
+    const double start = thread_s();
+    run_forward(b);
+    run_backward(b);
+    run_update(b);
+    r.total = thread_s() - start;
+    memcpy(r.rows, b->seconds, sizeof r.rows);
+    const double after = b->o->burst(b->d, b->act);
+    if (after < r.burst) r.burst = after;
+    return r;
+}
+
+static void run(bench *b, int n)
+{
+    static record steps[STEPS_MAX];
+    double flop = 0, fastest = 0;
     char text[200];
+    (void)run_step(b); // warms up
+    for (int i = 0; i < n; i++) {
+        steps[i] = run_step(b);
+        if (steps[i].burst > fastest) fastest = steps[i].burst;
+    }
+    for (int i = 0; i < n; i++) steps[i].slow = steps[i].burst < 0.75 * fastest;
+    for (int r = 0; r < ROWS; r++) flop += b->flop[r];
     b->o->describe(b->d, text, sizeof text);
     printf("%s: %lld parameters, B %lld T %lld, %s, %s\n", b->s.name, (long long)b->params, (long long)b->s.B,
            (long long)b->s.T, b->act == DTYPE_BF16 ? "bf16" : "f32", text);
-    print_rows(b, rows, steps, t.median);
-    printf("  step %.2f ms (median %.2f); tokens/s best %.0f median %.0f; %.0f GFLOP/s\n", 1e3 * t.best,
-           1e3 * t.median, tokens / t.best, tokens / t.median, flop / t.median / 1e9);
-    printf("  burst median %.0f best %.0f GFLOP/s; share of the median burst %.1f %%\n", rate.median / 1e9,
-           bursts[steps - 1] / 1e9, 100 * flop / t.median / rate.median);
+    print_rows(b, steps, n);
+    print_state(b, steps, n, false, flop);
+    print_state(b, steps, n, true, flop);
 }
 
 static const char *option(int argc, char **argv, const char *name, const char *otherwise)
