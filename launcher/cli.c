@@ -2,7 +2,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Edit distance of two short names; for "did you mean". */
 static int distance(const char *a, const char *b)
@@ -81,6 +83,18 @@ int cli_report(status code)
     else if (code != OK && code != FOUND)
         (void)fprintf(stderr, "isoflop: error: %s\n", status_message());
     return (int)code;
+}
+
+bool cli_terminal(void)
+{
+    if (!isatty(STDOUT_FILENO)) return false;
+    if (!getenv("OMPI_COMM_WORLD_SIZE")) return true;
+    char name[64], target[256];
+    (void)snprintf(name, sizeof name, "/proc/%d/fd/1", (int)getppid());
+    ssize_t length = readlink(name, target, sizeof target - 1);
+    if (length <= 0) return false;
+    target[length] = '\0';
+    return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0;
 }
 
 static cli_text scaled(double value, double step, const char *const *units, int count)

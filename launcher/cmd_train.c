@@ -96,12 +96,14 @@ static void print_counts(const config *cfg, int32_t ranks)
 
 static void print_plan(const run *r)
 {
-    printf("memory     %s per rank:", cli_bytes((double)r->plan.total).text);
+    printf("memory     %s per rank (%" PRId64 " bytes)", cli_bytes((double)r->plan.total).text,
+           r->plan.total);
+    int shown = 0;
     for (memory_kind k = 0; k < MEMORY_KINDS; k++)
         if (r->plan.bytes[k])
-            printf(" %s %s%s", memory_kind_name(k), cli_bytes((double)r->plan.bytes[k]).text,
-                   k + 1 < MEMORY_KINDS ? "," : "");
-    printf(" (%" PRId64 " bytes)\n", r->plan.total);
+            printf("%s%s %s", shown++ % 4 ? ", " : "\n           ", memory_kind_name(k),
+                   cli_bytes((double)r->plan.bytes[k]).text);
+    (void)fputc('\n', stdout);
 }
 
 static void print_data(const run *r)
@@ -286,7 +288,7 @@ static status train(world *w, const arguments *a, int argc, char **argv)
         size_t used = strlen(command);
         (void)snprintf(command + used, sizeof command - used, " %s", argv[i]);
     }
-    view v = {.cfg = cfg, .folder = folder, .terminal = isatty(STDOUT_FILENO)};
+    view v = {.cfg = cfg, .folder = folder, .terminal = cli_terminal()};
     train_hooks hooks = {.context = &v,
                          .opened = opened,
                          .started = started,
