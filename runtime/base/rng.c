@@ -25,23 +25,23 @@ rng_block rng_at(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t i
                       ((uint32_t)(stream >> 32) & 0xFFFFFFu) | ((uint32_t)purpose << 24));
 }
 
-static double unit(uint32_t high, uint32_t low)
+double rng_unit(uint32_t high, uint32_t low)
 {
-    uint64_t bits = ((uint64_t)high << 32 | low) >> 11;
-    return ((double)bits + 0.5) * 0x1p-53;
+    uint64_t bits = ((uint64_t)high << 32 | low) >> 12;
+    return ((double)bits + 0.5) * 0x1p-52;
 }
 
 double rng_uniform(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t index)
 {
     rng_block b = rng_at(seed, purpose, stream, index);
-    return unit(b.word[0], b.word[1]);
+    return rng_unit(b.word[0], b.word[1]);
 }
 
 void rng_normal2(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t index, double out[2])
 {
     rng_block b = rng_at(seed, purpose, stream, index);
-    double radius = sqrt(-2.0 * log(unit(b.word[0], b.word[1])));
-    double angle = 6.283185307179586476925 * unit(b.word[2], b.word[3]);
+    double radius = sqrt(-2.0 * log(rng_unit(b.word[0], b.word[1])));
+    double angle = 6.283185307179586476925 * rng_unit(b.word[2], b.word[3]);
     out[0] = radius * cos(angle);
     out[1] = radius * sin(angle);
 }

@@ -14,6 +14,7 @@ typedef enum rng_purpose {
     RNG_SAMPLE = 3, /* text generation                                   */
     RNG_SYNTH = 4,  /* synthetic data                                    */
     RNG_TEST = 5,
+    RNG_FIT = 6,    /* resamples and starts of a fit: counter (replicate, draw) */
 } rng_purpose;
 
 typedef struct rng_block {
@@ -24,7 +25,9 @@ typedef struct rng_block {
 rng_block rng_philox(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3);
 /* Block number `index` of `stream` for this seed and purpose. */
 rng_block rng_at(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t index);
-/* Uniform in (0, 1), 53 bits. */
+/* 64 bits -> (0, 1): odd multiples of 2^-53, so never 0 or 1. */
+double rng_unit(uint32_t high, uint32_t low);
+/* Uniform in (0, 1). */
 double rng_uniform(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t index);
 /* Two independent standard normals (Box-Muller) from one block. */
 void rng_normal2(uint64_t seed, rng_purpose purpose, uint64_t stream, uint64_t index,

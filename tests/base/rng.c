@@ -72,3 +72,11 @@ Test(rng, normals_have_the_moments_of_a_normal_and_come_in_independent_pairs)
     }
     cr_expect(fabs(product / N) < 5 * sqrt(1.0 / N));
 }
+
+/* the extreme bit patterns must stay inside (0, 1): 1.0 would index one past an end */
+Test(rng, uniform_is_never_zero_or_one)
+{
+    cr_expect(rng_unit(0, 0) > 0.0);
+    cr_expect(rng_unit(0xffffffffu, 0xffffffffu) < 1.0);
+    cr_expect_float_eq(rng_unit(0x80000000u, 0), 0.5, 1e-15);
+}
