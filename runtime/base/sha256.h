@@ -1,5 +1,5 @@
-/* sha256.h — SHA-256 (FIPS 180-4): names of texts, tokenizers and sources in manifests and records.
- */
+/* sha256.h — SHA-256 (FIPS 180-4): names of texts, tokenizers and sources in manifests and
+ * records. */
 #ifndef BASE_SHA256_H
 #define BASE_SHA256_H
 

@@ -239,7 +239,7 @@ static status start(trainer *t, bpe *b)
     }
     int64_t at = 0;
     for (int64_t w = 0; w < words; w++) {
-        const word *x = &t->words->word[w];
+        const counted_word *x = &t->words->word[w];
         t->begin[w] = at;
         t->length[w] = x->bytes;
         for (int64_t i = 0; i < x->bytes; i++) t->symbol[at++] = t->words->text[x->offset + i];

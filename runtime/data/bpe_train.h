@@ -1,7 +1,7 @@
-/* bpe_train.h — learns byte-pair merges from counted words (Sennrich et al. 2016): begin with
- * bytes; again and again merge the most frequent pair of neighbours, of equally frequent ones that
- * with the smaller ids (left first). Deterministic: the words' counts decide, not their order. Ids:
- * byte b is b, merges follow, end-of-text is last. */
+/* bpe_train.h — learns byte-pair merges from counted words (Sennrich et al. 2016).
+ * Begin with bytes; again and again merge the most frequent pair of neighbours, of equally frequent
+ * ones that with the smaller ids (left first). The words' counts decide, not their order. Ids:
+ * byte b is b, merges follow, end-of-text is last.                                            */
 #ifndef DATA_BPE_TRAIN_H
 #define DATA_BPE_TRAIN_H
 

@@ -1,9 +1,11 @@
 /* corpus.h — token files as one long sequence of ids, mapped, never read whole.
- * A source is: a folder written by prepare (manifest.json), or the folder that holds its train/ and
- * validation/; a folder, file or "pattern*.bin" of llm.c shards (in the order of their names); a
- * Megatron prefix, .bin or .idx; "nanogpt:FILE" (headerless uint16), or a headerless FILE with a
- * meta.pkl beside it. A headerless file that is not named so is refused: its type cannot be seen.
- * Flow: token_file.h, token_manifest.h -> corpus -> samples.h       */
+ * A source is
+ *   a folder written by prepare (manifest.json), or the folder that holds its train, validation;
+ *   llm.c shards: a folder, a file, or "pattern*.bin", in the order of their names;
+ *   Megatron: a prefix, its .bin or its .idx;
+ *   nanoGPT: "nanogpt:FILE" (headerless uint16), or a headerless FILE beside a meta.pkl.
+ * Any other headerless file is refused: its type cannot be seen.
+ * Flow: token_file.h, token_manifest.h -> corpus -> samples.h                                 */
 #ifndef DATA_CORPUS_H
 #define DATA_CORPUS_H
 

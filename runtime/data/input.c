@@ -127,8 +127,10 @@ static status cut_text(input *in, document_block *b, int64_t *from)
         d.joined = rule == CUT_AUTO && in->joined;
         in->joined = true;
         *from += count;
+        /* the blank lines before a document are not part of it */
+        while (rule == CUT_BLANK && d.count > 0 && b->text[d.offset] == '\n') d.offset++, d.count--;
         /* pieces of a file keep every byte; elsewhere blank documents say nothing */
-        if (rule == CUT_AUTO || rule == CUT_FILE || !is_blank(b->text + d.offset, count))
+        if (rule == CUT_AUTO || rule == CUT_FILE || !is_blank(b->text + d.offset, d.count))
             TRY(push(b, &d));
     }
 }

@@ -1,10 +1,12 @@
-/* input.h — documents out of files, folders, compressed files, stdin, JSON lines and the dictionary
- * gcide. A list of names is expanded once (folders: every file below, sorted by path, names with a
+/* input.h — documents out of files, folders, compressed files, stdin, JSON lines and gcide.
+ * A list of names is expanded once (folders: every file below, sorted by path, names with a
  * leading dot left out) and can be read any number of times: stdin is copied to a temporary file.
- * Documents come in that order, in blocks. Where a document ends: JSON lines   a line is a
- * document: the text of its field gcide        an entry other text   by the cut rule. auto: a file
- * is a document, in pieces of 8 KiB and more, cut behind the first blank line (from 16 KiB on:
- * line; at 32 KiB: anywhere) and joined again where neighbours meet in one split */
+ * Documents come in that order, in blocks. Where a document ends:
+ *   JSON lines   a line is a document: the text of its field
+ *   gcide        an entry of the dictionary
+ *   other text   by the cut rule. auto: a file is a document, in pieces of 8 KiB and more, cut
+ *                behind the first blank line (from 16 KiB on any line, at 32 KiB anywhere), which
+ *                are joined again where neighbours meet in one split                          */
 #ifndef DATA_INPUT_H
 #define DATA_INPUT_H
 

@@ -1,8 +1,8 @@
-/* overlap.h — how much held-out text also stands in the training text: the share of its bytes that
- * lie inside some string of 50 bytes which occurs in train. Held-out strings go into a table of
- * 64-bit rolling hashes (two different strings are taken for equal with probability 2^-64 each
- * time); train is then scanned against it. Strings do not reach across documents. At most 16 MiB of
- * held-out text, the first that comes, are measured; how much is said. */
+/* overlap.h — how much held-out text also stands in the training text: the share of its bytes
+ * that lie inside some string of 50 bytes which occurs in train. Held-out strings go into a table
+ * of 64-bit rolling hashes (two different strings are taken for equal with probability 2^-64 each
+ * time); train is then scanned against it. Strings do not reach across documents. At most 16 MiB
+ * of held-out text, the first that comes, are measured; how much is said. */
 #ifndef DATA_OVERLAP_H
 #define DATA_OVERLAP_H
 

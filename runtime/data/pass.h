@@ -1,6 +1,6 @@
-/* pass.h — one pass over the documents of an input: while the workers are busy with one block, the
- * next is read; what they made is then taken over in the order of the documents, so the number of
- * workers changes nothing.  */
+/* pass.h — one pass over the documents of an input: while the workers are busy with one block,
+ * the next is read; what they made is then taken over in the order of the documents, so the
+ * number of workers changes nothing. */
 #ifndef DATA_PASS_H
 #define DATA_PASS_H
 

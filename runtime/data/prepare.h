@@ -1,11 +1,13 @@
-/* prepare.h — text in, token shards out: OUT/{train,validation,test}/{tokens-*.bin, manifest.json}
- * and, unless tokens are bytes, OUT/tokenizer.json. The result depends on the texts and options
- * alone, not on the number of workers. Flow: input.h -> split by hash, word counts (pass 1) ->
- * tokenizer -> shards, overlap (pass 2) -> published. 1  survey: every document is hashed and
- * split; held-out text is kept for the overlap, words of train are counted 2  the tokenizer is
- * read, or trained on the words of train 3  write: documents are encoded and written, train is
- * scanned for held-out strings 4  the folder's parts are renamed into place, train last Everything
- * is written below OUT/.prepare; a run that fails or is killed leaves no half shard behind. */
+/* prepare.h — text in, token shards out.
+ * OUT/{train,validation,test}/{tokens-*.bin, manifest.json} and, unless tokens are bytes,
+ * OUT/tokenizer.json. They depend on texts and options alone, not on the number of workers.
+ *   1  survey: every document is hashed and split; held-out text is kept for the overlap, words of
+ *      train are counted
+ *   2  the tokenizer is read, or trained on the words of train
+ *   3  write: documents are encoded and written, train is scanned for held-out strings
+ *   4  the parts of the folder are renamed into place, train last
+ * Everything is written below OUT/.prepare: a run that fails or is killed leaves no half shard.
+ * Flow: input.h, tokenizer.h -> pass.h -> shard_writer.h, overlap.h -> corpus.h reads it      */
 #ifndef DATA_PREPARE_H
 #define DATA_PREPARE_H
 

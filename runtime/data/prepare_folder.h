@@ -1,5 +1,5 @@
-/* prepare_folder.h — the output folder of prepare: locked, filled below OUT/.prepare, then renamed
- * into place. Only what an earlier prepare wrote is ever replaced. Private to prepare.c. */
+/* prepare_folder.h — the output folder of prepare: locked, filled below OUT/.prepare, then
+ * renamed into place. Only what an earlier prepare wrote is ever replaced. Private to prepare.c. */
 #ifndef DATA_PREPARE_FOLDER_H
 #define DATA_PREPARE_FOLDER_H
 

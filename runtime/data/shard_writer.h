@@ -1,6 +1,6 @@
-/* shard_writer.h — one split's token shards: llm.c files tokens-00000.bin, ... and the manifest row
- * of each. A document is followed by end-of-text, unless the next one says that it goes on where
- * this one ended.   */
+/* shard_writer.h — one split's token shards: llm.c files tokens-00000.bin, ... and the manifest
+ * row of each. A document is followed by end-of-text, unless the next one says that it goes on
+ * where this one ended. */
 #ifndef DATA_SHARD_WRITER_H
 #define DATA_SHARD_WRITER_H
 

@@ -1,9 +1,12 @@
-/* token_file.h — the headers of other people's token files: llm.c .bin, Megatron .bin/.idx, nanoGPT
- * .bin. Pure functions of bytes in memory: nothing is opened here, every count is checked against
- * the size of the file before it is used, and whatever does not fit exactly is refused with ERR_IO
- * and the reason. All little-endian. llm.c    int32 header[256]: 20240520, 1, count: uint16 tokens;
- * 20240801, 7, count: uint32 tokens Megatron .idx: "MMIDIDX\0\0", version 1, dtype code, lengths,
- * pointers, documents; .bin: bare tokens nanoGPT  bare uint16 tokens */
+/* token_file.h — the headers of other people's token files.
+ * Pure functions of bytes in memory: nothing is opened here, every count is checked against the
+ * size of the file before it is used, and whatever does not fit exactly is refused with ERR_IO and
+ * the reason. All little-endian:
+ *   llm.c     int32 header[256]: 20240520, 1, count, then uint16 tokens; or 20240801, 7, count,
+ *             then uint32 tokens
+ *   Megatron  .idx: "MMIDIDX\0\0", version 1, token type, counts, lengths, pointers, documents;
+ *             .bin: bare tokens
+ *   nanoGPT   bare uint16 tokens                                                               */
 #ifndef DATA_TOKEN_FILE_H
 #define DATA_TOKEN_FILE_H
 

@@ -1,6 +1,6 @@
-/* token_manifest.h — manifest.json beside token shards: what the tokens are, and how to see damage.
- * Written last by prepare, so a folder with a manifest is complete. Reading checks every key and
- * type; damage of the shards themselves is for corpus.h. */
+/* token_manifest.h — manifest.json beside token shards: what the tokens are, and how to see
+ * damage. Written last by prepare, so a folder with a manifest is complete. Reading checks every
+ * key and type; damage of the shards themselves is for corpus.h. */
 #ifndef DATA_TOKEN_MANIFEST_H
 #define DATA_TOKEN_MANIFEST_H
 

@@ -22,7 +22,7 @@ static int64_t slot_of(const word_count *w, const uint8_t *piece, int64_t bytes)
 {
     int64_t mask = w->slots - 1, at = (int64_t)(hash_of(piece, bytes) & (uint64_t)mask);
     for (; w->slot[at] != 0; at = (at + 1) & mask) {
-        const word *x = &w->word[w->slot[at] - 1];
+        const counted_word *x = &w->word[w->slot[at] - 1];
         if (x->bytes == bytes && memcmp(w->text + x->offset, piece, (size_t)bytes) == 0) break;
     }
     return at;
@@ -45,7 +45,7 @@ static status append(word_count *w, const uint8_t *piece, int64_t bytes, int64_t
 {
     if (w->words == w->words_room) {
         int64_t room = 2 * w->words_room + 4096;
-        word *more = realloc(w->word, (size_t)room * sizeof *more);
+        counted_word *more = realloc(w->word, (size_t)room * sizeof *more);
         REQUIRE(more, ERR_MEMORY, "no memory for %lld words", (long long)room);
         w->word = more;
         w->words_room = room;
@@ -58,7 +58,7 @@ static status append(word_count *w, const uint8_t *piece, int64_t bytes, int64_t
         w->text_room = room;
     }
     memcpy(w->text + w->text_bytes, piece, (size_t)bytes);
-    w->word[w->words++] = (word){w->text_bytes, bytes, times};
+    w->word[w->words++] = (counted_word){w->text_bytes, bytes, times};
     w->text_bytes += bytes;
     return OK;
 }
@@ -83,7 +83,7 @@ int64_t word_count_find(const word_count *w, const uint8_t *piece, int64_t bytes
 
 static int by_bytes(const void *a, const void *b, void *text)
 {
-    const word *x = a, *y = b;
+    const counted_word *x = a, *y = b;
     const uint8_t *base = text;
     size_t common = (size_t)(x->bytes < y->bytes ? x->bytes : y->bytes);
     int order = memcmp(base + x->offset, base + y->offset, common);
@@ -96,7 +96,7 @@ status word_count_gather(word_count *out, const word_count *parts, int32_t count
     status s = OK;
     for (int32_t p = 0; p < count; p++)
         for (int64_t i = 0; s == OK && i < parts[p].words; i++) {
-            const word *x = &parts[p].word[i];
+            const counted_word *x = &parts[p].word[i];
             s = word_count_add(&w, parts[p].text + x->offset, x->bytes, x->count);
         }
     if (s != OK) {

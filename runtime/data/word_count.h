@@ -8,14 +8,14 @@
 
 #include <stdint.h>
 
-typedef struct word {
+typedef struct counted_word {
     int64_t offset, bytes, count;
-} word;
+} counted_word;
 
 typedef struct word_count {
     uint8_t *text; /* of all words         */
     int64_t text_bytes, text_room;
-    word *word; /* (words)              */
+    counted_word *word; /* (words)              */
     int64_t words, words_room;
     int64_t *slot; /* (slots) word + 1, 0: free; not kept by word_count_gather */
     int64_t slots;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { DIGITS_MAX = 32 };
+enum { DIGITS_MAX = 32, FACTS_STREAM = 3 };
 static const int64_t keys_max = (int64_t)1 << 27;
 
 struct zipf_facts {
@@ -51,6 +51,7 @@ static status make_tables(zipf_facts *z)
 
 status zipf_facts_open(zipf_facts **out, const zipf_config *cfg, uint64_t seed, uint64_t stream)
 {
+    ASSERT(stream < FACTS_STREAM);
     REQUIRE(cfg->keys >= 2 && cfg->keys <= keys_max, ERR_CONFIG,
             "data.zipf_facts.keys: %lld; the tables allow 2 to %lld", (long long)cfg->keys,
             (long long)keys_max);
@@ -111,13 +112,14 @@ static int64_t rank_of(const zipf_facts *z, double u)
 /* the fact of a key; its own stream, the same for every split */
 static int32_t fact_of(const zipf_facts *z, int64_t rank)
 {
-    rng_block b = rng_at(z->seed, RNG_SYNTH, UINT32_MAX, (uint64_t)rank);
+    rng_block b = rng_at(z->seed, RNG_SYNTH, FACTS_STREAM, (uint64_t)rank);
     return (int32_t)((uint64_t)b.word[0] * (uint64_t)z->cfg.values >> 32);
 }
 
-static record record_at(const zipf_facts *z, uint64_t index)
+/* record r of sample k */
+static record record_at(const zipf_facts *z, int64_t k, int64_t r)
 {
-    rng_block b = rng_at(z->seed, RNG_SYNTH, z->stream, index);
+    rng_block b = rng_at(z->seed, RNG_SYNTH, (uint64_t)r << 2 | z->stream, (uint64_t)k);
     int64_t rank = rank_of(z, unit(b.word[0], b.word[1]));
     double u = unit(b.word[2], b.word[3]);
     int32_t fact = fact_of(z, rank), value = fact;
@@ -134,7 +136,7 @@ void zipf_facts_read(const zipf_facts *z, int64_t k, int64_t count, int32_t *tok
 {
     int64_t length = z->digits + 1, records = (count + length - 1) / length;
     for (int64_t r = 0; r < records; r++) {
-        record now = record_at(z, (uint64_t)k * (uint64_t)records + (uint64_t)r);
+        record now = record_at(z, k, r);
         for (int64_t j = 0; j < length && r * length + j < count; j++)
             tokens[r * length + j] = j < z->digits ? (int32_t)(now.code / z->place[j] % z->cfg.base)
                                                    : (int32_t)z->cfg.base + now.value;
@@ -146,7 +148,7 @@ double zipf_facts_nats(const zipf_facts *z, int64_t k, int64_t count)
     int64_t length = z->digits + 1, records = (count + length - 1) / length;
     double nats = 0;
     for (int64_t r = 0; r < records; r++) {
-        record now = record_at(z, (uint64_t)k * (uint64_t)records + (uint64_t)r);
+        record now = record_at(z, k, r);
         int64_t seen = count - r * length;
         /* the digits telescope: their sum is -ln P of the longest prefix inside the window */
         int32_t last = (int32_t)(seen < z->digits ? seen : z->digits) - 1;

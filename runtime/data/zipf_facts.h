@@ -1,11 +1,12 @@
 /* zipf_facts.h — a synthetic source with a known loss: facts whose keys are Zipf-distributed
- * (Hutter 2021, "Learning Curve Theory"; Michaud et al. 2023). A record is a key k with P(k) =
- * k^-(1+a) / Z written as m digits in base B, then a value: the fact f(k), or with probability e a
- * value drawn uniformly of V. Digits are ids 0..B-1 and values B..B+V-1. Keys are permuted before
- * their digits are taken, so the digits of a rank leak nothing. Records lie back to back from the
- * start of a sample; sample k is a pure function of (seed, split, k). Facts and permutation depend
- * on the seed alone: validation asks for the facts that train teaches. For a memoriser the excess
- * loss falls as n^-(a/(1+a)) with records seen and as n^-a with facts stored.            */
+ * (Hutter 2021, "Learning Curve Theory"; Michaud et al. 2023).
+ * A record is a key k with P(k) = k^-(1+a) / Z, written as m digits in base B, then a value: the
+ * fact f(k), or with probability e a value drawn uniformly of V. Digits are ids 0..B-1, values
+ * B..B+V-1. Keys are permuted before their digits are taken, so the digits of a rank leak nothing.
+ * Records lie back to back from the start of a sample; sample k is a pure function of (seed, split,
+ * k), and a shorter window of it is a front of the longer one. Facts and permutation depend on the
+ * seed alone: validation asks for the facts that train teaches. For a memoriser the excess loss
+ * falls as n^-(a/(1+a)) with records seen and as n^-a with facts stored.                      */
 #ifndef DATA_ZIPF_FACTS_H
 #define DATA_ZIPF_FACTS_H
 
@@ -19,7 +20,7 @@ typedef struct zipf_entropy {
     double key, value, token;
 } zipf_entropy;
 
-/* Builds the tables: about 17 bytes a key. stream keeps splits apart (0 train, 1 validation).
+/* Builds the tables: about 17 bytes a key. stream keeps splits apart (0 train, 1 validation; < 3).
  * ERR_CONFIG above 2^27 keys, ERR_MEMORY. Caller closes. */
 status zipf_facts_open(zipf_facts **out, const zipf_config *cfg, uint64_t seed, uint64_t stream);
 void zipf_facts_close(zipf_facts *z);
