@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    BOUNCE_BYTES = 8 << 20,  /* node sums on their way in: two blocks from every other node */
+    BOUNCE_BYTES = 8 << 20,  /* node sums on their way in: DEPTH blocks of every other node */
+    DEPTH = 4,               /* blocks under way                                            */
     SPREAD_BYTES = 64 << 20, /* one message of the spread stage at most                     */
     TAG_EXCHANGE = 1,
     TAG_SPREAD = 2,
@@ -32,11 +33,13 @@ typedef struct comm_mpi {
     int32_t *handler;   /* (nodes) rank that handles this rank's slice there; [node_index]: me */
     int32_t *handled;   /* (handled_count) ranks of other nodes whose slices this rank handles */
     int32_t handled_count;
-    char *bounce;       /* (2, nodes, block_bytes)                                           */
+    char *bounce;       /* (DEPTH, nodes, block_bytes)                                       */
     int64_t block_bytes;
     const void **in;    /* (nodes) scratch for comm_reduce                                   */
-    batch block[2];     /* exchange: the two blocks under way                                */
-    int64_t posted;     /* exchange: blocks of the current operation that have been started  */
+    batch block[DEPTH]; /* exchange: blocks posted, arrived are counted over all operations  */
+    int64_t posted, arrived;
+    uint64_t post_op;   /* where posting goes on: the operation ...                          */
+    int64_t post_block; /* ... and its block                                                 */
     batch spread;
     bool spreading;
 } comm_mpi;
@@ -83,60 +86,80 @@ static int64_t block_count(const comm_mpi *m, const shared_op *op, int64_t block
     return (most + elements - 1) / elements;
 }
 
-static char *bounce_at(const comm_mpi *m, int64_t block, int32_t node)
+static char *bounce_at(const comm_mpi *m, int64_t turn, int32_t node)
 {
-    return m->bounce + ((block % 2) * m->nodes + node) * m->block_bytes;
+    return m->bounce + ((turn % DEPTH) * m->nodes + node) * m->block_bytes;
 }
 
-static status post_exchange(comm_mpi *m, const shared_op *op, int64_t number)
+static status post_block(comm_mpi *m, const shared_op *op)
 {
     comm_shared *t = &m->shared;
-    batch *b = &m->block[number % 2];
+    batch *b = &m->block[m->posted % DEPTH];
     b->count = 0;
-    shared_slice mine = part(t, op, t->base.rank, number, m->block_bytes);
+    shared_slice mine = part(t, op, t->base.rank, m->post_block, m->block_bytes);
     for (int32_t n = 0; n < m->nodes && mine.count > 0; n++)
         if (n != m->node_index)
-            TRY(receive(m, b, bounce_at(m, number, n), mine.count, m->handler[n], TAG_EXCHANGE));
+            TRY(receive(m, b, bounce_at(m, m->posted, n), mine.count, m->handler[n], TAG_EXCHANGE));
     for (int32_t h = 0; h < m->handled_count; h++) {
-        shared_slice s = part(t, op, m->handled[h], number, m->block_bytes);
+        shared_slice s = part(t, op, m->handled[h], m->post_block, m->block_bytes);
         if (s.count > 0)
             TRY(send(m, b, (char *)op->call.buf + s.first, s.count, m->handled[h], TAG_EXCHANGE));
     }
     return OK;
 }
 
-/* adds the node sums of one block in node order */
-static void add_block(comm_mpi *m, const shared_op *op, int64_t number)
+/* keeps DEPTH blocks travelling, also of the operations after the one that is waited for */
+static status post_blocks(comm_mpi *m, bool *moved)
 {
     comm_shared *t = &m->shared;
-    shared_slice mine = part(t, op, t->base.rank, number, m->block_bytes);
+    if (m->post_op < t->exchanged) {
+        m->post_op = t->exchanged;
+        m->post_block = 0;
+    }
+    while (m->post_op < t->passed[STAGE_SUM] && m->posted < m->arrived + DEPTH) {
+        const shared_op *op = &t->queue[m->post_op % SHARED_QUEUE];
+        if (op->call.kind == COMM_ALL_GATHER ||
+            m->post_block == block_count(m, op, m->block_bytes)) {
+            m->post_op++;
+            m->post_block = 0;
+            continue;
+        }
+        TRY(post_block(m, op));
+        m->post_block++;
+        m->posted++;
+        *moved = true;
+    }
+    return OK;
+}
+
+/* adds the node sums of the block that arrived next, in node order */
+static void add_block(comm_mpi *m, const shared_op *op)
+{
+    comm_shared *t = &m->shared;
+    shared_slice mine = part(t, op, t->base.rank, op->block, m->block_bytes);
     void *own = (char *)op->call.buf + mine.first;
     for (int32_t n = 0; n < m->nodes; n++)
-        m->in[n] = n == m->node_index ? own : bounce_at(m, number, n);
+        m->in[n] = n == m->node_index ? own : bounce_at(m, m->arrived, n);
     comm_reduce(&(reduce_job){.type = op->call.type, .op = op->call.op, .in = m->in,
                               .in_count = m->nodes, .out = &own, .out_count = 1,
                               .count = mine.count / comm_shared_unit(op)});
 }
 
-/* two blocks are under way: while one is added the next one travels */
 static status mpi_exchange(comm_shared *t, shared_op *op, bool *done, bool *moved)
 {
     comm_mpi *m = (comm_mpi *)t;
     int64_t blocks = block_count(m, op, m->block_bytes);
     for (;;) {
-        for (; m->posted < blocks && m->posted < op->block + 2; m->posted++, *moved = true)
-            TRY(post_exchange(m, op, m->posted));
+        TRY(post_blocks(m, moved));
         *done = op->block == blocks;
-        if (*done) {
-            m->posted = 0;
-            return OK;
-        }
-        batch *b = &m->block[op->block % 2];
+        if (*done) return OK;
+        batch *b = &m->block[m->arrived % DEPTH];
         int arrived;
         MPI_TRY(MPI_Testall(b->count, b->request, &arrived, MPI_STATUSES_IGNORE));
         if (!arrived) return OK;
-        add_block(m, op, op->block);
+        add_block(m, op);
         op->block++;
+        m->arrived++;
         *moved = true;
     }
 }
@@ -194,8 +217,7 @@ static void append_missing(const batch *b, char *text, size_t bytes)
 static void mpi_missing(comm_shared *t, char *text, size_t bytes)
 {
     comm_mpi *m = (comm_mpi *)t;
-    append_missing(&m->block[0], text, bytes);
-    append_missing(&m->block[1], text, bytes);
+    for (int i = 0; i < DEPTH; i++) append_missing(&m->block[i], text, bytes);
     append_missing(&m->spread, text, bytes);
     /* a peer of another node may be there and itself be kept waiting */
     const char *hint = " (or a rank it waits for)";
@@ -300,16 +322,15 @@ static status open_network(comm_mpi *m)
 {
     static const shared_network network = {mpi_exchange, mpi_spread, mpi_missing};
     if (m->nodes == 1) return OK;
-    m->block_bytes = BOUNCE_BYTES / 2 / (m->nodes - 1) / 64 * 64;
+    m->block_bytes = BOUNCE_BYTES / DEPTH / (m->nodes - 1) / 64 * 64;
     if (m->block_bytes < 4096) m->block_bytes = 4096;
-    int64_t bytes = 2 * m->nodes * m->block_bytes;
+    int64_t bytes = DEPTH * m->nodes * m->block_bytes;
     m->bounce = aligned_alloc(64, (size_t)bytes);
     REQUIRE(m->bounce, ERR_MEMORY, "no %.1f MiB for node sums", (double)bytes / 1048576);
     memset(m->bounce, 0, (size_t)bytes);
     m->shared.base.overhead_bytes += bytes;
     int32_t most = m->handled_count + m->nodes;
-    TRY(init_batch(&m->block[0], most));
-    TRY(init_batch(&m->block[1], most));
+    for (int i = 0; i < DEPTH; i++) TRY(init_batch(&m->block[i], most));
     TRY(init_batch(&m->spread, most));
     m->shared.network = &network;
     m->shared.base.name = "mpi";
@@ -350,7 +371,7 @@ static void mpi_close(comm *c)
         (void)MPI_Comm_free(&m->all);
     }
     comm_shared_deinit(t);
-    for (int i = 0; i < 2; i++) deinit_batch(&m->block[i]);
+    for (int i = 0; i < DEPTH; i++) deinit_batch(&m->block[i]);
     deinit_batch(&m->spread);
     free(m->bounce);
     free(m->handler);

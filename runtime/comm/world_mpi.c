@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +49,23 @@ int64_t world_mpi_window_bytes(int64_t bytes)
     return (bytes + WINDOW_ALIGN + WINDOW_PAGE - 1) / WINDOW_PAGE * WINDOW_PAGE;
 }
 
+/* Open MPI keeps windows in files of this folder; a full one must be found before the collective
+ * call, in which the rank that makes the file would fail and the others would wait for ever */
+static status check_room(int64_t bytes, int ranks)
+{
+    const char *folder = getenv("OMPI_MCA_osc_sm_backing_directory");
+    struct statvfs fs;
+    if (!folder) folder = "/dev/shm";
+    if (statvfs(folder, &fs) != 0) return OK; /* not kept there, then */
+    double need = (double)bytes * ranks / 1048576;
+    double have = (double)fs.f_bavail * (double)fs.f_frsize / 1048576;
+    REQUIRE(need < have, ERR_MEMORY,
+            "%s has %.1f MiB free, but the %d ranks of this node are to share %.1f MiB more: enlarge "
+            "it (mount -o remount,size=... %s), or take a smaller model or fewer ranks per node",
+            folder, have, ranks, need, folder);
+    return OK;
+}
+
 status world_mpi_window(MPI_Win *out, void **base, MPI_Comm node, int64_t bytes)
 {
     /* every rank's part on pages of its own, so that it lies on the NUMA node of its owner */
@@ -57,6 +75,11 @@ status world_mpi_window(MPI_Win *out, void **base, MPI_Comm node, int64_t bytes)
     MPI_Aint size;
     bytes = world_mpi_window_bytes(bytes);
     MPI_TRY(MPI_Comm_size(node, &ranks));
+    status mine_s = check_room(bytes, ranks);
+    int32_t worst = (int32_t)mine_s;
+    MPI_TRY(MPI_Allreduce(MPI_IN_PLACE, &worst, 1, MPI_INT32_T, MPI_MAX, node));
+    if (mine_s != OK) return mine_s;
+    REQUIRE(worst == OK, (status)worst, "another rank of this node finds no room to share memory");
     MPI_TRY(MPI_Info_create(&info));
     MPI_TRY(MPI_Info_set(info, "alloc_shared_noncontig", "true"));
     int code = MPI_Win_allocate_shared((MPI_Aint)bytes, 1, info, node, &mine, out);
@@ -157,12 +180,13 @@ static status mpi_barrier(world *base)
 static void mpi_abort(world *base, status code)
 {
     world_mpi *w = (world_mpi *)base;
-    /* the first of a node prints; other nodes hold back, the first abort ends them as well */
+    /* the first of a node prints; other nodes hold back: an abort of the first node, which takes up
+     * to seconds to reach them, ends them before they repeat the message */
     bool first = atomic_exchange(&w->desks[0]->aborting, 1) == 0;
     if (!first)
         (void)sleep(5);
     else if (w->node_index > 0)
-        (void)nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+        (void)sleep(3);
     if (first) log_error("isoflop", "%s", status_message());
     (void)fflush(NULL);
     (void)MPI_Abort(MPI_COMM_WORLD, (int)code);

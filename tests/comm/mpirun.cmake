@@ -1,5 +1,5 @@
 # cmake -DMPIRUN=.. -DRANKS=n -DPROGRAM=prog -DCASES="case ..." [-DCOMM=shared|mpi|mpi:N] [-DEXIT=code]
-#       [-DSHOWS=regex] [-DONCE=text] [-DWITHIN=seconds] -P mpirun.cmake
+#       [-DENV=NAME=value] [-DSHOWS=regex] [-DONCE=text] [-DWITHIN=seconds] -P mpirun.cmake
 # Runs a program on ranks and judges its end: exit code (0 unless EXIT), what it says, how often.
 set(ENV{OMPI_ALLOW_RUN_AS_ROOT} 1)
 set(ENV{OMPI_ALLOW_RUN_AS_ROOT_CONFIRM} 1)
@@ -9,6 +9,9 @@ if(COMM)
   set(ENV{ISOFLOP_COMM} ${COMM})
 endif()
 separate_arguments(CASES)
+if(ENV MATCHES "^([^=]+)=(.*)$")
+  set(ENV{${CMAKE_MATCH_1}} ${CMAKE_MATCH_2})
+endif()
 string(TIMESTAMP start %s)
 execute_process(COMMAND ${MPIRUN} --oversubscribe --bind-to none -n ${RANKS} ${PROGRAM} ${CASES}
   RESULT_VARIABLE code OUTPUT_VARIABLE text ERROR_VARIABLE text TIMEOUT 200)
