@@ -97,25 +97,31 @@ static status take_manifest(token_manifest *m, const json_t *root)
     return take_shards(m, root);
 }
 
-status token_manifest_read(token_manifest *out, const char *folder)
+status token_manifest_parse(token_manifest *out, const char *text, int64_t bytes, const char *path)
 {
-    char path[PATH_BYTES], *text = NULL;
-    int64_t bytes = 0;
-    token_manifest m = {0};
-    (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
-    TRY(file_read_text(&text, &bytes, path, TEXT_LIMIT));
     json_error_t why;
+    token_manifest m = {0};
     json_t *root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &why);
     status s = root ? take_manifest(&m, root)
                     : status_set(ERR_IO, __FILE__, __LINE__, "line %d: %s", why.line, why.text);
     json_decref(root);
-    free(text);
     if (s != OK) {
         token_manifest_deinit(&m);
         return status_prefix(s, "%s", path);
     }
     *out = m;
     return OK;
+}
+
+status token_manifest_read(token_manifest *out, const char *folder)
+{
+    char path[PATH_BYTES], *text = NULL;
+    int64_t bytes = 0;
+    (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
+    TRY(file_read_text(&text, &bytes, path, TEXT_LIMIT));
+    status s = token_manifest_parse(out, text, bytes, path);
+    free(text);
+    return s;
 }
 
 void token_manifest_deinit(token_manifest *m)

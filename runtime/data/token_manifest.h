@@ -34,6 +34,8 @@ typedef struct token_manifest {
 
 /* Reads FOLDER/manifest.json; ERR_IO names the key that is missing or wrong. The caller deinits. */
 status token_manifest_read(token_manifest *out, const char *folder);
+/* Reads the text of one; path is for messages. */
+status token_manifest_parse(token_manifest *out, const char *text, int64_t bytes, const char *path);
 void token_manifest_deinit(token_manifest *m);
 /* Writes FOLDER/manifest.json durably; extra (nullable, borrowed) is an object whose keys follow
  * ours. */
