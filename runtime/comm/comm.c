@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- which communicator ------------------------------------------------------------------------- */
+/* --- which communicator ---------------------------------------------------------------------- */
 
 /* what ISOFLOP_COMM asks for; "" and unset leave the choice to the world */
 static status forced_reach(const char *text, const world *w, bool *forced, comm_reach *reach,
@@ -18,11 +18,13 @@ static status forced_reach(const char *text, const world *w, bool *forced, comm_
     char *end = "";
     if (mpi && text[3] == ':') *node_ranks = (int32_t)strtol(text + 4, &end, 10);
     mpi = mpi && (text[3] == '\0' || (text[3] == ':' && *node_ranks > 0 && *end == '\0'));
-    REQUIRE(shared || mpi, ERR_CONFIG, "ISOFLOP_COMM: \"%s\" is not one of shared, mpi, mpi:N", text);
+    REQUIRE(shared || mpi, ERR_CONFIG, "ISOFLOP_COMM: \"%s\" is not one of shared, mpi, mpi:N",
+            text);
     REQUIRE(strcmp(world_describe(w), "self") != 0, ERR_CONFIG,
             "ISOFLOP_COMM=%s needs ranks started by mpirun or srun --mpi=pmix", text);
     REQUIRE(!shared || world_nodes(w) == 1, ERR_CONFIG,
-            "ISOFLOP_COMM=shared: the ranks are on %d nodes, which share no memory", world_nodes(w));
+            "ISOFLOP_COMM=shared: the ranks are on %d nodes, which share no memory",
+            world_nodes(w));
     if (mpi) *reach = COMM_REACH_FORCED;
     return OK;
 }
@@ -58,7 +60,7 @@ status comm_alloc(comm *c, void **out, int64_t bytes)
     return c->driver->alloc(c, out, bytes);
 }
 
-/* --- collectives -------------------------------------------------------------------------------- */
+/* --- collectives ----------------------------------------------------------------------------- */
 
 /* the sizes a call may have: not negative, and the whole buffer countable in bytes */
 static status check_count(const comm *c, const char *what, int64_t count, int64_t unit_bytes)
@@ -71,7 +73,8 @@ static status check_count(const comm *c, const char *what, int64_t count, int64_
 status comm_start_reduce_scatter(comm *c, comm_request *out, void *buf, int64_t count, dtype type)
 {
     TRY(check_count(c, "reduce-scatter", count, 8));
-    REQUIRE(type == DTYPE_I64 || type == DTYPE_F32, ERR_INTERNAL, "reduce-scatter of dtype %d", type);
+    REQUIRE(type == DTYPE_I64 || type == DTYPE_F32, ERR_INTERNAL, "reduce-scatter of dtype %d",
+            type);
     comm_call call = {.kind = COMM_REDUCE_SCATTER, .type = type, .count = count, .buf = buf};
     return c->driver->start(c, out, &call);
 }

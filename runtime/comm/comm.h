@@ -5,14 +5,15 @@
  * plain memory, through a small bounce buffer (meant for small counts).
  * Every call but comm_progress and the getters is COLLECTIVE: same order, same sizes on all ranks;
  * shared and thread compare what the ranks of a node ask for and fail with ERR_INTERNAL otherwise.
- * Integer sums are exact. Float sums go in rank order inside a node, then in node order: they do not
- * depend on timing, but they do on the number of ranks and how they are spread over nodes.
+ * Integer sums are exact. Float sums go in rank order inside a node, then in node order: they do
+ * not depend on timing, but they do on the number of ranks and how they are spread over nodes.
  *
  * Started operations complete in the order they were started. Between start and wait the buffer
  * belongs to the communicator. Start may block while very many (256) operations, or more than four
  * from plain memory, are under way. Collectives carry a deadline (seconds without progress by a
- * peer): beyond it the call fails with ERR_COMM naming the operation and the ranks that are missing,
- * instead of hanging. After a failure every further call fails; only comm_close is left.          */
+ * peer): beyond it the call fails with ERR_COMM naming the operation and the ranks that are
+ * missing, instead of hanging. After a failure every further call fails; only comm_close is left.
+ */
 #ifndef COMM_COMM_H
 #define COMM_COMM_H
 
@@ -27,8 +28,8 @@ typedef int64_t comm_request; /* from comm_start_*, for comm_wait */
 typedef enum comm_op { COMM_SUM, COMM_MAX } comm_op;
 
 /* Picks self, shared or mpi from the world's size and nodes. The world must outlive the comm.
- * For tests ISOFLOP_COMM (as rank 0 has it) forces "shared", "mpi" (every rank a node of its own) or
- * "mpi:N" (nodes of N ranks); anything else is ERR_CONFIG. COLLECTIVE. Caller closes. */
+ * For tests ISOFLOP_COMM (as rank 0 has it) forces "shared", "mpi" (every rank a node of its own)
+ * or "mpi:N" (nodes of N ranks); anything else is ERR_CONFIG. COLLECTIVE. Caller closes. */
 status comm_open(comm **out, world *w, double deadline_s);
 /* One rank of `ranks` threads; the group is shared by them and closed after the last of them. */
 typedef struct comm_group comm_group;
@@ -54,7 +55,8 @@ status comm_start_reduce_scatter(comm *c, comm_request *out, void *buf, int64_t 
 /* buf holds size stripes of `bytes`; stripe r of rank r goes to all. */
 status comm_start_all_gather(comm *c, comm_request *out, void *buf, int64_t bytes);
 /* element-wise over ranks; I64 and F32 sum, I32/I64/F64 max. */
-status comm_start_all_reduce(comm *c, comm_request *out, void *buf, int64_t count, dtype type, comm_op op);
+status comm_start_all_reduce(comm *c, comm_request *out, void *buf, int64_t count, dtype type,
+                             comm_op op);
 /* Advances started operations without blocking; call it between blocks of compute. */
 status comm_progress(comm *c);
 status comm_wait(comm *c, comm_request request);

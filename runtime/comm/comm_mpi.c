@@ -30,10 +30,10 @@ typedef struct comm_mpi {
     int32_t window_count;
     int32_t *member, *home; /* (local_size), (size): see comm_shared.h                       */
     int32_t nodes, node_index;
-    int32_t *handler;   /* (nodes) rank that handles this rank's slice there; [node_index]: me */
-    int32_t *handled;   /* (handled_count) ranks of other nodes whose slices this rank handles */
+    int32_t *handler; /* (nodes) rank that handles this rank's slice there; [node_index]: me */
+    int32_t *handled; /* (handled_count) ranks of other nodes whose slices this rank handles */
     int32_t handled_count;
-    char *bounce;       /* (DEPTH, nodes, block_bytes)                                       */
+    char *bounce; /* (DEPTH, nodes, block_bytes) */
     int64_t block_bytes;
     const void **in;    /* (nodes) scratch for comm_reduce                                   */
     batch block[DEPTH]; /* exchange: blocks posted, arrived are counted over all operations  */
@@ -44,7 +44,7 @@ typedef struct comm_mpi {
     bool spreading;
 } comm_mpi;
 
-/* --- messages between nodes --------------------------------------------------------------------- */
+/* --- messages between nodes ------------------------------------------------------------------ */
 
 static status receive(comm_mpi *m, batch *b, void *to, int64_t bytes, int32_t from, int tag)
 {
@@ -140,8 +140,12 @@ static void add_block(comm_mpi *m, const shared_op *op)
     void *own = (char *)op->call.buf + mine.first;
     for (int32_t n = 0; n < m->nodes; n++)
         m->in[n] = n == m->node_index ? own : bounce_at(m, m->arrived, n);
-    comm_reduce(&(reduce_job){.type = op->call.type, .op = op->call.op, .in = m->in,
-                              .in_count = m->nodes, .out = &own, .out_count = 1,
+    comm_reduce(&(reduce_job){.type = op->call.type,
+                              .op = op->call.op,
+                              .in = m->in,
+                              .in_count = m->nodes,
+                              .out = &own,
+                              .out_count = 1,
                               .count = mine.count / comm_shared_unit(op)});
 }
 
@@ -224,7 +228,7 @@ static void mpi_missing(comm_shared *t, char *text, size_t bytes)
     if (text[0] && strlen(text) + strlen(hint) < bytes) strcat(text, hint);
 }
 
-/* --- memory ------------------------------------------------------------------------------------- */
+/* --- memory ---------------------------------------------------------------------------------- */
 
 static status mpi_map(comm_shared *t, char **base, int64_t bytes)
 {
@@ -255,7 +259,7 @@ static void deinit_batch(batch *b)
     free(b->peer);
 }
 
-/* --- opening ------------------------------------------------------------------------------------ */
+/* --- opening --------------------------------------------------------------------------------- */
 
 /* which rank is on which node; who handles whose slices where */
 static status find_homes(comm_mpi *m)
@@ -337,7 +341,7 @@ static status open_network(comm_mpi *m)
     return OK;
 }
 
-/* --- closing ------------------------------------------------------------------------------------ */
+/* --- closing --------------------------------------------------------------------------------- */
 
 /* true when all ranks of the node close, and none because of a failure */
 static bool all_leave(const comm_mpi *m)
@@ -394,8 +398,11 @@ status comm_open_mpi(comm **out, world *w, comm_reach reach, int32_t node_ranks,
     ASSERT(m);
     m->all = m->node = MPI_COMM_NULL;
     comm_shared *t = &m->shared;
-    t->base = (comm){.driver = &driver, .name = "shared", .rank = world_rank(w),
-                     .size = world_size(w), .deadline_s = deadline_s};
+    t->base = (comm){.driver = &driver,
+                     .name = "shared",
+                     .rank = world_rank(w),
+                     .size = world_size(w),
+                     .deadline_s = deadline_s};
     t->map = mpi_map;
     status s = world_agree(w, join_node(m, w, reach, node_ranks));
     if (s == OK) s = world_agree(w, share_slots(m));

@@ -4,7 +4,7 @@
 
 /* One build runs on every x86-64: the loader picks the widest of these by what the machine has.
  * Sanitizers start after the loader has picked, so under them there is one portable version.    */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_THREAD__) && \
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_THREAD__) &&              \
     !defined(__SANITIZE_ADDRESS__)
 #define WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
@@ -40,8 +40,8 @@ enum { STRIP = 1024 }; /* elements: results of a strip stay in the first-level c
             out[i] = OP(abc, d[i]);                                                                \
         }                                                                                          \
     }
-#define SUM(a, b) ((a) + (b))
-#define MAX(a, b) ((b) > (a) ? (b) : (a))
+#define SUM(a, b)        ((a) + (b))
+#define MAX(a, b)        ((b) > (a) ? (b) : (a))
 #define MAX_OR_NAN(a, b) ((b) > (a) || (b) != (b) ? (b) : (a))
 COMBINE(sum_i64, uint64_t, SUM)
 COMBINE(sum_f32, float, SUM)
@@ -59,11 +59,16 @@ static combiner find_combiner(const reduce_job *job, bool four)
 {
     bool sum = job->op == COMM_SUM;
     switch (job->type) {
-    case DTYPE_I64: return sum ? (four ? sum_i64_4 : sum_i64_2) : (four ? max_i64_4 : max_i64_2);
-    case DTYPE_F32: return four ? sum_f32_4 : sum_f32_2;
-    case DTYPE_I32: return four ? max_i32_4 : max_i32_2;
-    case DTYPE_F64: return four ? max_f64_4 : max_f64_2;
-    default: ASSERT(false); /* comm.c has refused it */
+    case DTYPE_I64:
+        return sum ? (four ? sum_i64_4 : sum_i64_2) : (four ? max_i64_4 : max_i64_2);
+    case DTYPE_F32:
+        return four ? sum_f32_4 : sum_f32_2;
+    case DTYPE_I32:
+        return four ? max_i32_4 : max_i32_2;
+    case DTYPE_F64:
+        return four ? max_f64_4 : max_f64_2;
+    default:
+        ASSERT(false); /* comm.c has refused it */
     }
     return NULL;
 }

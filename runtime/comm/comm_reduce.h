@@ -6,13 +6,13 @@
 #include "comm/comm.h"
 
 typedef struct reduce_job {
-    dtype type;               /* I64 or F32 sum; I32, I64 or F64 max            */
+    dtype type; /* I64 or F32 sum; I32, I64 or F64 max            */
     comm_op op;
-    const void *const *in;    /* (in_count) sources, combined in this order     */
-    int32_t in_count;         /* >= 1                                           */
-    void *const *out;         /* (out_count) all get the result; may be sources */
+    const void *const *in; /* (in_count) sources, combined in this order     */
+    int32_t in_count;      /* >= 1                                           */
+    void *const *out;      /* (out_count) all get the result; may be sources */
     int32_t out_count;
-    int64_t count;            /* elements                                       */
+    int64_t count; /* elements                                       */
 } reduce_job;
 
 /* out[j][i] = in[0][i] op in[1][i] op ...; a NaN wins a maximum. */

@@ -18,7 +18,8 @@ static status self_alloc(comm *c, void **out, int64_t bytes)
     comm_self *self = (comm_self *)c;
     REQUIRE(self->piece_count < PIECES_MAX, ERR_INTERNAL, "more than %d comm_alloc", PIECES_MAX);
     /* also a piece of no bytes has an address */
-    TRY(arena_init(&self->pieces[self->piece_count], "communication buffers", bytes > 0 ? bytes : 1));
+    TRY(arena_init(&self->pieces[self->piece_count], "communication buffers",
+                   bytes > 0 ? bytes : 1));
     *out = self->pieces[self->piece_count++].base;
     return OK;
 }
@@ -52,7 +53,8 @@ static void self_close(comm *c)
 
 status comm_open_self(comm **out)
 {
-    static const comm_driver driver = {self_alloc, self_start, self_progress, self_wait, self_close};
+    static const comm_driver driver = {self_alloc, self_start, self_progress, self_wait,
+                                       self_close};
     comm_self *self = calloc(1, sizeof *self);
     REQUIRE(self, ERR_MEMORY, "out of memory");
     self->base = (comm){.driver = &driver, .name = "self", .size = 1};

@@ -12,13 +12,13 @@
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters are shared between processes");
 
 enum {
-    BLOCK_BYTES = 128 << 10,    /* unit of work: of each source of a sum, of a copy */
-    PROGRESS_BYTES = 1 << 20,   /* read by one comm_progress at most                */
-    SPINS = 200,                /* polls before giving the core away, if it is ours */
-    REST_NS = 50000,            /* sleep between polls once peers are far behind    */
+    BLOCK_BYTES = 128 << 10,  /* unit of work: of each source of a sum, of a copy */
+    PROGRESS_BYTES = 1 << 20, /* read by one comm_progress at most                */
+    SPINS = 200,              /* polls before giving the core away, if it is ours */
+    REST_NS = 50000,          /* sleep between polls once peers are far behind    */
 };
 
-/* --- slices and addresses ----------------------------------------------------------------------- */
+/* --- slices and addresses -------------------------------------------------------------------- */
 
 int64_t comm_shared_unit(const shared_op *op)
 {
@@ -44,7 +44,7 @@ static char *address(const comm_shared *t, const shared_op *op, int32_t local)
     return t->piece[op->piece][local] + op->offset;
 }
 
-/* --- counters ----------------------------------------------------------------------------------- */
+/* --- counters -------------------------------------------------------------------------------- */
 
 static uint64_t passed(const comm_shared *t, int32_t local, shared_stage stage)
 {
@@ -65,7 +65,7 @@ static void pass(comm_shared *t, shared_stage stage)
                           memory_order_release);
 }
 
-/* --- failure ------------------------------------------------------------------------------------ */
+/* --- failure --------------------------------------------------------------------------------- */
 
 /* keeps the message of the first failure; the communicator is of no more use */
 static status fail(comm_shared *t, status s)
@@ -81,7 +81,9 @@ static status check_usable(const comm_shared *t)
     return OK;
 }
 
-typedef struct op_text { char text[64]; } op_text;
+typedef struct op_text {
+    char text[64];
+} op_text;
 
 static op_text describe(const shared_note *n)
 {
@@ -102,11 +104,12 @@ static status check_notes(const comm_shared *t, uint64_t number)
         bool same = mine->kind == theirs->kind && mine->type == theirs->type &&
                     mine->op == theirs->op && mine->count == theirs->count &&
                     mine->piece == theirs->piece && mine->offset == theirs->offset;
-        REQUIRE(same, ERR_INTERNAL,
-                "ranks disagree on operation %llu: %s at %d+%lld on rank %d, %s at %d+%lld on rank %d",
-                (unsigned long long)number, describe(mine).text, mine->piece,
-                (long long)mine->offset, t->base.rank, describe(theirs).text, theirs->piece,
-                (long long)theirs->offset, t->member[l]);
+        REQUIRE(
+            same, ERR_INTERNAL,
+            "ranks disagree on operation %llu: %s at %d+%lld on rank %d, %s at %d+%lld on rank %d",
+            (unsigned long long)number, describe(mine).text, mine->piece, (long long)mine->offset,
+            t->base.rank, describe(theirs).text, theirs->piece, (long long)theirs->offset,
+            t->member[l]);
     }
     return OK;
 }
@@ -118,7 +121,8 @@ static status stalled(comm_shared *t, uint64_t number)
     /* those who have not started, or else those who have not finished */
     for (int32_t last = 0; last < 2 && !late[0]; last++)
         for (int32_t l = 0; l < t->local_size; l++) {
-            if (passed(t, l, last ? STAGE_COPY : STAGE_START) > number || l == t->local_rank) continue;
+            if (passed(t, l, last ? STAGE_COPY : STAGE_START) > number || l == t->local_rank)
+                continue;
             (void)snprintf(text, sizeof text, "%s rank %d", late[0] ? "," : "", t->member[l]);
             if (strlen(late) + strlen(text) < sizeof late) strcat(late, text);
         }
@@ -140,7 +144,7 @@ static status check_left(const comm_shared *t, uint64_t number)
     return OK;
 }
 
-/* --- stages ------------------------------------------------------------------------------------- */
+/* --- stages ---------------------------------------------------------------------------------- */
 
 /* sums elements [first, first + count) over the node */
 static void sum_block(comm_shared *t, const shared_op *op, int64_t first, int64_t count)
@@ -157,8 +161,12 @@ static void sum_block(comm_shared *t, const shared_op *op, int64_t first, int64_
         outs = t->local_size;
         for (int32_t l = 0; l < outs; l++) t->out[l] = address(t, op, l) + shift;
     }
-    comm_reduce(&(reduce_job){.type = op->call.type, .op = op->call.op, .in = t->in,
-                              .in_count = t->local_size, .out = t->out, .out_count = outs,
+    comm_reduce(&(reduce_job){.type = op->call.type,
+                              .op = op->call.op,
+                              .in = t->in,
+                              .in_count = t->local_size,
+                              .out = t->out,
+                              .out_count = outs,
                               .count = count});
 }
 
@@ -171,8 +179,8 @@ static bool work(comm_shared *t, shared_op *op, bool copy, int64_t *budget)
     for (; op->rank < t->base.size; op->rank++, op->at = 0) {
         int32_t home = t->home[op->rank];
         if (whole ? op->rank > 0 : (home == t->local_rank) == copy) continue;
-        shared_slice s = whole ? (shared_slice){0, op->call.count}
-                               : comm_shared_slice(t, op, op->rank);
+        shared_slice s =
+            whole ? (shared_slice){0, op->call.count} : comm_shared_slice(t, op, op->rank);
         while (op->at < s.count) {
             if (*budget <= 0) return false;
             int64_t count = s.count - op->at < block ? s.count - op->at : block;
@@ -191,7 +199,10 @@ static bool work(comm_shared *t, shared_op *op, bool copy, int64_t *budget)
     return true;
 }
 
-static shared_op *op_at(comm_shared *t, uint64_t number) { return &t->queue[number % SHARED_QUEUE]; }
+static shared_op *op_at(comm_shared *t, uint64_t number)
+{
+    return &t->queue[number % SHARED_QUEUE];
+}
 
 static status advance_sum(comm_shared *t, int64_t *budget, bool *moved)
 {
@@ -236,8 +247,8 @@ static void advance_copy(comm_shared *t, int64_t *budget, bool *moved)
     while (t->passed[STAGE_COPY] < t->passed[STAGE_SPREAD]) {
         uint64_t number = t->passed[STAGE_COPY];
         shared_op *op = op_at(t, number);
-        bool copies = op->call.kind == COMM_ALL_GATHER ||
-                      (op->call.kind == COMM_ALL_REDUCE && t->network);
+        bool copies =
+            op->call.kind == COMM_ALL_GATHER || (op->call.kind == COMM_ALL_REDUCE && t->network);
         if (copies) {
             if (!all_passed(t, STAGE_SPREAD, number + 1) || *budget <= 0) return;
             *moved = true;
@@ -258,7 +269,7 @@ static status advance(comm_shared *t, int64_t budget, bool *moved)
     return OK;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------ */
+/* --- waiting --------------------------------------------------------------------------------- */
 
 /* the buffer is the caller's again: own part done, and no peer reads it any more */
 static bool is_complete(const comm_shared *t, uint64_t number)
@@ -293,7 +304,8 @@ static void rest(double waited_s)
 }
 
 /* works until done says so; gives up when no peer has moved for the deadline */
-static status wait_until(comm_shared *t, bool (*done)(const comm_shared *, uint64_t), uint64_t number)
+static status wait_until(comm_shared *t, bool (*done)(const comm_shared *, uint64_t),
+                         uint64_t number)
 {
     double since_s = 0;
     uint64_t last = 0;
@@ -320,7 +332,7 @@ static status wait_until(comm_shared *t, bool (*done)(const comm_shared *, uint6
     }
 }
 
-/* --- driver entries ----------------------------------------------------------------------------- */
+/* --- driver entries -------------------------------------------------------------------------- */
 
 /* the piece that a buffer lies in, or -1 */
 static int32_t find_piece(const comm_shared *t, const void *buf, int64_t bytes)
@@ -349,8 +361,11 @@ static status enqueue(comm_shared *t, comm_request *out, shared_op op)
         memcpy(op.call.buf, op.plain, (size_t)(op.call.count * comm_shared_unit(&op)));
     }
     t->slot[t->local_rank]->notes[number % SHARED_QUEUE] =
-        (shared_note){.kind = (int32_t)op.call.kind, .type = (int32_t)op.call.type,
-                      .op = (int32_t)op.call.op, .count = op.call.count, .piece = op.piece,
+        (shared_note){.kind = (int32_t)op.call.kind,
+                      .type = (int32_t)op.call.type,
+                      .op = (int32_t)op.call.op,
+                      .count = op.call.count,
+                      .piece = op.piece,
                       .offset = op.offset};
     t->queue[number % SHARED_QUEUE] = op;
     pass(t, STAGE_START);
@@ -379,8 +394,7 @@ status comm_shared_start(comm *c, comm_request *out, const comm_call *call)
     } else {
         REQUIRE(op.piece >= 0 || bytes == 0, ERR_INTERNAL, "%s on memory not from comm_alloc",
                 call->kind == COMM_ALL_GATHER ? "all-gather" : "reduce-scatter");
-        if (op.piece >= 0)
-            op.offset = (char *)call->buf - t->piece[op.piece][t->local_rank];
+        if (op.piece >= 0) op.offset = (char *)call->buf - t->piece[op.piece][t->local_rank];
         s = enqueue(t, out, op);
     }
     return s == OK ? OK : fail(t, s);
@@ -414,8 +428,9 @@ status comm_shared_alloc(comm *c, void **out, int64_t bytes)
     int64_t asked[3] = {bytes, -bytes, base == NULL};
     status s = comm_all_reduce(c, asked, 3, DTYPE_I64, COMM_MAX);
     if (s == OK && asked[0] != -asked[1])
-        s = status_set(ERR_INTERNAL, __FILE__, __LINE__, "comm_alloc of %lld bytes on one rank, %lld on another",
-                       (long long)asked[0], -(long long)asked[1]);
+        s = status_set(ERR_INTERNAL, __FILE__, __LINE__,
+                       "comm_alloc of %lld bytes on one rank, %lld on another", (long long)asked[0],
+                       -(long long)asked[1]);
     if (s == OK && asked[2]) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "out of memory");
     if (s == OK) s = t->map(t, base, bytes);
     if (s != OK) {
@@ -428,7 +443,7 @@ status comm_shared_alloc(comm *c, void **out, int64_t bytes)
     return OK;
 }
 
-/* --- life --------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 status comm_shared_init(comm_shared *t)
 {

@@ -6,9 +6,9 @@
 /* What the ranks of a group share: their slots, and the addresses of their memory. */
 struct comm_group {
     int32_t ranks;
-    int32_t *identity;                 /* (ranks) 0, 1, 2, ...              */
-    shared_slot **slot;                /* (ranks)                           */
-    arena *memory[SHARED_PIECES];      /* (ranks) each written by its rank  */
+    int32_t *identity;            /* (ranks) 0, 1, 2, ...              */
+    shared_slot **slot;           /* (ranks)                           */
+    arena *memory[SHARED_PIECES]; /* (ranks) each written by its rank  */
 };
 
 typedef struct comm_thread {
@@ -61,7 +61,8 @@ void comm_group_close(comm_group *g)
 static status thread_map(comm_shared *t, char **base, int64_t bytes)
 {
     arena *memory = ((comm_thread *)t)->group->memory[t->piece_count];
-    status mine = arena_init(&memory[t->local_rank], "communication buffers", bytes > 0 ? bytes : 1);
+    status mine =
+        arena_init(&memory[t->local_rank], "communication buffers", bytes > 0 ? bytes : 1);
     int32_t worst = (int32_t)mine;
     TRY(comm_all_reduce(&t->base, &worst, 1, DTYPE_I32, COMM_MAX));
     if (mine != OK) return mine;
@@ -86,11 +87,18 @@ status comm_open_thread(comm **out, comm_group *g, int32_t rank, double deadline
     comm_thread *self = calloc(1, sizeof *self);
     REQUIRE(self, ERR_MEMORY, "out of memory");
     self->group = g;
-    self->base = (comm_shared){.base = {.driver = &driver, .name = "thread", .rank = rank,
-                                        .size = g->ranks, .deadline_s = deadline_s,
+    self->base = (comm_shared){.base = {.driver = &driver,
+                                        .name = "thread",
+                                        .rank = rank,
+                                        .size = g->ranks,
+                                        .deadline_s = deadline_s,
                                         .overhead_bytes = (int64_t)sizeof(shared_slot)},
-                               .local_rank = rank, .local_size = g->ranks, .member = g->identity,
-                               .home = g->identity, .slot = g->slot, .map = thread_map};
+                               .local_rank = rank,
+                               .local_size = g->ranks,
+                               .member = g->identity,
+                               .home = g->identity,
+                               .slot = g->slot,
+                               .map = thread_map};
     status s = comm_shared_init(&self->base);
     if (s != OK) {
         thread_close(&self->base.base);

@@ -47,8 +47,10 @@ static void compare(const place *all, const place *mine, int32_t ranks, int *sam
         cpu_set_t both;
         if (strcmp(all[r].node, mine->node) != 0) continue;
         CPU_AND(&both, &all[r].allowed, &mine->allowed);
-        if (CPU_EQUAL(&all[r].allowed, &mine->allowed)) (*same)++;
-        else if (CPU_COUNT(&both) > 0) (*overlap)++;
+        if (CPU_EQUAL(&all[r].allowed, &mine->allowed))
+            (*same)++;
+        else if (CPU_COUNT(&both) > 0)
+            (*overlap)++;
     }
 }
 
@@ -67,8 +69,8 @@ static void bind_to_core(world *w, const place *mine, char *text, size_t bytes)
     if (sched_setaffinity(0, sizeof one, &one) != 0)
         (void)snprintf(text, bytes, "not pinned: the system refuses");
     else
-        (void)snprintf(text, bytes, "pinned to processor %d, one of %d cores for %d ranks", cpu, count,
-                       ranks);
+        (void)snprintf(text, bytes, "pinned to processor %d, one of %d cores for %d ranks", cpu,
+                       count, ranks);
 }
 
 status pin_rank(world *w, char *text, size_t bytes)
@@ -85,7 +87,8 @@ status pin_rank(world *w, char *text, size_t bytes)
     free(all);
     TRY(s);
     if (!known || world_local_size(w) == 1)
-        (void)snprintf(text, bytes, "not pinned: %s", known ? "alone on the node" : "unknown processors");
+        (void)snprintf(text, bytes, "not pinned: %s",
+                       known ? "alone on the node" : "unknown processors");
     else if (overlap > 0)
         (void)snprintf(text, bytes, "not pinned: the launcher gave ranks overlapping processors");
     else if (same == 1)

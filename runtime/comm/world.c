@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- which world -------------------------------------------------------------------------------- */
+/* --- which world ----------------------------------------------------------------------------- */
 
 /* the variables by which the launchers we know hand a rank to a process */
 static bool started_by_launcher(void)
@@ -16,10 +16,11 @@ status world_open(world **out)
     if (started_by_launcher()) return world_open_mpi(out);
     /* several tasks that do not know of each other would each train the whole run */
     const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
-    REQUIRE(!getenv("SLURM_PROCID") || !tasks || atoi(tasks) <= 1, ERR_CONFIG,
-            "srun started %s tasks without PMIx, so they cannot find each other; use srun --mpi=pmix "
-            "(or mpirun inside the allocation)",
-            tasks ? tasks : "several");
+    REQUIRE(
+        !getenv("SLURM_PROCID") || !tasks || atoi(tasks) <= 1, ERR_CONFIG,
+        "srun started %s tasks without PMIx, so they cannot find each other; use srun --mpi=pmix "
+        "(or mpirun inside the allocation)",
+        tasks ? tasks : "several");
     return world_open_self(out);
 }
 
@@ -28,7 +29,7 @@ void world_close(world *w)
     if (w) w->driver->close(w);
 }
 
-/* --- who ---------------------------------------------------------------------------------------- */
+/* --- who ------------------------------------------------------------------------------------- */
 
 int32_t world_rank(const world *w) { return w->rank; }
 int32_t world_size(const world *w) { return w->size; }
@@ -44,7 +45,7 @@ void world_set_deadline(world *w, double deadline_s)
     w->deadline_s = deadline_s;
 }
 
-/* --- agreement and small messages --------------------------------------------------------------- */
+/* --- agreement and small messages ------------------------------------------------------------ */
 
 status world_agree(world *w, status mine)
 {
@@ -86,4 +87,7 @@ _Noreturn void world_abort(world *w, status code)
     abort(); /* not reached */
 }
 
-status world_split(world *w, world **out, int32_t colour) { return w->driver->split(w, out, colour); }
+status world_split(world *w, world **out, int32_t colour)
+{
+    return w->driver->split(w, out, colour);
+}

@@ -24,7 +24,7 @@ void world_close(world *w);
 
 int32_t world_rank(const world *w);
 int32_t world_size(const world *w);
-int32_t world_local_rank(const world *w);  /* among the ranks of this node */
+int32_t world_local_rank(const world *w); /* among the ranks of this node */
 int32_t world_local_size(const world *w);
 int32_t world_nodes(const world *w);
 /* Seconds a collective call waits for its peers; 3600 until set. > 0. */
@@ -44,7 +44,8 @@ status world_gather(world *w, void *all, const void *mine, int64_t bytes);
 /* Ends every rank of the job with this exit code; prints status_message() once, also when several
  * ranks of a node come here together. Does not return. */
 _Noreturn void world_abort(world *w, status code);
-/* Ranks with the same colour form a world of their own, ordered by rank. COLLECTIVE. Caller closes. */
+/* Ranks with the same colour form a world of their own, ordered by rank. COLLECTIVE. Caller closes.
+ */
 status world_split(world *w, world **out, int32_t colour);
 
 #endif

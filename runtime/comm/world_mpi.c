@@ -22,11 +22,11 @@ typedef struct world_mpi {
     world base;
     MPI_Comm all, node;
     MPI_Win window;
-    desk **desks;      /* (local_size)                                            */
-    int32_t *members;  /* (local_size) ranks in this world                        */
+    desk **desks;     /* (local_size)                                            */
+    int32_t *members; /* (local_size) ranks in this world                        */
     int32_t node_index;
-    bool root;         /* owns MPI itself                                         */
-    bool failed;       /* a peer did not come: no more collective calls           */
+    bool root;   /* owns MPI itself                                         */
+    bool failed; /* a peer did not come: no more collective calls           */
 } world_mpi;
 
 enum { SPINS = 200, REST_NS = 200000, WINDOW_PAGE = 4096, WINDOW_ALIGN = 64 };
@@ -42,7 +42,7 @@ status world_mpi_failed(int mpi_code, const char *call, const char *file, int li
 MPI_Comm world_mpi_comm(const world *w) { return ((const world_mpi *)w)->all; }
 MPI_Comm world_mpi_node_comm(const world *w) { return ((const world_mpi *)w)->node; }
 
-/* --- windows ------------------------------------------------------------------------------------ */
+/* --- windows --------------------------------------------------------------------------------- */
 
 int64_t world_mpi_window_bytes(int64_t bytes)
 {
@@ -59,10 +59,11 @@ static status check_room(int64_t bytes, int ranks)
     if (statvfs(folder, &fs) != 0) return OK; /* not kept there, then */
     double need = (double)bytes * ranks / 1048576;
     double have = (double)fs.f_bavail * (double)fs.f_frsize / 1048576;
-    REQUIRE(need < have, ERR_MEMORY,
-            "%s has %.1f MiB free, but the %d ranks of this node are to share %.1f MiB more: enlarge "
-            "it (mount -o remount,size=... %s), or take a smaller model or fewer ranks per node",
-            folder, have, ranks, need, folder);
+    REQUIRE(
+        need < have, ERR_MEMORY,
+        "%s has %.1f MiB free, but the %d ranks of this node are to share %.1f MiB more: enlarge "
+        "it (mount -o remount,size=... %s), or take a smaller model or fewer ranks per node",
+        folder, have, ranks, need, folder);
     return OK;
 }
 
@@ -100,7 +101,7 @@ status world_mpi_window(MPI_Win *out, void **base, MPI_Comm node, int64_t bytes)
     return OK;
 }
 
-/* --- waiting with a deadline -------------------------------------------------------------------- */
+/* --- waiting with a deadline ----------------------------------------------------------------- */
 
 /* names the ranks of this node that have made fewer collective calls than this one */
 static status late(world_mpi *w, const char *what)
@@ -142,7 +143,7 @@ static status enter(world_mpi *w)
     return OK;
 }
 
-/* --- driver entries ----------------------------------------------------------------------------- */
+/* --- driver entries -------------------------------------------------------------------------- */
 
 static status mpi_broadcast(world *base, void *bytes, int64_t count, int32_t root)
 {
@@ -164,7 +165,8 @@ static status mpi_gather(world *base, void *all, const void *mine, int64_t bytes
     MPI_Request request;
     REQUIRE(bytes <= INT32_MAX, ERR_INTERNAL, "gather of %lld bytes", (long long)bytes);
     TRY(enter(w));
-    MPI_TRY(MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, w->all, &request));
+    MPI_TRY(
+        MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, w->all, &request));
     return finish(w, &request, "gather");
 }
 
@@ -216,10 +218,10 @@ static void mpi_close(world *base)
 }
 
 static status mpi_split(world *base, world **out, int32_t colour);
-static const world_driver driver = {mpi_close, mpi_broadcast, mpi_gather,
-                                    mpi_barrier, mpi_split, mpi_abort};
+static const world_driver driver = {mpi_close,   mpi_broadcast, mpi_gather,
+                                    mpi_barrier, mpi_split,     mpi_abort};
 
-/* --- opening ------------------------------------------------------------------------------------ */
+/* --- opening --------------------------------------------------------------------------------- */
 
 /* "Open MPI v4.1.4, package: ..." -> "Open MPI 4.1.4" */
 static void describe(char *out, size_t bytes)
@@ -243,7 +245,8 @@ static status find_place(world_mpi *w)
 {
     MPI_TRY(MPI_Comm_rank(w->all, &w->base.rank));
     MPI_TRY(MPI_Comm_size(w->all, &w->base.size));
-    MPI_TRY(MPI_Comm_split_type(w->all, MPI_COMM_TYPE_SHARED, w->base.rank, MPI_INFO_NULL, &w->node));
+    MPI_TRY(
+        MPI_Comm_split_type(w->all, MPI_COMM_TYPE_SHARED, w->base.rank, MPI_INFO_NULL, &w->node));
     MPI_TRY(MPI_Comm_set_errhandler(w->node, MPI_ERRORS_RETURN));
     MPI_TRY(MPI_Comm_rank(w->node, &w->base.local_rank));
     MPI_TRY(MPI_Comm_size(w->node, &w->base.local_size));

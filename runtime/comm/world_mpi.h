@@ -14,7 +14,8 @@
 #define MPI_TRY(call)                                                                              \
     do {                                                                                           \
         int mpi_code_ = (call);                                                                    \
-        if (mpi_code_ != MPI_SUCCESS) return world_mpi_failed(mpi_code_, #call, __FILE__, __LINE__); \
+        if (mpi_code_ != MPI_SUCCESS)                                                              \
+            return world_mpi_failed(mpi_code_, #call, __FILE__, __LINE__);                         \
     } while (0)
 status world_mpi_failed(int mpi_code, const char *call, const char *file, int line);
 

@@ -41,11 +41,15 @@ static void self_abort(world *w, status code)
 
 status world_open_self(world **out)
 {
-    static const world_driver driver = {self_close, self_broadcast, self_gather,
-                                        self_barrier, self_split, self_abort};
+    static const world_driver driver = {self_close,   self_broadcast, self_gather,
+                                        self_barrier, self_split,     self_abort};
     world *w = malloc(sizeof *w);
     REQUIRE(w, ERR_MEMORY, "out of memory");
-    *w = (world){.driver = &driver, .size = 1, .local_size = 1, .nodes = 1, .deadline_s = 3600,
+    *w = (world){.driver = &driver,
+                 .size = 1,
+                 .local_size = 1,
+                 .nodes = 1,
+                 .deadline_s = 3600,
                  .describe = "self"};
     *out = w;
     return OK;

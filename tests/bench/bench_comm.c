@@ -25,7 +25,7 @@ typedef struct bench {
     double comm_s;     /* the last reduce-scatter took */
 } bench;
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------ */
 
 static status run_reduce_scatter(bench *b)
 {
@@ -65,7 +65,10 @@ static status run_all_reduce_f32(bench *b)
 {
     return comm_all_reduce(b->c, b->buf, b->bytes / 4, DTYPE_F32, COMM_SUM);
 }
-static status run_small(bench *b) { return comm_all_reduce(b->c, b->buf, 128, DTYPE_I64, COMM_SUM); }
+static status run_small(bench *b)
+{
+    return comm_all_reduce(b->c, b->buf, 128, DTYPE_I64, COMM_SUM);
+}
 static status run_barrier(bench *b) { return comm_barrier(b->c); }
 
 static status mpi_done(int code)
@@ -96,7 +99,8 @@ static status run_mpi_all_gather(bench *b)
 }
 static status run_mpi_small(bench *b)
 {
-    return mpi_done(MPI_Allreduce(MPI_IN_PLACE, b->plain, 128, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD));
+    return mpi_done(
+        MPI_Allreduce(MPI_IN_PLACE, b->plain, 128, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD));
 }
 static status run_mpi_barrier(bench *b)
 {
@@ -136,7 +140,7 @@ static const row rows[] = {
 };
 enum { ROWS = sizeof rows / sizeof *rows, REPEATS_MAX = 201 };
 
-/* --- timing ------------------------------------------------------------------------------------- */
+/* --- timing ---------------------------------------------------------------------------------- */
 
 static status time_row(bench *b, const row *r, double *out_s)
 {

@@ -17,7 +17,7 @@ static void sleep_s(double seconds)
     (void)nanosleep(&t, NULL);
 }
 
-/* --- cases that pass ---------------------------------------------------------------------------- */
+/* --- cases that pass ------------------------------------------------------------------------- */
 
 /* what ISOFLOP_COMM makes of the world: the name, and how many ranks a node has */
 static status expect_kind(const comm *c, world *w, int32_t *node_ranks)
@@ -25,7 +25,9 @@ static status expect_kind(const comm *c, world *w, int32_t *node_ranks)
     const char *forced = getenv("ISOFLOP_COMM") ? getenv("ISOFLOP_COMM") : "";
     *node_ranks = world_local_size(w);
     if (strncmp(forced, "mpi", 3) == 0) *node_ranks = forced[3] ? atoi(forced + 4) : 1;
-    const char *name = *node_ranks < world_size(w) ? "mpi" : world_size(w) > 1 || forced[0] ? "shared" : "self";
+    const char *name = *node_ranks < world_size(w)      ? "mpi"
+                       : world_size(w) > 1 || forced[0] ? "shared"
+                                                        : "self";
     REQUIRE(strcmp(comm_name(c), name) == 0, ERR_NUMERIC, "comm is %s, not %s", comm_name(c), name);
     return OK;
 }
@@ -93,7 +95,8 @@ static status case_split(world *w)
     int32_t rank = world_rank(w), size = world_size(w);
     TRY(world_split(w, &half, rank % 2));
     REQUIRE(world_rank(half) == rank / 2, ERR_NUMERIC, "rank %d became %d", rank, world_rank(half));
-    REQUIRE(world_size(half) == (size + 1 - rank % 2) / 2, ERR_NUMERIC, "size %d", world_size(half));
+    REQUIRE(world_size(half) == (size + 1 - rank % 2) / 2, ERR_NUMERIC, "size %d",
+            world_size(half));
     /* the even half fails, the odd half does not notice */
     status s = world_agree(half, rank % 2 ? OK : status_set(ERR_IO, "", 0, "even"));
     REQUIRE(s == (rank % 2 ? OK : ERR_IO), ERR_NUMERIC, "the halves are not apart");
@@ -115,12 +118,13 @@ static status case_pin(world *w)
     return OK;
 }
 
-/* --- cases that end badly on purpose ------------------------------------------------------------ */
+/* --- cases that end badly on purpose --------------------------------------------------------- */
 
 /* all ranks leave through the same door */
 static status case_refuse(world *w)
 {
-    return world_agree(w, world_rank(w) == 2 ? status_set(ERR_CONFIG, "", 0, "key: bad value") : OK);
+    return world_agree(w,
+                       world_rank(w) == 2 ? status_set(ERR_CONFIG, "", 0, "key: bad value") : OK);
 }
 
 /* one rank fails while its peers are inside a collective */
@@ -171,15 +175,22 @@ static status case_killed(world *w)
     return comm_barrier(c);
 }
 
-/* --- main --------------------------------------------------------------------------------------- */
+/* --- main ------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *name;
     status (*body)(world *w);
 } cases[] = {
-    {"conformance", case_conformance}, {"agree", case_agree}, {"messages", case_messages},
-    {"split", case_split}, {"pin", case_pin}, {"refuse", case_refuse}, {"abort", case_abort},
-    {"abort_all", case_abort_all}, {"late", case_late}, {"world_late", case_world_late},
+    {"conformance", case_conformance},
+    {"agree", case_agree},
+    {"messages", case_messages},
+    {"split", case_split},
+    {"pin", case_pin},
+    {"refuse", case_refuse},
+    {"abort", case_abort},
+    {"abort_all", case_abort_all},
+    {"late", case_late},
+    {"world_late", case_world_late},
     {"killed", case_killed},
 };
 
@@ -195,8 +206,9 @@ int main(int count, char **words)
     for (int i = 1; i < count && s == OK; i++)
         for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
             if (strcmp(words[i], cases[k].name) == 0) s = cases[k].body(w);
-    if (s != OK) (void)fprintf(stderr, "%srank %d: error: %s\n", world_prints(w) ? "TOP " : "",
-                               world_rank(w), status_message());
+    if (s != OK)
+        (void)fprintf(stderr, "%srank %d: error: %s\n", world_prints(w) ? "TOP " : "",
+                      world_rank(w), status_message());
     else if (world_prints(w))
         (void)printf("passed on %d ranks, %s\n", world_size(w), world_describe(w));
     world_close(w);

@@ -7,7 +7,7 @@
 enum { COUNTS = 11, IN_FLIGHT = 6 };
 static const int64_t counts[COUNTS] = {0, 1, 2, 3, 15, 16, 17, 1000, 4097, 16389, 100003};
 
-/* --- data and serial answers -------------------------------------------------------------------- */
+/* --- data and serial answers ----------------------------------------------------------------- */
 
 /* element i that rank gives in this trial: any sign, and for sums of 16 ranks never too large */
 static int64_t value_i64(int32_t rank, uint64_t trial, int64_t i)
@@ -29,10 +29,17 @@ static void put(void *buf, dtype type, int64_t at, int32_t rank, uint64_t trial,
 {
     int64_t v = value_i64(rank, trial, i);
     switch (type) {
-    case DTYPE_I64: ((int64_t *)buf)[at] = v; return;
-    case DTYPE_I32: ((int32_t *)buf)[at] = (int32_t)(v >> 29); return;
-    case DTYPE_F64: ((double *)buf)[at] = (double)v / 1024; return;
-    default: ((float *)buf)[at] = value_f32(rank, trial, i);
+    case DTYPE_I64:
+        ((int64_t *)buf)[at] = v;
+        return;
+    case DTYPE_I32:
+        ((int32_t *)buf)[at] = (int32_t)(v >> 29);
+        return;
+    case DTYPE_F64:
+        ((double *)buf)[at] = (double)v / 1024;
+        return;
+    default:
+        ((float *)buf)[at] = value_f32(rank, trial, i);
     }
 }
 
@@ -69,7 +76,7 @@ static void stagger(const comm *c, uint64_t trial)
     if (pause_ns & 1) (void)nanosleep(&(struct timespec){.tv_nsec = pause_ns}, NULL);
 }
 
-/* --- one operation each ------------------------------------------------------------------------- */
+/* --- one operation each ---------------------------------------------------------------------- */
 
 typedef struct trial {
     comm *c;
@@ -123,12 +130,13 @@ static status check_all_gather(const trial *t)
     for (int32_t r = 0; r < comm_size(t->c); r++)
         for (int64_t i = 0; i < t->count; i++)
             REQUIRE(((char *)t->buf)[r * t->count + i] == (char)value_i64(r, t->number, i),
-                    ERR_NUMERIC, "all-gather over %s of %lld bytes: byte %lld of stripe %d is wrong",
+                    ERR_NUMERIC,
+                    "all-gather over %s of %lld bytes: byte %lld of stripe %d is wrong",
                     comm_name(t->c), (long long)t->count, (long long)i, r);
     return OK;
 }
 
-/* --- the laws ----------------------------------------------------------------------------------- */
+/* --- the laws -------------------------------------------------------------------------------- */
 
 static status every_count(trial t)
 {
@@ -199,8 +207,10 @@ static status interleaved(trial base)
         t[k].type = k % 2 ? DTYPE_F32 : DTYPE_I64;
         t[k].count = 3000 + 641 * k;
         at += size * t[k].count * 8;
-        if (k % 3 == 1) fill_stripe(&t[k]);
-        else fill(&t[k], k % 3 == 0 ? size * t[k].count : t[k].count);
+        if (k % 3 == 1)
+            fill_stripe(&t[k]);
+        else
+            fill(&t[k], k % 3 == 0 ? size * t[k].count : t[k].count);
     }
     for (int k = 0; k < IN_FLIGHT; k++) {
         stagger(base.c, base.number + (uint64_t)k);
@@ -209,7 +219,8 @@ static status interleaved(trial base)
         else if (k % 3 == 1)
             TRY(comm_start_all_gather(base.c, &request[k], t[k].buf, t[k].count));
         else
-            TRY(comm_start_all_reduce(base.c, &request[k], t[k].buf, t[k].count, t[k].type, COMM_SUM));
+            TRY(comm_start_all_reduce(base.c, &request[k], t[k].buf, t[k].count, t[k].type,
+                                      COMM_SUM));
         for (int p = 0; p < comm_rank(base.c) + k; p++) TRY(comm_progress(base.c));
     }
     for (int k = IN_FLIGHT - 1; k >= 0; k--) {
@@ -264,7 +275,8 @@ static status large(trial t)
     TRY(comm_wait(t.c, request));
     TRY(check_reduce_scatter(&t));
     TRY(comm_all_gather(t.c, t.buf, t.count * 8));
-    for (int64_t i = 0; i < size * t.count; i += 997) TRY(check(&t, "reduce-scatter, all-gather", i, i));
+    for (int64_t i = 0; i < size * t.count; i += 997)
+        TRY(check(&t, "reduce-scatter, all-gather", i, i));
     t.number++;
     t.count *= size;
     fill(&t, t.count);

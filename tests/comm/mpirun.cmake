@@ -1,5 +1,6 @@
-# cmake -DMPIRUN=.. -DRANKS=n -DPROGRAM=prog -DCASES="case ..." [-DCOMM=shared|mpi|mpi:N] [-DEXIT=code]
-#       [-DENV=NAME=value] [-DSHOWS=regex] [-DONCE=text] [-DWITHIN=seconds] -P mpirun.cmake
+# cmake -DMPIRUN=.. -DRANKS=n -DPROGRAM=prog -DCASES="case ..." [-DCOMM=shared|mpi|mpi:N]
+#       [-DEXIT=code] [-DENV=NAME=value] [-DSHOWS=regex] [-DONCE=text]
+#       [-DWITHIN=seconds] -P mpirun.cmake
 # Runs a program on ranks and judges its end: exit code (0 unless EXIT), what it says, how often.
 set(ENV{OMPI_ALLOW_RUN_AS_ROOT} 1)
 set(ENV{OMPI_ALLOW_RUN_AS_ROOT_CONFIRM} 1)

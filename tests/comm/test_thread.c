@@ -13,7 +13,7 @@ static void all_pass(int32_t ranks, double deadline_s, status (*body)(comm *c))
         cr_expect_eq(members[r].result, OK, "rank %d of %d: %s", r, ranks, members[r].message);
 }
 
-/* --- conformance -------------------------------------------------------------------------------- */
+/* --- conformance ----------------------------------------------------------------------------- */
 
 static status conform(comm *c) { return comm_conformance(c, comm_size(c)); }
 
@@ -35,7 +35,7 @@ Test(self, one_rank_without_mpi_conforms)
     world_close(w);
 }
 
-/* --- failures ----------------------------------------------------------------------------------- */
+/* --- failures -------------------------------------------------------------------------------- */
 
 static status last_never_comes(comm *c)
 {
@@ -48,8 +48,8 @@ static status last_never_comes(comm *c)
     status s = comm_all_reduce(c, &value, 1, DTYPE_I32, COMM_MAX);
     /* after a failure every call fails, and says so */
     REQUIRE(comm_barrier(c) == ERR_COMM, ERR_NUMERIC, "works again after a failure");
-    REQUIRE(strstr(status_message(), "communication failed before: all-reduce of 1 i32"), ERR_NUMERIC,
-            "another failure: %s", status_message());
+    REQUIRE(strstr(status_message(), "communication failed before: all-reduce of 1 i32"),
+            ERR_NUMERIC, "another failure: %s", status_message());
     /* the other rank finds out by itself, not from this one's leaving */
     (void)nanosleep(&(struct timespec){.tv_nsec = 800000000}, NULL);
     return s == ERR_COMM ? comm_barrier(c) : s;
@@ -67,10 +67,7 @@ Test(deadline, a_rank_that_never_comes_is_named)
     }
 }
 
-static status first_leaves(comm *c)
-{
-    return comm_rank(c) == 0 ? OK : comm_barrier(c);
-}
+static status first_leaves(comm *c) { return comm_rank(c) == 0 ? OK : comm_barrier(c); }
 
 Test(deadline, a_rank_that_left_is_noticed_at_once)
 {
@@ -100,7 +97,8 @@ static status different_calls(comm *c)
 {
     void *buf;
     TRY(comm_alloc(c, &buf, 4096));
-    return comm_rank(c) == 0 ? comm_all_gather(c, buf, 512) : comm_reduce_scatter(c, buf, 64, DTYPE_I64);
+    return comm_rank(c) == 0 ? comm_all_gather(c, buf, 512)
+                             : comm_reduce_scatter(c, buf, 64, DTYPE_I64);
 }
 
 Test(deadline, ranks_that_call_different_operations_are_told)
@@ -108,8 +106,8 @@ Test(deadline, ranks_that_call_different_operations_are_told)
     thread_rank members[2];
     thread_ranks(members, 2, 10, different_calls);
     for (int r = 0; r < 2; r++) cr_expect_neq(members[r].result, OK);
-    cr_expect(strstr(members[0].message, "disagree") || strstr(members[1].message, "disagree"), "%s / %s",
-              members[0].message, members[1].message);
+    cr_expect(strstr(members[0].message, "disagree") || strstr(members[1].message, "disagree"),
+              "%s / %s", members[0].message, members[1].message);
 }
 
 static status different_sizes(comm *c)
@@ -122,7 +120,8 @@ Test(deadline, allocations_of_different_sizes_fail_everywhere)
 {
     thread_rank members[3];
     thread_ranks(members, 3, 10, different_sizes);
-    for (int r = 0; r < 3; r++) cr_expect_eq(members[r].result, ERR_INTERNAL, "%s", members[r].message);
+    for (int r = 0; r < 3; r++)
+        cr_expect_eq(members[r].result, ERR_INTERNAL, "%s", members[r].message);
 }
 
 Test(arguments, types_that_are_not_reduced_are_refused)

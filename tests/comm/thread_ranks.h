@@ -11,8 +11,8 @@ typedef struct thread_rank {
     int32_t rank;
     double deadline_s;
     status (*body)(comm *c);
-    status result;       /* of body, on this rank  */
-    char message[512];   /* "" when it passed      */
+    status result;     /* of body, on this rank  */
+    char message[512]; /* "" when it passed      */
 } thread_rank;
 
 /* Fills ranks [0, count). Each rank closes its communicator when its body returns. */
