@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TOKENS = 1000, VOCAB = 500 };
 static int32_t ids[TOKENS];
@@ -158,4 +159,31 @@ Test(corpus, identity_follows_the_tokens_and_not_the_names, .init = fill)
     cr_expect_str_neq(corpus_about(x)->identity, corpus_about(y)->identity);
     corpus_close(x);
     corpus_close(y);
+}
+
+Test(corpus, files_above_two_gigabytes_are_read_to_their_end, .init = fill)
+{
+    /* 1.2e9 tokens of 2 bytes, all zero but the last ones; the file has holes and takes no room */
+    const int64_t count = 1200000000, bytes = LLMC_HEADER_BYTES + 2 * count;
+    const char *path = files_path(files_folder(), "large.bin");
+    files_write_llmc(path, ids, 0, false);
+    int64_t size;
+    uint8_t *head = files_read(path, &size);
+    token_file_header(head, TOKEN_U16, count);
+    files_write(path, head, size);
+    free(head);
+    if (truncate(path, bytes) != 0) cr_skip_test("no file of 2.4 GB can be made here");
+    FILE *out = fopen(path, "r+b");
+    cr_assert_eq(fseeko(out, bytes - 6, SEEK_SET), 0);
+    const uint16_t last[3] = {7, 8, 9};
+    cr_assert_eq(fwrite(last, 2, 3, out), 3);
+    cr_assert_eq(fclose(out), 0);
+    corpus *c = opened(path);
+    int32_t got[5];
+    cr_expect_eq(corpus_about(c)->tokens, count);
+    cr_assert_eq(corpus_read(c, count - 5, 5, 10, got), OK, "%s", status_message());
+    cr_expect(got[0] == 0 && got[1] == 0 && got[2] == 7 && got[3] == 8 && got[4] == 9);
+    corpus_close(c);
+    cr_assert_eq(truncate(path, bytes - 1), 0);
+    refuses(path, ERR_IO, "truncated");
 }
