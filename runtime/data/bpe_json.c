@@ -90,7 +90,7 @@ static status reader_merge(reader *r, const char *left, int64_t left_bytes, cons
     if (l > 0) n = bytes_of(&r->alphabet, r->scratch + l, right, right_bytes);
     REQUIRE(l > 0 && n > 0, ERR_IO, "%s: merge %d is not written in the byte-level alphabet",
             r->path, bpe_merges(r->bpe));
-    int32_t a, b, both;
+    int32_t a = 0, b = 0, both = 0;
     TRY(id_of(r, &a, r->scratch, l));
     TRY(id_of(r, &b, r->scratch + l, n));
     TRY(id_of(r, &both, r->scratch, l + n));

@@ -175,7 +175,7 @@ static status merged_id(trainer *t, const bpe *b, const pair_row *p, int32_t *id
 {
     int32_t l, r;
     const uint8_t *left = bpe_bytes(b, p->left, &l), *right = bpe_bytes(b, p->right, &r);
-    uint8_t *both = malloc((size_t)(l + r));
+    uint8_t *both = malloc((size_t)l + (size_t)r);
     if (!both) return no_memory();
     memcpy(both, left, (size_t)l);
     memcpy(both + l, right, (size_t)r);

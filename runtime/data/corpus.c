@@ -76,7 +76,7 @@ static status add_part(corpus *c, part **out, const char *path)
 
 static status add_llmc(corpus *c, const char *path)
 {
-    part *p;
+    part *p = NULL;
     TRY(add_part(c, &p, path));
     TRY(token_file_llmc(&p->layout, p->map, p->bytes, p->bytes, path));
     c->info.tokens += p->layout.tokens;
@@ -85,7 +85,7 @@ static status add_llmc(corpus *c, const char *path)
 
 static status add_nanogpt(corpus *c, const char *path)
 {
-    part *p;
+    part *p = NULL;
     TRY(add_part(c, &p, path));
     TRY(token_file_nanogpt(&p->layout, p->map, p->bytes, p->bytes, path));
     c->info.tokens += p->layout.tokens;
@@ -95,9 +95,9 @@ static status add_nanogpt(corpus *c, const char *path)
 
 static status add_megatron(corpus *c, const char *bin, const char *idx)
 {
-    part *p;
-    uint8_t *map;
-    int64_t bytes;
+    part *p = NULL;
+    uint8_t *map = NULL;
+    int64_t bytes = 0;
     TRY(map_file(&map, &bytes, idx));
     status s = add_part(c, &p, bin);
     if (s == OK) s = token_file_megatron(&p->layout, map, bytes, p->bytes, idx);
@@ -219,7 +219,7 @@ static status add_file(corpus *c, const char *path)
     (void)snprintf(meta, sizeof meta, "%smeta.pkl", slash ? stem : "");
     if (file_exists(idx)) return add_megatron(c, bin, idx);
 
-    part *p;
+    part *p = NULL;
     TRY(add_part(c, &p, path));
     if (token_file_is_llmc(p->map, p->bytes)) {
         TRY(token_file_llmc(&p->layout, p->map, p->bytes, p->bytes, path));

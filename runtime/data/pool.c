@@ -40,7 +40,8 @@ static void *run(void *arg)
             continue;
         }
         /* several at a time while there are many: documents can be tiny */
-        int64_t left = p->count - p->next, take = left / (8 * p->workers) + 1, from = p->next;
+        int64_t left = p->count - p->next, take = left / ((int64_t)8 * p->workers) + 1,
+                from = p->next;
         p->next += take;
         (void)pthread_mutex_unlock(&p->lock);
         for (int64_t i = from; i < from + take; i++) p->work(p->context, w->number, i);

@@ -81,7 +81,7 @@ static status take_shards(token_manifest *m, const json_t *root)
 
 static status take_manifest(token_manifest *m, const json_t *root)
 {
-    int64_t schema;
+    int64_t schema = 0;
     TRY(take_integer(&schema, root, "schema", 0, INT32_MAX));
     REQUIRE(schema == TOKEN_MANIFEST_SCHEMA, ERR_IO, "schema %lld; this build reads %d",
             (long long)schema, TOKEN_MANIFEST_SCHEMA);
