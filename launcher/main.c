@@ -16,6 +16,7 @@ static const verb verbs[] = {
     {"train", cmd_train, "one run; under mpirun or srun it is data-parallel"},
     {"generate", cmd_generate, "text from a checkpoint"},
     {"score", cmd_score, "loss of a checkpoint on a file (nats/token, bits/byte)"},
+    {"fit", cmd_fit, "a scaling law fitted to runs: constants, intervals, warnings"},
     {"diff", cmd_diff, "the first step and tensor at which two runs differ"},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };

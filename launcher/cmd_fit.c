@@ -1,0 +1,209 @@
+#include "cli.h"
+#include "commands.h"
+#include "fit_print.h"
+#include "law/law_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: isoflop fit POINTS.csv [--law NAME] [--loss huber|lad|mse] [options]\n"
+    "\n"
+    "Fits a scaling law to runs and says how sure its constants are. POINTS.csv has a header line\n"
+    "with at least params,tokens,loss (flops, unique_tokens, params_nonemb, group: used when "
+    "there;\n"
+    "other columns ignored). loss: final validation loss after full decay, nats per token; "
+    "params:\n"
+    "all parameters.\n"
+    "\n"
+    "  --law NAME        chinchilla (default), kaplan, kaplan-params, kaplan-tokens, power,\n"
+    "                    power-offset, data-constrained, bnsl, bnsl-2, bnsl-3\n"
+    "  --loss KIND       huber (default), lad: sum |r|, mse: sum r^2; r = ln L_law - ln "
+    "L_observed\n"
+    "  --delta D         threshold of huber (default 1e-3)\n"
+    "  --x VARIABLE      of laws of one variable: params, tokens or flops (default)\n"
+    "  --nonemb          count parameters without embeddings (column params_nonemb)\n"
+    "  --drop-highest K  leave out the K highest losses\n"
+    "  --bootstrap N     replicates for errors and intervals (default 1000; 0: none)\n"
+    "  --seed S          of the bootstrap (default 1)\n"
+    "  --flops C         the optimum for a budget of C, with intervals\n"
+    "  --predict N,D     the loss of a new run of N parameters on D tokens, with its interval\n"
+    "  --data NAME       what the runs were trained on, for the law file\n"
+    "  --out LAW.json    writes a law that plan --law LAW.json takes\n"
+    "  --json            one object instead of text\n"
+    "\n"
+    "example: isoflop fit points.csv --loss huber --bootstrap 4000 --out law.json\n";
+
+/* The options as text. */
+typedef struct fit_arguments {
+    const char *law, *loss, *delta, *x, *drop, *bootstrap, *seed, *flops, *predict, *data, *out;
+    bool json, nonemb;
+} fit_arguments;
+
+/* A number within [low, high]; the message names the option. */
+static status parse_number(double *out, const char *option, const char *text, double low,
+                           double high)
+{
+    char *end;
+    const double value = strtod(text, &end);
+    REQUIRE(*text && !*end, ERR_CONFIG, "%s: '%.60s' is not a number", option, text);
+    REQUIRE(value >= low && value <= high, ERR_CONFIG, "%s: %.60s is outside [%g, %g]", option,
+            text, low, high);
+    *out = value;
+    return OK;
+}
+
+static status parse_whole(double *out, const char *option, const char *text, double high)
+{
+    TRY(parse_number(out, option, text, 0, high));
+    REQUIRE(floor(*out) == *out, ERR_CONFIG, "%s: %.60s is not a whole number", option, text);
+    return OK;
+}
+
+/* Index of text among names. */
+static status parse_choice(int *out, const char *option, const char *text, const char *const *names)
+{
+    char all[256] = "";
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], text) == 0) {
+            *out = i;
+            return OK;
+        }
+        const size_t used = strlen(all);
+        (void)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    FAIL(ERR_CONFIG, "%s: '%.60s' is not known; allowed: %s", option, text, all);
+}
+
+static status parse_options(fit_options *out, const fit_arguments *a)
+{
+    static const char *const losses[] = {"huber", "lad", "mse", NULL};
+    static const char *const variables[] = {"params", "tokens", "flops", NULL};
+    const char *names[32] = {NULL};
+    for (int32_t i = 0; i < laws_count; i++) names[i] = laws[i].name;
+    int form = 0, loss = FIT_HUBER, x = X_FLOPS;
+    double bootstrap = 1000, seed = 1;
+    *out = (fit_options){.delta = 1e-3, .nonemb = a->nonemb};
+    if (a->law) TRY(parse_choice(&form, "--law", a->law, names));
+    if (a->loss) TRY(parse_choice(&loss, "--loss", a->loss, losses));
+    if (a->x) TRY(parse_choice(&x, "--x", a->x, variables));
+    if (a->delta) TRY(parse_number(&out->delta, "--delta", a->delta, 1e-12, 1e3));
+    REQUIRE(!a->delta || loss == FIT_HUBER, ERR_CONFIG, "--delta belongs to --loss huber");
+    if (a->bootstrap) TRY(parse_whole(&bootstrap, "--bootstrap", a->bootstrap, 1e6));
+    REQUIRE(bootstrap != 1, ERR_CONFIG, "--bootstrap: 1 replicate has no spread; 0 or at least 2");
+    if (a->seed) TRY(parse_whole(&seed, "--seed", a->seed, 9007199254740992.0));
+    REQUIRE(!a->x || (laws[form].needs & LAW_OF_X), ERR_CONFIG,
+            "--x belongs to laws of one free variable (power, power-offset, bnsl); %s has its own",
+            laws[form].name);
+    out->form = &laws[form];
+    out->loss = (fit_loss)loss;
+    out->x = (points_x)x;
+    out->bootstrap = (int32_t)bootstrap;
+    out->seed = (uint64_t)seed;
+    return OK;
+}
+
+/* "N,D" */
+static status parse_case(law_case *out, const char *text, const law *form)
+{
+    char first[64];
+    const char *comma = strchr(text, ',');
+    REQUIRE(comma && (size_t)(comma - text) < sizeof first, ERR_CONFIG,
+            "--predict: '%.60s' is not N,D", text);
+    (void)snprintf(first, sizeof first, "%.*s", (int)(comma - text), text);
+    REQUIRE(!(form->needs & LAW_OF_X), ERR_CONFIG,
+            "--predict belongs to laws of params and tokens");
+    TRY(parse_number(&out->params, "--predict", first, 1, 1e30));
+    return parse_number(&out->tokens, "--predict", comma + 1, 1, 1e30);
+}
+
+static status require_columns(const points *p, const fit_options *w, const char *path)
+{
+    for (int32_t i = 0; i < p->count && w->nonemb; i++)
+        REQUIRE(p->row[i].params_nonemb > 0, ERR_CONFIG,
+                "%s:%d: --nonemb needs a column params_nonemb with a number in every line", path,
+                p->row[i].line);
+    for (int32_t i = 0; i < p->count && (w->form->needs & LAW_OF_UNIQUE); i++)
+        REQUIRE(p->row[i].unique > 0, ERR_CONFIG,
+                "%s:%d: --law %s needs a column unique_tokens with a number in every line", path,
+                p->row[i].line, w->form->name);
+    return OK;
+}
+
+static status write_law(const fit_arguments *a, const fit_result *r, const points *p,
+                        const char *path)
+{
+    law_origin origin = {.without_embedding = a->nonemb};
+    law_file file;
+    (void)snprintf(origin.data, sizeof origin.data, "%s", a->data ? a->data : "");
+    (void)snprintf(origin.source, sizeof origin.source, "fit of %.100s", path);
+    (void)snprintf(origin.flop_count, sizeof origin.flop_count, "%s",
+                   p->has_flops ? "column flops" : "six_nd");
+    law_file_of(&file, r, &origin);
+    return law_file_write(&file, a->out);
+}
+
+static status fit_and_print(const fit_arguments *a, const fit_options *w, points *p,
+                            const char *path)
+{
+    fit_question q = {0};
+    if (a->flops) TRY(parse_number(&q.flops, "--flops", a->flops, 1, 1e40));
+    if (a->predict) TRY(parse_case(&q.at, a->predict, w->form));
+    if (a->drop) {
+        double drop;
+        TRY(parse_whole(&drop, "--drop-highest", a->drop, 1e9));
+        REQUIRE((int32_t)drop < p->count, ERR_CONFIG, "--drop-highest: %s of %d points", a->drop,
+                p->count);
+        points_drop_highest(p, (int32_t)drop);
+        REQUIRE(p->count > 0, ERR_CONFIG, "--drop-highest: %s leaves no points", a->drop);
+    }
+    TRY(require_columns(p, w, path));
+    fit_result *r = calloc(1, sizeof *r);
+    REQUIRE(r, ERR_MEMORY, "no memory");
+    status s = fit_run(r, p, *w);
+    if (s == OK && a->flops && !r->has_frontier)
+        s = status_set(ERR_CONFIG, __FILE__, __LINE__, "--flops: %s has no optimum for a budget",
+                       w->form->name);
+    if (s == OK && a->out) s = write_law(a, r, p, path);
+    if (s == OK) s = a->json ? fit_print_json(r, &q) : fit_print_text(r, &q);
+    fit_deinit(r);
+    free(r);
+    return s;
+}
+
+static status run(int argc, char **argv, const char **rest)
+{
+    fit_arguments a = {0};
+    const cli_option options[] = {
+        {"--law", &a.law, NULL},       {"--loss", &a.loss, NULL},
+        {"--delta", &a.delta, NULL},   {"--x", &a.x, NULL},
+        {"--nonemb", NULL, &a.nonemb}, {"--drop-highest", &a.drop, NULL},
+        {"--seed", &a.seed, NULL},     {"--bootstrap", &a.bootstrap, NULL},
+        {"--flops", &a.flops, NULL},   {"--predict", &a.predict, NULL},
+        {"--data", &a.data, NULL},     {"--out", &a.out, NULL},
+        {"--json", NULL, &a.json},     {NULL, NULL, NULL},
+    };
+    fit_options w;
+    points p;
+    int count;
+    TRY(cli_parse(argc, argv, options, rest, &count));
+    REQUIRE(count == 1, ERR_CONFIG, "fit needs one table of points: isoflop fit POINTS.csv");
+    REQUIRE(!a.data || strlen(a.data) < LAW_FILE_TEXT, ERR_CONFIG, "--data: longer than %d letters",
+            LAW_FILE_TEXT - 1);
+    TRY(parse_options(&w, &a));
+    TRY(points_read(&p, rest[0]));
+    const status s = fit_and_print(&a, &w, &p, rest[0]);
+    points_deinit(&p);
+    return s;
+}
+
+int cmd_fit(int argc, char **argv)
+{
+    if (cli_help(argc, argv, help)) return OK;
+    const char **rest = calloc((size_t)argc + 1, sizeof *rest);
+    const int code = cli_report(rest ? run(argc, argv, rest) : ERR_MEMORY);
+    free(rest);
+    return code;
+}

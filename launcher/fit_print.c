@@ -1,0 +1,184 @@
+#include "fit_print.h"
+
+#include "cli.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static double budget_params(const law *form, const double *constant, const void *flops)
+{
+    law_frontier f;
+    if (!law_frontier_of(&f, form, constant)) return NAN;
+    return law_frontier_params(&f, *(const double *)flops);
+}
+
+static double budget_tokens(const law *form, const double *constant, const void *flops)
+{
+    law_frontier f;
+    if (!law_frontier_of(&f, form, constant)) return NAN;
+    return law_frontier_tokens(&f, *(const double *)flops);
+}
+
+/* --- text
+ * ----------------------------------------------------------------------------------------- */
+
+static void print_value(const char *name, const fit_value *v)
+{
+    printf("  %-8s %12.6g", name, v->value);
+    if (isfinite(v->standard_error))
+        printf("  %10.3g   %10.5g .. %-10.5g %10.5g .. %-10.5g", v->standard_error, v->interval.p10,
+               v->interval.p90, v->interval.p2_5, v->interval.p97_5);
+    printf("\n");
+}
+
+static void print_budget(const fit_result *r, double flops)
+{
+    const fit_value n = fit_value_of(r, budget_params, &flops);
+    const fit_value d = fit_value_of(r, budget_tokens, &flops);
+    printf("\noptimum of %.4g FLOPs (6 N D): %s parameters on %s tokens, %.1f tokens each%s\n",
+           flops, cli_count(n.value).text, cli_count(d.value).text, d.value / n.value,
+           flops > r->range_flops[1] || flops < r->range_flops[0]
+               ? "; outside the fitted range: extrapolated"
+               : "");
+    print_value("N_opt", &n);
+    print_value("D_opt", &d);
+}
+
+static status print_forecast(const fit_result *r, law_case at)
+{
+    fit_forecast f;
+    TRY(fit_predict(&f, r, at));
+    printf("\nloss of %s parameters on %s tokens: %.5g%s\n", cli_count(at.params).text,
+           cli_count(at.tokens).text, f.surface.value,
+           f.inside ? "" : "; outside the fitted range: extrapolated");
+    if (isfinite(f.run.p10))
+        printf("  a new run: 80 %% %.5g .. %.5g, 95 %% %.5g .. %.5g\n", f.run.p10, f.run.p90,
+               f.run.p2_5, f.run.p97_5);
+    return OK;
+}
+
+status fit_print_text(const fit_result *r, const fit_question *q)
+{
+    const law *form = r->options.form;
+    printf("%s: %s\n", form->name, form->formula);
+    printf("%d points; params %s .. %s, tokens %s .. %s\n", r->points,
+           cli_count(r->range_params[0]).text, cli_count(r->range_params[1]).text,
+           cli_count(r->range_tokens[0]).text, cli_count(r->range_tokens[1]).text);
+    printf("%s objective %.12g; %d of %d starts end there; residuals of ln loss spread by %.3g\n\n",
+           fit_loss_name(r->options.loss), r->objective, r->starts_at_best, r->starts,
+           r->residual_sd);
+    if (r->replicate)
+        printf("  %-8s %12s  %10s   %-25s %s\n", "", "value", "error", "80 % interval",
+               "95 % interval");
+    for (int32_t k = 0; k < form->constants; k++) print_value(form->constant[k], &r->constant[k]);
+    if (r->has_frontier) {
+        printf("\ncompute-optimal: N = G (C / 6)^a, D = (C / 6)^b / G\n");
+        print_value("a", &r->a);
+        print_value("b", &r->b);
+        print_value("G", &r->G);
+    }
+    if (q->flops > 0) print_budget(r, q->flops);
+    if (q->at.params > 0) TRY(print_forecast(r, q->at));
+    for (int32_t i = 0; i < r->warnings; i++)
+        printf("%swarning: %s\n", i ? "" : "\n", r->warning[i]);
+    return OK;
+}
+
+/* --- JSON
+ * ----------------------------------------------------------------------------------------- */
+
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static json_t *pair(double low, double high)
+{
+    return json_pack("[o,o]", number(low), number(high));
+}
+
+static json_t *interval(const fit_interval *i)
+{
+    return json_pack("{s:o,s:o,s:o,s:o}", "p2_5", number(i->p2_5), "p10", number(i->p10), "p90",
+                     number(i->p90), "p97_5", number(i->p97_5));
+}
+
+/* One quantity into the three objects that hold values, errors and intervals by name. */
+static void put(json_t *values, json_t *errors, json_t *intervals, const char *name,
+                const fit_value *v)
+{
+    json_object_set_new(values, name, number(v->value));
+    json_object_set_new(errors, name, number(v->standard_error));
+    json_object_set_new(intervals, name, interval(&v->interval));
+}
+
+static json_t *budget(const fit_result *r, double flops)
+{
+    const fit_value n = fit_value_of(r, budget_params, &flops);
+    const fit_value d = fit_value_of(r, budget_tokens, &flops);
+    return json_pack("{s:f,s:o,s:o,s:o,s:o,s:b}", "flops", flops, "params", number(n.value),
+                     "params_interval", interval(&n.interval), "tokens", number(d.value),
+                     "tokens_interval", interval(&d.interval), "extrapolated",
+                     flops > r->range_flops[1] || flops < r->range_flops[0]);
+}
+
+static json_t *interval_at(const fit_interval *i)
+{
+    return json_pack("{s:f,s:o,s:o}", "level", 0.8, "low", number(i->p10), "high", number(i->p90));
+}
+
+static status forecast(json_t **out, const fit_result *r, law_case at)
+{
+    fit_forecast f;
+    TRY(fit_predict(&f, r, at));
+    *out = json_pack("{s:f,s:f,s:o,s:o,s:o,s:o,s:b}", "params", at.params, "tokens", at.tokens,
+                     "loss", number(f.surface.value), "confidence_interval",
+                     interval_at(&f.surface.interval), "prediction_interval", interval_at(&f.run),
+                     "percentiles", interval(&f.run), "extrapolated", !f.inside);
+    return OK;
+}
+
+status fit_print_json(const fit_result *r, const fit_question *q)
+{
+    const law *form = r->options.form;
+    json_t *constants = json_object(), *errors = json_object(), *intervals = json_object();
+    json_t *frontier = r->has_frontier ? json_object() : json_null(), *warnings = json_array();
+    for (int32_t k = 0; k < form->constants; k++)
+        put(constants, errors, intervals, form->constant[k], &r->constant[k]);
+    if (r->has_frontier) {
+        put(frontier, errors, intervals, "a", &r->a);
+        put(frontier, errors, intervals, "b", &r->b);
+        put(frontier, errors, intervals, "G", &r->G);
+    }
+    for (int32_t i = 0; i < r->warnings; i++)
+        json_array_append_new(warnings, json_string(r->warning[i]));
+    json_t *root =
+        json_pack("{s:s,s:f,s:i,s:o,s:o,s:o,s:o,s:o}", "law", form->name, "objective", r->objective,
+                  "points", r->points, "constants", constants, "standard_errors", errors,
+                  "intervals", intervals, "frontier", frontier, "warnings", warnings);
+    REQUIRE(root, ERR_MEMORY, "no memory");
+    json_object_set_new(root, "loss", json_string(fit_loss_name(r->options.loss)));
+    json_object_set_new(root, "delta",
+                        r->options.loss == FIT_HUBER ? json_real(r->options.delta) : json_null());
+    json_object_set_new(root, "bootstrap", json_integer(r->options.bootstrap));
+    json_object_set_new(root, "seed", json_integer((json_int_t)r->options.seed));
+    json_object_set_new(root, "starts", json_integer(r->starts));
+    json_object_set_new(root, "starts_at_best", json_integer(r->starts_at_best));
+    json_object_set_new(root, "residual_sd", number(r->residual_sd));
+    json_object_set_new(root, "parameter_count",
+                        json_string(r->options.nonemb ? "without_embedding" : "total"));
+    json_object_set_new(root, "range",
+                        json_pack("{s:o,s:o}", "params",
+                                  pair(r->range_params[0], r->range_params[1]), "tokens",
+                                  pair(r->range_tokens[0], r->range_tokens[1])));
+    json_t *run = NULL;
+    status s = OK;
+    if (q->flops > 0) json_object_set_new(root, "optimum", budget(r, q->flops));
+    if (q->at.params > 0) s = forecast(&run, r, q->at);
+    if (run) json_object_set_new(root, "prediction", run);
+    if (s == OK) {
+        (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+        (void)putchar('\n');
+    }
+    json_decref(root);
+    return s;
+}

@@ -1,0 +1,320 @@
+#include "law/fit.h"
+
+#include "base/rng.h"
+#include "law/search.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void fit_warn(fit_result *r, const char *format, ...)
+{
+    if (r->warnings == FIT_WARNINGS) return;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(r->warning[r->warnings++], FIT_WARNING_LENGTH, format, arguments);
+    va_end(arguments);
+}
+
+void fit_deinit(fit_result *r)
+{
+    free(r->replicate);
+    free(r->residual);
+    r->replicate = r->residual = NULL;
+}
+
+/* --- can these points determine this law? ------------------------------------------------------
+ */
+
+/* Number of different values, at most limit. */
+static int32_t different(const double *x, int32_t count, int32_t limit)
+{
+    int32_t found = 0;
+    for (int32_t i = 0; i < count && found < limit; i++) {
+        bool seen = false;
+        for (int32_t j = 0; j < i && !seen; j++) seen = x[i] == x[j];
+        found += !seen;
+    }
+    return found;
+}
+
+static int32_t different_cases(const law *form, const law_points *c)
+{
+    int32_t found = 0;
+    for (int32_t i = 0; i < c->count && found <= form->constants; i++) {
+        bool seen = false;
+        for (int32_t j = 0; j < i && !seen; j++)
+            seen = (form->needs & LAW_OF_X ? c->log_x[i] == c->log_x[j]
+                                           : (!(form->needs & LAW_OF_PARAMS) ||
+                                              c->log_params[i] == c->log_params[j]) &&
+                                                 (!(form->needs & LAW_OF_TOKENS) ||
+                                                  c->log_tokens[i] == c->log_tokens[j])) &&
+                   c->log_loss[i] == c->log_loss[j];
+        found += !seen;
+    }
+    return found;
+}
+
+static status require_points(const law *form, const points *p, const law_points *c)
+{
+    const int32_t cases = different_cases(form, c), least = form->constants + 1;
+    REQUIRE(p->count > 1, ERR_CONFIG, "one point: %s has %d constants and needs at least %d points",
+            form->name, form->constants, least);
+    REQUIRE(cases > 1, ERR_CONFIG, "all %d points are equal; %s needs at least %d different ones",
+            p->count, form->name, least);
+    REQUIRE(cases >= least, ERR_CONFIG,
+            "%d different points: %s has %d constants and needs at least %d", cases, form->name,
+            form->constants, least);
+    const double *const column[] = {c->log_params, c->log_tokens, c->log_x};
+    static const char *const name[] = {"params", "tokens", "the variable of the law"};
+    for (int k = 0; k < 3; k++)
+        REQUIRE(!(form->needs & (1u << k)) || different(column[k], c->count, 3) > 1, ERR_CONFIG,
+                "%s is the same in all points; %s cannot be fitted to them", name[k], form->name);
+    REQUIRE(different(c->log_loss, c->count, 3) > 1, ERR_CONFIG,
+            "loss is the same in all points; there is nothing to fit");
+    if ((form->needs & (LAW_OF_PARAMS | LAW_OF_TOKENS)) != (LAW_OF_PARAMS | LAW_OF_TOKENS))
+        return OK;
+    int32_t wide = 0;
+    for (int32_t i = 0; i < p->count; i++) wide += p->row[i].params >= p->row[i].tokens;
+    REQUIRE(wide < p->count, ERR_CONFIG,
+            "every point has at least as many parameters as tokens; %s needs runs with params "
+            "below tokens (are the columns exchanged?)",
+            form->name);
+    return OK;
+}
+
+/* --- the bootstrap ------------------------------------------------------------------------------
+ */
+
+/* Draws as many points (groups) as there are, with replacement: weights count the draws. */
+static void draw_weights(law_points *c, const points *p, const int32_t *group, int32_t groups,
+                         uint64_t seed, int32_t replicate)
+{
+    for (int32_t i = 0; i < p->count; i++) c->weight[i] = 0;
+    for (int32_t k = 0; k < groups; k++) {
+        const double u = rng_uniform(seed, RNG_FIT, (uint64_t)replicate + 1, (uint64_t)k);
+        const int32_t drawn = (int32_t)(u * groups);
+        if (groups == p->count) {
+            c->weight[drawn] += 1;
+            continue;
+        }
+        for (int32_t i = 0; i < p->count; i++) c->weight[i] += p->row[i].group == group[drawn];
+    }
+}
+
+static status bootstrap(fit_result *r, const points *p, law_points *c, const objective *o)
+{
+    const int32_t n = r->options.form->constants, count = r->options.bootstrap;
+    int32_t *group = calloc((size_t)p->count, sizeof *group), groups = 0;
+    r->replicate = calloc((size_t)count * (size_t)n, sizeof *r->replicate);
+    if (!group || !r->replicate) {
+        free(group);
+        FAIL(ERR_MEMORY, "no memory for %d bootstrap replicates", count);
+    }
+    for (int32_t i = 0; i < p->count; i++) {
+        bool seen = false;
+        for (int32_t j = 0; j < groups && !seen; j++) seen = group[j] == p->row[i].group;
+        if (!seen) group[groups++] = p->row[i].group;
+    }
+    for (int32_t k = 0; k < count; k++) {
+        double *x = r->replicate + (ptrdiff_t)k * n;
+        draw_weights(c, p, group, groups, r->options.seed, k);
+        memcpy(x, r->parameter, sizeof(double) * (size_t)n);
+        (void)search_near(o, x);
+    }
+    for (int32_t i = 0; i < p->count; i++) c->weight[i] = 1;
+    if (groups < p->count && groups < 10)
+        fit_warn(r, "only %d groups: intervals from so few are too narrow", groups);
+    free(group);
+    // covariance of the parameters
+    double mean[LAW_CONSTANTS] = {0};
+    for (int32_t k = 0; k < count; k++)
+        for (int32_t i = 0; i < n; i++) mean[i] += r->replicate[(ptrdiff_t)k * n + i] / count;
+    for (int32_t k = 0; k < count; k++)
+        for (int32_t i = 0; i < n; i++)
+            for (int32_t j = 0; j < n; j++)
+                r->covariance[i * n + j] += (r->replicate[(ptrdiff_t)k * n + i] - mean[i]) *
+                                            (r->replicate[(ptrdiff_t)k * n + j] - mean[j]) /
+                                            (count - 1);
+    return OK;
+}
+
+/* --- numbers with their uncertainty --------------------------------------------------------------
+ */
+
+static int upwards(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Linear between the order statistics. */
+static double percentile(const double *sorted, int32_t count, double share)
+{
+    const double at = share * (count - 1);
+    const int32_t low = (int32_t)at;
+    if (low + 1 >= count) return sorted[count - 1];
+    return sorted[low] + (at - low) * (sorted[low + 1] - sorted[low]);
+}
+
+/* Sorts the samples. */
+static fit_interval interval_of(double *sample, int32_t count)
+{
+    qsort(sample, (size_t)count, sizeof *sample, upwards);
+    return (fit_interval){percentile(sample, count, 0.025), percentile(sample, count, 0.1),
+                          percentile(sample, count, 0.9), percentile(sample, count, 0.975)};
+}
+
+static const fit_interval unknown = {NAN, NAN, NAN, NAN};
+
+fit_value fit_value_of(const fit_result *r, fit_quantity quantity, const void *context)
+{
+    const law *form = r->options.form;
+    const int32_t count = r->options.bootstrap, n = form->constants;
+    double constant[LAW_CONSTANTS];
+    law_to_constants(form, r->parameter, constant);
+    fit_value out = {quantity(form, constant, context), NAN, unknown};
+    double *sample = count > 1 ? calloc((size_t)count, sizeof *sample) : NULL;
+    if (!sample || !r->replicate) {
+        free(sample);
+        return out;
+    }
+    double mean = 0, square = 0;
+    for (int32_t k = 0; k < count; k++) {
+        law_to_constants(form, r->replicate + (ptrdiff_t)k * n, constant);
+        sample[k] = quantity(form, constant, context);
+        mean += sample[k] / count;
+    }
+    for (int32_t k = 0; k < count; k++) square += (sample[k] - mean) * (sample[k] - mean);
+    out.standard_error = sqrt(square / (count - 1));
+    out.interval = interval_of(sample, count);
+    free(sample);
+    return out;
+}
+
+static double constant_of(const law *form, const double *constant, const void *context)
+{
+    (void)form;
+    return constant[*(const int32_t *)context];
+}
+
+static double frontier_of(const law *form, const double *constant, const void *context)
+{
+    law_frontier f;
+    if (!law_frontier_of(&f, form, constant)) return NAN;
+    const int32_t which = *(const int32_t *)context;
+    return which == 0 ? f.a : which == 1 ? f.b : f.G;
+}
+
+static void set_values(fit_result *r)
+{
+    const law *form = r->options.form;
+    for (int32_t k = 0; k < form->constants; k++) r->constant[k] = fit_value_of(r, constant_of, &k);
+    fit_value *const frontier[] = {&r->a, &r->b, &r->G};
+    for (int32_t k = 0; k < 3; k++) *frontier[k] = fit_value_of(r, frontier_of, &k);
+    r->has_frontier = isfinite(r->a.value);
+}
+
+static double surface_of(const law *form, const double *constant, const void *context)
+{
+    return law_loss(form, constant, *(const law_case *)context, NULL);
+}
+
+static bool within(double x, const double *range)
+{
+    return x >= range[0] * (1 - 1e-9) && x <= range[1] * (1 + 1e-9);
+}
+
+status fit_predict(fit_forecast *out, const fit_result *r, law_case at)
+{
+    enum { DRAWS = 8 };
+    const law *form = r->options.form;
+    const int32_t count = r->options.bootstrap, n = form->constants;
+    out->surface = fit_value_of(r, surface_of, &at);
+    out->run = unknown;
+    out->inside = (!(form->needs & LAW_OF_PARAMS) || within(at.params, r->range_params)) &&
+                  (!(form->needs & LAW_OF_TOKENS) || within(at.tokens, r->range_tokens));
+    if (!r->replicate) return OK;
+    double *sample = calloc((size_t)count * DRAWS, sizeof *sample), constant[LAW_CONSTANTS];
+    REQUIRE(sample, ERR_MEMORY, "no memory for a forecast");
+    // residuals of a fit are too small: it has used up n degrees of freedom
+    const double widen = sqrt((double)r->points / (r->points - n));
+    for (int32_t k = 0; k < count; k++) {
+        law_to_constants(form, r->replicate + (ptrdiff_t)k * n, constant);
+        const double loss = law_loss(form, constant, at, NULL);
+        for (int32_t d = 0; d < DRAWS; d++) {
+            const uint64_t stream = (uint64_t)k + (UINT64_C(1) << 32);
+            const double u = rng_uniform(r->options.seed, RNG_FIT, stream, (uint64_t)d);
+            const double residual = r->residual[(int32_t)(u * r->points)];
+            sample[(ptrdiff_t)k * DRAWS + d] = loss * exp(-widen * residual);
+        }
+    }
+    out->run = interval_of(sample, count * DRAWS);
+    free(sample);
+    return OK;
+}
+
+/* --- the fit -------------------------------------------------------------------------------------
+ */
+
+static void set_ranges(fit_result *r, const points *p, const law_points *c)
+{
+    for (int32_t i = 0; i < p->count; i++) {
+        const double v[3] = {exp(c->log_params[i]), p->row[i].tokens, points_flops(&p->row[i])};
+        double *const range[3] = {r->range_params, r->range_tokens, r->range_flops};
+        for (int k = 0; k < 3; k++) {
+            range[k][0] = i ? fmin(range[k][0], v[k]) : v[k];
+            range[k][1] = i ? fmax(range[k][1], v[k]) : v[k];
+        }
+    }
+}
+
+static status set_residuals(fit_result *r, const objective *o)
+{
+    r->residual = calloc((size_t)r->points, sizeof *r->residual);
+    REQUIRE(r->residual, ERR_MEMORY, "no memory for %d residuals", r->points);
+    objective_residuals(o, r->parameter);
+    double square = 0;
+    for (int32_t i = 0; i < r->points; i++) {
+        r->residual[i] = o->value[i];
+        square += o->value[i] * o->value[i];
+    }
+    r->residual_sd = sqrt(square / (r->points - o->form->constants));
+    return OK;
+}
+
+static status fit_columns(fit_result *r, const points *p, law_points *c)
+{
+    const fit_options *w = &r->options;
+    TRY(require_points(w->form, p, c));
+    set_ranges(r, p, c);
+    objective o;
+    TRY(objective_init(&o, w->form, c, w->loss, w->delta));
+    search_result found;
+    status s = search_all(&found, &o);
+    if (s == OK) {
+        memcpy(r->parameter, found.parameter, sizeof r->parameter);
+        r->objective = found.objective;
+        r->starts = found.starts;
+        r->starts_at_best = found.starts_at_best;
+        s = set_residuals(r, &o);
+    }
+    if (s == OK && w->bootstrap > 0) s = bootstrap(r, p, c, &o);
+    objective_deinit(&o);
+    TRY(s);
+    set_values(r);
+    return fit_check(r, p, c);
+}
+
+status fit_run(fit_result *out, const points *p, fit_options options)
+{
+    *out = (fit_result){.options = options, .points = p->count};
+    law_points columns;
+    TRY(points_columns(&columns, p, options.x, options.nonemb));
+    const status s = fit_columns(out, p, &columns);
+    points_columns_deinit(&columns);
+    if (s != OK) fit_deinit(out);
+    return s;
+}

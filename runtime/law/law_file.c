@@ -1,0 +1,304 @@
+#include "law/law_file.h"
+
+#include "base/file.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIMIT = 1 << 22 };
+
+static const char *const x_names[] = {"params", "tokens", "flops"};
+static const char *const percentile_names[] = {"p2_5", "p10", "p90", "p97_5"};
+
+void law_file_of(law_file *out, const fit_result *r, const law_origin *origin)
+{
+    *out = (law_file){.form = r->options.form,
+                      .has_covariance = r->replicate != NULL,
+                      .residual_sd = r->residual_sd,
+                      .points = r->points,
+                      .x = r->options.x,
+                      .origin = *origin};
+    for (int32_t k = 0; k < out->form->constants; k++) {
+        out->constant[k] = r->constant[k].value;
+        out->interval[k] = r->constant[k].interval;
+    }
+    memcpy(out->covariance, r->covariance, sizeof out->covariance);
+    memcpy(out->range_params, r->range_params, sizeof out->range_params);
+    memcpy(out->range_tokens, r->range_tokens, sizeof out->range_tokens);
+    (void)snprintf(out->loss, sizeof out->loss, "%s", fit_loss_name(r->options.loss));
+    out->origin.without_embedding = r->options.nonemb;
+}
+
+/* --- writing
+ * -------------------------------------------------------------------------------------- */
+
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static json_t *text(const char *s) { return s[0] ? json_string(s) : json_null(); }
+
+static json_t *pair(const double *x) { return json_pack("[o,o]", number(x[0]), number(x[1])); }
+
+static json_t *covariance(const law_file *f)
+{
+    if (!f->has_covariance) return json_null();
+    const int32_t n = f->form->constants;
+    json_t *rows = json_array(), *names = json_array();
+    for (int32_t i = 0; i < n; i++) {
+        json_t *row = json_array();
+        char name[64];
+        for (int32_t j = 0; j < n; j++)
+            json_array_append_new(row, number(f->covariance[i * n + j]));
+        json_array_append_new(rows, row);
+        (void)snprintf(name, sizeof name, "%s%s", f->form->logarithm[i] ? "ln_" : "",
+                       f->form->constant[i]);
+        json_array_append_new(names, json_string(name));
+    }
+    return json_pack("{s:o,s:o}", "of", names, "matrix", rows);
+}
+
+static json_t *to_json(const law_file *f)
+{
+    json_t *constants = json_object(), *intervals = json_object();
+    for (int32_t k = 0; k < f->form->constants; k++) {
+        const fit_interval *i = &f->interval[k];
+        json_object_set_new(constants, f->form->constant[k], number(f->constant[k]));
+        json_object_set_new(intervals, f->form->constant[k],
+                            json_pack("{s:o,s:o,s:o,s:o}", "p2_5", number(i->p2_5), "p10",
+                                      number(i->p10), "p90", number(i->p90), "p97_5",
+                                      number(i->p97_5)));
+    }
+    const law_origin *o = &f->origin;
+    json_t *root = json_pack("{s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "schema", LAW_FILE_SCHEMA,
+                             "law", f->form->name, "constants", constants, "intervals", intervals,
+                             "covariance", covariance(f), "residual_sd", number(f->residual_sd),
+                             "validation_set", text(o->validation_set), "context",
+                             o->context ? json_integer(o->context) : json_null(), "schedule_class",
+                             text(o->schedule_class));
+    json_t *range =
+        json_pack("{s:o,s:o}", "params", pair(f->range_params), "tokens", pair(f->range_tokens));
+    json_t *rest =
+        json_pack("{s:o,s:i,s:s,s:o,s:o,s:s,s:o,s:o}", "range", range, "points", f->points, "loss",
+                  f->loss, "tokenizer_sha256", text(o->tokenizer_sha256), "data", text(o->data),
+                  "parameter_count", o->without_embedding ? "without_embedding" : "total",
+                  "flop_count", text(o->flop_count), "source", text(o->source));
+    json_object_update(root, rest);
+    json_decref(rest);
+    if (f->form->needs & LAW_OF_X) json_object_set_new(root, "x", json_string(x_names[f->x]));
+    return root;
+}
+
+status law_file_write(const law_file *f, const char *path)
+{
+    json_t *root = to_json(f);
+    char *line = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(root);
+    REQUIRE(line, ERR_MEMORY, "no memory for %s", path);
+    const status s = file_write_text(path, line, (int64_t)strlen(line));
+    free(line);
+    return s;
+}
+
+/* --- reading
+ * -------------------------------------------------------------------------------------- */
+
+static status get_number(double *out, const json_t *value, const char *path, const char *key,
+                         bool nullable)
+{
+    if (nullable && (!value || json_is_null(value))) {
+        *out = NAN;
+        return OK;
+    }
+    REQUIRE(value, ERR_CONFIG, "%s: key %s is missing", path, key);
+    REQUIRE(json_is_number(value), ERR_CONFIG, "%s: %s is not a number", path, key);
+    *out = json_number_value(value);
+    return OK;
+}
+
+static status get_text(char *out, const json_t *root, const char *path, const char *key)
+{
+    const json_t *value = json_object_get(root, key);
+    out[0] = 0;
+    if (!value || json_is_null(value)) return OK;
+    REQUIRE(json_is_string(value), ERR_CONFIG, "%s: %s is not a text", path, key);
+    REQUIRE(json_string_length(value) < LAW_FILE_TEXT, ERR_CONFIG, "%s: %s is longer than %d", path,
+            key, LAW_FILE_TEXT - 1);
+    (void)snprintf(out, LAW_FILE_TEXT, "%s", json_string_value(value));
+    return OK;
+}
+
+static status known_keys(json_t *object, const char *const *names, const char *path,
+                         const char *where)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        bool found = false;
+        for (int i = 0; names[i] && !found; i++) found = strcmp(names[i], key) == 0;
+        REQUIRE(found, ERR_CONFIG, "%s: unknown key %s%s", path, where, key);
+    }
+    return OK;
+}
+
+static status get_constants(law_file *f, const json_t *root, const char *path)
+{
+    json_t *constants = json_object_get(root, "constants");
+    const json_t *intervals = json_object_get(root, "intervals");
+    REQUIRE(json_is_object(constants), ERR_CONFIG, "%s: key constants is missing", path);
+    const char *names[LAW_CONSTANTS + 1] = {0};
+    for (int32_t k = 0; k < f->form->constants; k++) names[k] = f->form->constant[k];
+    TRY(known_keys(constants, names, path, "constants."));
+    for (int32_t k = 0; k < f->form->constants; k++) {
+        TRY(get_number(&f->constant[k], json_object_get(constants, names[k]), path, names[k],
+                       false));
+        REQUIRE(isfinite(f->constant[k]) && (!f->form->logarithm[k] || f->constant[k] > 0),
+                ERR_CONFIG, "%s: constants.%s is %g; it must be above 0", path, names[k],
+                f->constant[k]);
+        const json_t *interval = json_object_get(intervals, names[k]);
+        double *const end[] = {&f->interval[k].p2_5, &f->interval[k].p10, &f->interval[k].p90,
+                               &f->interval[k].p97_5};
+        for (int i = 0; i < 4; i++)
+            TRY(get_number(end[i], json_object_get(interval, percentile_names[i]), path,
+                           percentile_names[i], true));
+    }
+    return OK;
+}
+
+static status get_covariance(law_file *f, const json_t *root, const char *path)
+{
+    const json_t *value = json_object_get(root, "covariance");
+    const int32_t n = f->form->constants;
+    f->has_covariance = json_is_object(value);
+    if (!f->has_covariance) return OK;
+    const json_t *rows = json_object_get(value, "matrix");
+    REQUIRE(json_array_size(rows) == (size_t)n, ERR_CONFIG, "%s: covariance.matrix needs %d rows",
+            path, n);
+    for (int32_t i = 0; i < n; i++) {
+        const json_t *row = json_array_get(rows, (size_t)i);
+        REQUIRE(json_array_size(row) == (size_t)n, ERR_CONFIG,
+                "%s: row %d of covariance.matrix needs %d numbers", path, i, n);
+        for (int32_t j = 0; j < n; j++)
+            TRY(get_number(&f->covariance[i * n + j], json_array_get(row, (size_t)j), path,
+                           "covariance.matrix", false));
+    }
+    return OK;
+}
+
+static status get_range(double *out, const json_t *root, const char *path, const char *key)
+{
+    const json_t *range = json_object_get(json_object_get(root, "range"), key);
+    REQUIRE(json_array_size(range) == 2, ERR_CONFIG, "%s: range.%s must be [low, high]", path, key);
+    for (size_t i = 0; i < 2; i++)
+        TRY(get_number(&out[i], json_array_get(range, i), path, key, false));
+    return OK;
+}
+
+static status get_origin(law_file *f, const json_t *root, const char *path)
+{
+    law_origin *o = &f->origin;
+    char count[LAW_FILE_TEXT];
+    double context = NAN;
+    TRY(get_text(o->data, root, path, "data"));
+    TRY(get_text(o->validation_set, root, path, "validation_set"));
+    TRY(get_text(o->tokenizer_sha256, root, path, "tokenizer_sha256"));
+    TRY(get_text(o->schedule_class, root, path, "schedule_class"));
+    TRY(get_text(o->source, root, path, "source"));
+    TRY(get_text(o->flop_count, root, path, "flop_count"));
+    TRY(get_text(f->loss, root, path, "loss"));
+    TRY(get_number(&context, json_object_get(root, "context"), path, "context", true));
+    o->context = isfinite(context) ? (int32_t)context : 0;
+    TRY(get_text(count, root, path, "parameter_count"));
+    REQUIRE(strcmp(count, "total") == 0 || strcmp(count, "without_embedding") == 0, ERR_CONFIG,
+            "%s: parameter_count is '%s'; allowed: total, without_embedding", path, count);
+    o->without_embedding = strcmp(count, "total") != 0;
+    return OK;
+}
+
+static status from_json(law_file *f, json_t *root, const char *path)
+{
+    static const char *const keys[] = {"schema",
+                                       "law",
+                                       "constants",
+                                       "intervals",
+                                       "covariance",
+                                       "residual_sd",
+                                       "validation_set",
+                                       "context",
+                                       "schedule_class",
+                                       "range",
+                                       "points",
+                                       "loss",
+                                       "tokenizer_sha256",
+                                       "data",
+                                       "parameter_count",
+                                       "flop_count",
+                                       "source",
+                                       "x",
+                                       NULL};
+    REQUIRE(json_is_object(root), ERR_CONFIG, "%s: not an object", path);
+    TRY(known_keys(root, keys, path, ""));
+    double schema = 0, count = 0;
+    char name[LAW_FILE_TEXT], x[LAW_FILE_TEXT];
+    TRY(get_number(&schema, json_object_get(root, "schema"), path, "schema", false));
+    REQUIRE((int)schema == LAW_FILE_SCHEMA, ERR_CONFIG, "%s: schema %g; this program reads %d",
+            path, schema, LAW_FILE_SCHEMA);
+    TRY(get_text(name, root, path, "law"));
+    REQUIRE(name[0], ERR_CONFIG, "%s: key law is missing", path);
+    f->form = law_find(name);
+    REQUIRE(f->form, ERR_CONFIG, "%s: law '%s' is not known", path, name);
+    TRY(get_constants(f, root, path));
+    TRY(get_covariance(f, root, path));
+    TRY(get_number(&f->residual_sd, json_object_get(root, "residual_sd"), path, "residual_sd",
+                   true));
+    TRY(get_range(f->range_params, root, path, "params"));
+    TRY(get_range(f->range_tokens, root, path, "tokens"));
+    TRY(get_number(&count, json_object_get(root, "points"), path, "points", false));
+    f->points = (int32_t)count;
+    TRY(get_text(x, root, path, "x"));
+    for (int i = 0; i < 3; i++)
+        if (strcmp(x, x_names[i]) == 0) f->x = (points_x)i;
+    return get_origin(f, root, path);
+}
+
+status law_file_read(law_file *out, const char *path)
+{
+    char *content;
+    int64_t bytes;
+    TRY(file_read_text(&content, &bytes, path, LIMIT));
+    json_error_t error;
+    json_t *root = json_loadb(content, (size_t)bytes, JSON_REJECT_DUPLICATES, &error);
+    free(content);
+    REQUIRE(root, ERR_CONFIG, "%s:%d: not JSON: %s", path, error.line, error.text);
+    law_file f = {0};
+    const status s = from_json(&f, root, path);
+    json_decref(root);
+    if (s == OK) *out = f;
+    return s;
+}
+
+/* --- forecasts
+ * ------------------------------------------------------------------------------------ */
+
+bool law_file_predict(law_forecast *out, const law_file *f, law_case at, double level)
+{
+    const law *form = f->form;
+    const int32_t n = form->constants;
+    double slope[LAW_CONSTANTS], variance = f->residual_sd * f->residual_sd;
+    out->loss = law_loss(form, f->constant, at, slope);
+    out->low = out->high = NAN;
+    out->inside = (!(form->needs & LAW_OF_PARAMS) ||
+                   (at.params >= f->range_params[0] && at.params <= f->range_params[1])) &&
+                  (!(form->needs & LAW_OF_TOKENS) ||
+                   (at.tokens >= f->range_tokens[0] && at.tokens <= f->range_tokens[1]));
+    if (!f->has_covariance || !isfinite(variance)) return false;
+    // ln L is nearly linear in the parameters over their errors
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t j = 0; j < n; j++) variance += slope[i] * f->covariance[i * n + j] * slope[j];
+    const double sides = level > 0.9 ? 1.959963984540054 : 1.2815515655446004;
+    out->low = out->loss * exp(-sides * sqrt(variance));
+    out->high = out->loss * exp(sides * sqrt(variance));
+    return true;
+}

@@ -1,0 +1,47 @@
+/* law_file.h — LAW.json: a fitted law with all that a forecast needs to know about it.
+ * Carries the constants, their covariance (of the parameters: logarithms where the law works on
+ * them), the spread of the residuals, the range of the points, and which data they belong to.
+ * Flow: fit.h -> LAW.json -> plan                                                               */
+#ifndef LAW_LAW_FILE_H
+#define LAW_LAW_FILE_H
+
+#include "law/fit.h"
+
+enum { LAW_FILE_SCHEMA = 1, LAW_FILE_TEXT = 128 };
+
+/* What a law was fitted on. Empty text and 0 context: not known. */
+typedef struct law_origin {
+    char data[LAW_FILE_TEXT], validation_set[LAW_FILE_TEXT], tokenizer_sha256[LAW_FILE_TEXT];
+    char schedule_class[LAW_FILE_TEXT], source[LAW_FILE_TEXT], flop_count[LAW_FILE_TEXT];
+    int32_t context;
+    bool without_embedding; /* N counts parameters without embeddings */
+} law_origin;
+
+typedef struct law_file {
+    const law *form;
+    double constant[LAW_CONSTANTS];
+    fit_interval interval[LAW_CONSTANTS];
+    bool has_covariance;
+    double covariance[LAW_CONSTANTS * LAW_CONSTANTS];
+    double residual_sd; /* of ln loss; not a number: not known */
+    double range_params[2], range_tokens[2];
+    int32_t points;
+    char loss[LAW_FILE_TEXT]; /* "huber" */
+    points_x x;
+    law_origin origin;
+} law_file;
+
+void law_file_of(law_file *out, const fit_result *r, const law_origin *origin);
+status law_file_write(const law_file *f, const char *path);
+/* ERR_CONFIG names the key that is wrong, unknown or missing; ERR_IO when it cannot be read. */
+status law_file_read(law_file *out, const char *path);
+
+/* Loss of a new run with its interval at a level of 0.8 or 0.95: the covariance of the constants
+ * and the spread of the residuals together. False (low and high are not numbers) without them. */
+typedef struct law_forecast {
+    double loss, low, high;
+    bool inside; /* the range of the points */
+} law_forecast;
+bool law_file_predict(law_forecast *out, const law_file *f, law_case at, double level);
+
+#endif

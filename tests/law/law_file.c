@@ -1,0 +1,100 @@
+#include "base/file.h"
+#include "law/law_file.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void fit_points(fit_result *r)
+{
+    points p;
+    cr_assert(points_read(&p, POINTS) == OK);
+    points_drop_highest(&p, 5);
+    cr_assert(fit_run(r, &p,
+                      (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, 300, 1, X_FLOPS,
+                                    false}) == OK);
+    points_deinit(&p);
+}
+
+Test(law_file, what_is_written_is_read_back_to_the_bit)
+{
+    fit_result r;
+    law_file f, g;
+    char path[] = "/tmp/isoflop-law-XXXXXX";
+    (void)close(mkstemp(path));
+    fit_points(&r);
+    law_origin origin = {.data = "MassiveText", .context = 2048, .flop_count = "six_nd"};
+    law_file_of(&f, &r, &origin);
+    cr_assert(law_file_write(&f, path) == OK, "%s", status_message());
+    cr_assert(law_file_read(&g, path) == OK, "%s", status_message());
+    cr_expect(g.form == f.form && g.points == 240 && strcmp(g.origin.data, "MassiveText") == 0);
+    cr_expect(g.origin.context == 2048 && strcmp(g.loss, "huber") == 0);
+    cr_expect(memcmp(g.constant, f.constant, 5 * sizeof(double)) == 0);
+    cr_expect(memcmp(g.interval, f.interval, 5 * sizeof(fit_interval)) == 0);
+    cr_expect(memcmp(g.covariance, f.covariance, 25 * sizeof(double)) == 0);
+    cr_expect(g.residual_sd == f.residual_sd && g.range_params[1] == f.range_params[1]);
+    fit_deinit(&r);
+    (void)unlink(path);
+}
+
+/* the interval from covariance and spread agrees with the one from the replicates */
+Test(law_file, a_forecast_grows_outside_the_range)
+{
+    fit_result r;
+    law_file f;
+    fit_points(&r);
+    law_file_of(&f, &r, &(law_origin){0});
+    const law_case inside = {.params = 1e9, .tokens = 2e10},
+                   beyond = {.params = 1e12, .tokens = 2e13};
+    law_forecast x, y;
+    fit_forecast z;
+    cr_expect(law_file_predict(&x, &f, inside, 0.8) && x.inside);
+    cr_expect(law_file_predict(&y, &f, beyond, 0.8) && !y.inside);
+    cr_expect((y.high - y.low) / y.loss > (x.high - x.low) / x.loss);
+    cr_assert(fit_predict(&z, &r, inside) == OK);
+    const double width = z.run.p97_5 - z.run.p2_5;
+    cr_expect(law_file_predict(&x, &f, inside, 0.95));
+    cr_expect(fabs((x.high - x.low) / width - 1) < 0.25, "%g, %g", x.high - x.low, width);
+    fit_deinit(&r);
+}
+
+static void expect_refused(const char *text, const char *reason)
+{
+    char path[] = "/tmp/isoflop-law-XXXXXX";
+    law_file f;
+    (void)close(mkstemp(path));
+    cr_assert(file_write_text(path, text, (int64_t)strlen(text)) == OK);
+    const status s = law_file_read(&f, path);
+    cr_expect(s == ERR_CONFIG && strstr(status_message(), reason), "'%s' for '%s'",
+              s == OK ? "accepted" : status_message(), reason);
+    (void)unlink(path);
+}
+
+#define HEAD  "{\"schema\":1,\"law\":\"chinchilla\",\"points\":9,\"parameter_count\":\"total\","
+#define RANGE "\"range\":{\"params\":[1,2],\"tokens\":[3,4]}"
+
+Test(law_file, wrong_files_are_refused_by_key)
+{
+    expect_refused("{", "not JSON");
+    expect_refused("[]", "not an object");
+    expect_refused("{\"schema\":2}", "schema 2");
+    expect_refused("{\"schema\":1}", "law is missing");
+    expect_refused("{\"schema\":1,\"law\":\"zipf\"}", "'zipf' is not known");
+    expect_refused("{\"schema\":1,\"alpha\":2}", "unknown key alpha");
+    expect_refused(HEAD RANGE "}", "constants is missing");
+    expect_refused(HEAD RANGE ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":0.3}}",
+                   "beta is missing");
+    expect_refused(HEAD RANGE
+                   ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":\"x\",\"beta\":1}}",
+                   "alpha is not a number");
+    expect_refused(HEAD RANGE ",\"constants\":{\"E\":-1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1}}",
+                   "constants.E is -1");
+    expect_refused(HEAD RANGE ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1,"
+                              "\"gamma\":1}}",
+                   "unknown key constants.gamma");
+    expect_refused(HEAD "\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1}}",
+                   "range.params");
+}
