@@ -15,13 +15,15 @@ typedef struct amx_rect {
 /* All make panels along one axis of the rectangle; the reduction is along the other. Columns are padded to 32,
  * rows to padded_rows, a multiple of 32.
  * left_rows:     left operand, panels of rows        (x of x w^T)
- * left_columns:  left operand, panels of columns     (dy of dy^T x); adds each column's sum to sums (optional)
+ * left_columns:  left operand, panels of columns     (dy of dy^T x); adds each column's sum to sums (optional,
+ *                padded to 32) in an order that amx_order_sums turns into that of the columns
  * right_rows:    right operand, panels of rows       (w of x w^T)
  * right_columns: right operand, panels of columns    (w of dy w, x of dy^T x)                       */
 void amx_pack_left_rows(uint16_t *to, amx_rect r, int64_t padded_rows);
 void amx_pack_left_columns(uint16_t *to, amx_rect r, int64_t padded_rows, float *sums);
 void amx_pack_right_rows(uint16_t *to, amx_rect r, int64_t padded_rows);
 void amx_pack_right_columns(uint16_t *to, amx_rect r, int64_t padded_rows);
+void amx_order_sums(float *to, const float *sums, int64_t columns);
 
 /* 16 rows of 16 dwords, transposed in registers */
 INLINE void amx_transpose(__m512i r[16])

@@ -35,7 +35,7 @@ void amx_linear_backward_weight(cpu_scratch s, const linear_backward_weight_args
         }
     }
     amx_end();
-    if (a->dbias.data) memcpy(a->dbias.data, sums, (size_t)N * 4);
+    if (a->dbias.data) amx_order_sums(a->dbias.data, sums, N);
 }
 
 int64_t amx_weight_bytes(int64_t N)
