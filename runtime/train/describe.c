@@ -134,11 +134,13 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
 
 char *describe_evaluation(const run *r, const evaluation *e)
 {
-    return dump(json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "type", "eval", "step",
-                          (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens, "val_loss",
-                          number(e->loss), "val_loss_se", number(e->loss_se), "bits_per_byte",
-                          number(e->bits_per_byte), "entropy", number(e->oracle), "windows",
-                          (json_int_t)e->windows, "bytes", (json_int_t)e->bytes),
+    return dump(json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "type", "eval",
+                          "step", (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens,
+                          "val_loss", number(e->loss), "val_loss_se", number(e->loss_se),
+                          "bits_per_byte", number(e->bits_per_byte), "entropy", number(e->oracle),
+                          "windows", (json_int_t)e->windows, "context",
+                          (json_int_t)r->cfg->model.context, "stride", (json_int_t)e->stride,
+                          "bytes", (json_int_t)e->bytes),
                 JSON_COMPACT);
 }
 

@@ -12,6 +12,15 @@ static void batch_range(int64_t batches, int64_t ranks, int64_t rank, int64_t *f
     *count = batches / ranks + (rank < batches % ranks);
 }
 
+int64_t run_window(const run *r, int64_t w)
+{
+    int64_t count = samples_about(r->validation)->count;
+    if (count == INT64_MAX) return w;
+    /* w * count / windows without overflow */
+    int64_t windows = r->eval_windows, whole = count / windows, rest = count % windows;
+    return w * whole + (int64_t)((double)w * (double)rest / (double)windows);
+}
+
 /* Losses of the B windows of one batch, nats summed over T; windows past the end repeat the last
  * one. */
 static status score_batch(run *r, int64_t batch, double *out)
@@ -19,7 +28,7 @@ static status score_batch(run *r, int64_t batch, double *out)
     int64_t B = r->act.B, T = r->act.T;
     for (int64_t b = 0; b < B; b++) {
         int64_t w = batch * B + b < r->eval_windows ? batch * B + b : r->eval_windows - 1;
-        TRY(samples_read(r->validation, w, r->batch + b * (T + 1)));
+        TRY(samples_read(r->validation, run_window(r, w), r->batch + b * (T + 1)));
     }
     TRY(transformer_load(&r->model, r->batch));
     TRY(transformer_losses(&r->model));
@@ -51,6 +60,8 @@ static void summarize(const run *r, int64_t batches, evaluation *out)
     out->bits_per_byte = r->eval_bytes > 0 ? sum / log(2.0) / (double)r->eval_bytes : (double)NAN;
     out->oracle =
         samples_about(r->validation)->has_entropy ? r->eval_oracle / (W * T) : (double)NAN;
+    int64_t available = samples_about(r->validation)->count;
+    out->stride = r->act.T * (available == INT64_MAX ? 1 : available / r->eval_windows);
     out->windows = r->eval_windows;
     out->tokens = r->eval_windows * r->act.T;
     out->bytes = r->eval_bytes;

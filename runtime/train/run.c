@@ -36,7 +36,7 @@ static status check_tokens(const run *r)
          r->cfg->train.tokens, needed, about->count, T, about->count * T / batch * batch);
 }
 
-/* The fixed evaluation set: the first windows of the validation source, their bytes and exact
+/* The fixed evaluation set: windows spread over the validation source, their bytes and exact
  * entropy. */
 static status measure_windows(run *r)
 {
@@ -53,10 +53,11 @@ static status measure_windows(run *r)
     status s = OK;
     for (int64_t w = 0; s == OK && w < r->eval_windows; w++) {
         double nats = 0.0;
-        s = samples_read(r->validation, w, tokens);
+        s = samples_read(r->validation, run_window(r, w), tokens);
         for (int64_t i = 1; s == OK && about->has_bytes && i <= T; i++)
             r->eval_bytes += samples_token_bytes(r->validation, tokens[i]);
-        if (s == OK && about->has_entropy) s = samples_entropy(r->validation, w, &nats);
+        if (s == OK && about->has_entropy)
+            s = samples_entropy(r->validation, run_window(r, w), &nats);
         r->eval_oracle += nats;
     }
     free(tokens);

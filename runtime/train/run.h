@@ -48,6 +48,7 @@ typedef struct evaluation {
     double bits_per_byte; /* NaN when the bytes are unknown                */
     double oracle;        /* exact entropy of the same tokens; NaN unknown */
     int64_t windows, tokens, bytes;
+    int64_t stride; /* tokens from the start of a window to the next one's, rounded down */
 } evaluation;
 
 typedef struct run {
@@ -108,6 +109,9 @@ status run_publish_weights(run *r);
 /* Digest of all weights. COLLECTIVE */
 status run_digest(run *r, uint64_t *out);
 
+/* Sample number of evaluation window w: the windows are spread evenly over the validation set,
+ * since texts are often in some order. */
+int64_t run_window(const run *r, int64_t w);
 /* One optimizer step; see step.c. COLLECTIVE. stop: this rank was asked to stop after it. */
 status run_step(run *r, bool stop, step_result *out);
 /* Loss on the fixed windows of the validation set. COLLECTIVE. */

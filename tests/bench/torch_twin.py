@@ -172,10 +172,13 @@ class Twin:
     def evaluate(self, tokens):
         T, B = self.m["context"], self.c["train"]["micro_batch"]
         count, wanted = (len(tokens) - 1) // T, -(-self.c["evaluate"]["tokens"] // T)
-        count = min(count, wanted) if wanted else count
+        available, count = count, min(count, wanted) if wanted else count
+        # spread over the set as runtime/train/evaluate.c does
+        whole, rest = divmod(available, count)
+        numbers = [w * whole + int(w * rest / count) for w in range(count)]
         nats = 0.0
         for w in range(0, count, B):
-            batch = windows(tokens, range(w, min(w + B, count)), T)
+            batch = windows(tokens, numbers[w: w + B], T)
             nats += self.losses(*batch, reduction="sum")[0].item()
         return nats / (count * T), count
 
