@@ -104,6 +104,30 @@ static void draw_weights(law_points *c, const points *p, const int32_t *group, i
     }
 }
 
+/* Widens the replicates of sums of squares; the covariance of the parameters. */
+static void set_spread(fit_result *r)
+{
+    const int32_t n = r->options.form->constants, count = r->options.bootstrap;
+    // sums of squares of resamples spread too little: the fit has used up n degrees of freedom
+    const double widen =
+        r->options.loss == FIT_MSE && r->points > n ? sqrt((double)r->points / (r->points - n)) : 1;
+    for (int32_t k = 0; k < count; k++)
+        for (int32_t i = 0; i < n; i++) {
+            double *x = &r->replicate[(ptrdiff_t)k * n + i];
+            *x = r->parameter[i] + widen * (*x - r->parameter[i]);
+        }
+    // covariance of the parameters
+    double mean[LAW_CONSTANTS] = {0};
+    for (int32_t k = 0; k < count; k++)
+        for (int32_t i = 0; i < n; i++) mean[i] += r->replicate[(ptrdiff_t)k * n + i] / count;
+    for (int32_t k = 0; k < count; k++)
+        for (int32_t i = 0; i < n; i++)
+            for (int32_t j = 0; j < n; j++)
+                r->covariance[i * n + j] += (r->replicate[(ptrdiff_t)k * n + i] - mean[i]) *
+                                            (r->replicate[(ptrdiff_t)k * n + j] - mean[j]) /
+                                            (count - 1);
+}
+
 static status bootstrap(fit_result *r, const points *p, law_points *c, const objective *o)
 {
     const int32_t n = r->options.form->constants, count = r->options.bootstrap;
@@ -128,16 +152,7 @@ static status bootstrap(fit_result *r, const points *p, law_points *c, const obj
     if (groups < p->count && groups < 10)
         fit_warn(r, "only %d groups: intervals from so few are too narrow", groups);
     free(group);
-    // covariance of the parameters
-    double mean[LAW_CONSTANTS] = {0};
-    for (int32_t k = 0; k < count; k++)
-        for (int32_t i = 0; i < n; i++) mean[i] += r->replicate[(ptrdiff_t)k * n + i] / count;
-    for (int32_t k = 0; k < count; k++)
-        for (int32_t i = 0; i < n; i++)
-            for (int32_t j = 0; j < n; j++)
-                r->covariance[i * n + j] += (r->replicate[(ptrdiff_t)k * n + i] - mean[i]) *
-                                            (r->replicate[(ptrdiff_t)k * n + j] - mean[j]) /
-                                            (count - 1);
+    set_spread(r);
     return OK;
 }
 
