@@ -14,6 +14,7 @@ import torch, torch.nn.functional as F
 from safetensors import safe_open
 from torch_model import Model
 
+torch.set_num_threads(1)  # tiny models
 LOSS_LIMIT, LOGIT_LIMIT = 1e-7, 3e-6  # fp32 against float64; logits relative to their rms
 VARIANTS = {
     "llama": "norm: rmsnorm, positions: rope, mlp: swiglu, kv_heads: 2, bias: false, "
@@ -103,7 +104,7 @@ def train_and_check(a, work):
         f.write(tokens.tobytes())
     good = True
     for name, fields in VARIANTS.items():
-        for precision in ("fp32", "bf16"):
+        for precision in ("fp32", "bf16") if name in ("llama", "gpt2") else ("fp32",):
             path, folder = os.path.join(work, name + ".yaml"), os.path.join(work, name + precision)
             with open(path, "w") as f:
                 f.write(CONFIG.format(name=name, fields=fields, data=data, precision=precision))
