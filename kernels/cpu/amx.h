@@ -1,13 +1,16 @@
-/* amx.h — tiles of the AMX unit: 16 rows of 64 bytes, eight of them. One step multiplies 32 rows of A by 32
- * columns of B over 32 products: four tiles of sums (0-3), two of A (4, 5), two of B (6, 7).
- * A tile: row i holds 32 bf16 along K. B tile: row r holds for 16 columns the pair (2r, 2r + 1) along K.
- * The unit rounds sums to nearest even, flushes denormals, and ignores MXCSR.                         */
+/* amx.h — tiles of the AMX unit: 16 rows of 64 bytes, eight of them. One step multiplies 32 rows of
+ * A by 32 columns of B over 32 products: four tiles of sums (0-3), two of A (4, 5), two of B (6,
+ * 7). A tile: row i holds 32 bf16 along K. B tile: row r holds for 16 columns the pair (2r, 2r + 1)
+ * along K. The unit rounds sums to nearest even, flushes denormals, and ignores MXCSR. */
 #ifndef CPU_AMX_H
 #define CPU_AMX_H
 
 #include "kernels/cpu/kernels.h"
 
-enum { TILE_BYTES = 1024, STEP = 32 }; /* STEP: products along K in one step; also rows, columns of a block */
+enum {
+    TILE_BYTES = 1024,
+    STEP = 32
+}; /* STEP: products along K in one step; also rows, columns of a block */
 
 /* Sets the shape of all tiles. Needed before tiles are used by this thread. */
 INLINE void amx_begin(void)

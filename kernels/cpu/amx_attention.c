@@ -1,9 +1,10 @@
-/* amx_attention.c — forward pass of causal attention on the AMX unit (after Dao et al. 2022, "FlashAttention").
- * The work of a head is a list of items: 32 queries by at most 128 keys that they see. While the vector units
- * turn the scores of item i into probabilities, the AMX unit makes the scores of item i + 1 and adds the
- * values of item i - 1: one step of it after every few rows.
+/* amx_attention.c — forward pass of causal attention on the AMX unit (after Dao et al. 2022,
+ * "FlashAttention"). The work of a head is a list of items: 32 queries by at most 128 keys that
+ * they see. While the vector units turn the scores of item i into probabilities, the AMX unit makes
+ * the scores of item i + 1 and adds the values of item i - 1: one step of it after every few rows.
  * Exponents count from the score of the first key, r; all keys being equal before the softmax, any
- * reference serves that is not far below the largest. Should one lie far above, sums are rescaled.  */
+ * reference serves that is not far below the largest. Should one lie far above, sums are rescaled.
+ */
 #include "kernels/cpu/amx_attention.h"
 #include "kernels/cpu/amx_ops.h"
 #include "kernels/cpu/vmath.h"
@@ -15,33 +16,35 @@ enum { KEYS = 128 };
 
 /* What 32 queries have gathered so far. */
 typedef struct query_state {
-    float *out;       /* (HSp, 32): d, query                               */
-    vf reference[2];  /* r, in powers of two                               */
-    vf total[2];      /* sums of exponentials                              */
+    float *out;      /* (HSp, 32): d, query                               */
+    vf reference[2]; /* r, in powers of two                               */
+    vf total[2];     /* sums of exponentials                              */
 } query_state;
 
 /* 32 queries by `count` keys. */
 typedef struct item {
     int64_t q0, k0, count;
-    bool first, last;    /* of its queries                              */
-    bool raised;         /* older sums must shrink first                */
+    bool first, last; /* of its queries                              */
+    bool raised;      /* older sums must shrink first                */
     vf shrink[2];
 } item;
 
 typedef struct forward_work {
-    uint16_t *keys;      /* left panels of 32 keys                       */
-    uint16_t *values;    /* left panels of 32 columns d                  */
-    uint16_t *queries;   /* right panels of 32 queries                   */
-    float *scores[2];    /* (KEYS, 32) of items, taking turns            */
-    uint16_t *p[2];      /* (KEYS / 32) steps of two right tiles         */
+    uint16_t *keys;    /* left panels of 32 keys                       */
+    uint16_t *values;  /* left panels of 32 columns d                  */
+    uint16_t *queries; /* right panels of 32 queries                   */
+    float *scores[2];  /* (KEYS, 32) of items, taking turns            */
+    uint16_t *p[2];    /* (KEYS / 32) steps of two right tiles         */
     query_state state[2];
     int64_t HSp, Tp;
-    float scale;         /* log2(e) / sqrt(HS)                           */
+    float scale; /* log2(e) / sqrt(HS)                           */
 } forward_work;
 
 static forward_work forward_take(cpu_scratch *s, int64_t T, int64_t HS)
 {
-    forward_work w = {.HSp = amx_pad(HS), .Tp = amx_pad(T), .scale = 1.44269504f / sqrtf((float)HS)};
+    forward_work w = {.HSp = amx_pad(HS),
+                      .Tp = amx_pad(T),
+                      .scale = 1.44269504f / sqrtf((float)HS)};
     w.keys = scratch_take(s, w.Tp * w.HSp * 2);
     w.values = scratch_take(s, w.Tp * w.HSp * 2);
     w.queries = scratch_take(s, w.Tp * w.HSp * 2);
@@ -57,18 +60,19 @@ static forward_work forward_take(cpu_scratch *s, int64_t T, int64_t HS)
 typedef struct tile_jobs {
     const char *keys, *queries; /* panels                                                */
     float *scores;
-    int64_t blocks, steps;      /* of 32 keys; along d                                   */
+    int64_t blocks, steps; /* of 32 keys; along d                                   */
     const char *values, *p;
     float *out;
     int64_t panels, panel_bytes, key_steps;
-    bool fresh;                 /* out starts from zero                                  */
+    bool fresh; /* out starts from zero                                  */
     int64_t count, outer, inner;
 } tile_jobs;
 
 INLINE void score_job(tile_jobs *j)
 {
     const int64_t at = j->inner * 2 * TILE_BYTES;
-    const char *left = j->keys + j->outer * j->steps * 2 * TILE_BYTES + at, *right = j->queries + at;
+    const char *left = j->keys + j->outer * j->steps * 2 * TILE_BYTES + at,
+               *right = j->queries + at;
     if (j->inner == 0) amx_zero_sums();
     amx_step(left, left + TILE_BYTES, 64, right, right + TILE_BYTES);
     if (++j->inner < j->steps) return;
@@ -128,28 +132,30 @@ static tile_jobs jobs_of(const forward_work *w, const item *next, const item *be
 }
 
 /* Probabilities of two keys, for all 32 queries; returns their exponents' maximum in top. */
-INLINE void softmax_rows(const float *scores, uint16_t *p, int64_t k, vf c, const vf reference[2], vf total[2],
-                         vf top[2], const bool diagonal)
+INLINE void softmax_rows(const float *scores, uint16_t *p, int64_t k, vf c, const vf reference[2],
+                         vf total[2], vf top[2], const bool diagonal)
 {
     UNROLL
     for (int half = 0; half < 2; half++) {
         vf e[2];
         UNROLL
         for (int row = 0; row < 2; row++) {
-            const vf x = _mm512_fmsub_ps(vf_load(scores + (k + row) * STEP + half * 16), c, reference[half]);
+            const vf x =
+                _mm512_fmsub_ps(vf_load(scores + (k + row) * STEP + half * 16), c, reference[half]);
             top[half] = vf_max(top[half], x);
             e[row] = vf_exp2_f32(x);
             if (diagonal) e[row] = _mm512_maskz_mov_ps(sees((int)(k + row) % STEP, half), e[row]);
             total[half] = vf_add(total[half], e[row]);
         }
-        _mm512_storeu_si512(p + k / STEP * (STEP * STEP) + half * 512 + k % STEP / 2 * STEP, amx_pairs(e[0], e[1]));
+        _mm512_storeu_si512(p + k / STEP * (STEP * STEP) + half * 512 + k % STEP / 2 * STEP,
+                            amx_pairs(e[0], e[1]));
     }
 }
 
-/* Scores of an item to probabilities, running jobs meanwhile; the last 32 keys lie on the diagonal if the item
- * is the last of its queries. */
-static void softmax_item(const forward_work *w, const item *t, query_state *state, int64_t turn, tile_jobs *jobs,
-                         vf top[2])
+/* Scores of an item to probabilities, running jobs meanwhile; the last 32 keys lie on the diagonal
+ * if the item is the last of its queries. */
+static void softmax_item(const forward_work *w, const item *t, query_state *state, int64_t turn,
+                         tile_jobs *jobs, vf top[2])
 {
     const float *scores = w->scores[turn & 1];
     uint16_t *p = w->p[turn & 1];
@@ -169,14 +175,16 @@ static void softmax_item(const forward_work *w, const item *t, query_state *stat
     state->total[1] = total[1];
 }
 
-/* What exists of these queries counts from a reference too far below: raise it, and do the item again. */
-static void raise_item(const forward_work *w, item *t, query_state *state, int64_t turn, const vf before[2],
-                       const vf top[2])
+/* What exists of these queries counts from a reference too far below: raise it, and do the item
+ * again. */
+static void raise_item(const forward_work *w, item *t, query_state *state, int64_t turn,
+                       const vf before[2], const vf top[2])
 {
     tile_jobs none = {.count = 0};
     vf again[2] = {vf_set(0), vf_set(0)};
     for (int half = 0; half < 2; half++) {
-        const vf by = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(top[half], vf_set(FAR), _CMP_GT_OQ), top[half]);
+        const vf by =
+            _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(top[half], vf_set(FAR), _CMP_GT_OQ), top[half]);
         t->shrink[half] = vf_exp2_f32(vf_sub(vf_set(0), by));
         state->reference[half] = vf_add(state->reference[half], by);
         state->total[half] = vf_mul(before[half], t->shrink[half]);
@@ -202,7 +210,8 @@ static void soften(forward_work *w, item *t, int64_t turn, tile_jobs *jobs)
 }
 
 /* Outputs and log sums of 32 queries whose last item is done. */
-static void finish_queries(const forward_work *w, const attention_args *a, int64_t b, int64_t h, int64_t q0)
+static void finish_queries(const forward_work *w, const attention_args *a, int64_t b, int64_t h,
+                           int64_t q0)
 {
     const query_state *state = &w->state[q0 / STEP & 1];
     const int64_t D = a->NH * a->HS, rows = a->T - q0 < STEP ? a->T - q0 : STEP;
@@ -226,7 +235,11 @@ static bool item_next(const forward_work *w, item *t)
     const int64_t q0 = more ? t->q0 : t->q0 + STEP, k0 = more ? t->k0 + t->count : 0;
     if (q0 >= w->Tp) return false;
     const int64_t seen = q0 + STEP - k0;
-    *t = (item){.q0 = q0, .k0 = k0, .count = seen < KEYS ? seen : KEYS, .first = k0 == 0, .last = seen <= KEYS};
+    *t = (item){.q0 = q0,
+                .k0 = k0,
+                .count = seen < KEYS ? seen : KEYS,
+                .first = k0 == 0,
+                .last = seen <= KEYS};
     return true;
 }
 

@@ -1,5 +1,5 @@
-/* amx_burst.c — how fast the AMX unit is now: it has a slow state while a neighbour uses the other thread of
- * its core, so rates mean little without this one beside them.                                     */
+/* amx_burst.c — how fast the AMX unit is now: it has a slow state while a neighbour uses the other
+ * thread of its core, so rates mean little without this one beside them. */
 #include "kernels/cpu/amx.h"
 
 #include "kernels/cpu/amx_ops.h"

@@ -1,5 +1,5 @@
-/* amx_gemm.h — blocks of 32 x 32 sums and what is done with them. While the unit works on one block, the
- * vector units finish the one before it: a few rows after each step.                                 */
+/* amx_gemm.h — blocks of 32 x 32 sums and what is done with them. While the unit works on one
+ * block, the vector units finish the one before it: a few rows after each step. */
 #ifndef CPU_AMX_GEMM_H
 #define CPU_AMX_GEMM_H
 
@@ -15,13 +15,13 @@ typedef enum amx_finish {
 
 /* A block whose products are done. */
 typedef struct amx_pending {
-    float *sums;        /* (32, 32)                                              */
-    void *out;          /* its first element; bf16 or f32                        */
+    float *sums; /* (32, 32)                                              */
+    void *out;   /* its first element; bf16 or f32                        */
     uint16_t *pre;
-    const float *bias;  /* of its 32 columns                                     */
-    int64_t ld;         /* of out and pre                                        */
-    int64_t rows;       /* 0: nothing to do                                      */
-    __mmask32 columns;  /* which of the 32 exist                                 */
+    const float *bias; /* of its 32 columns                                     */
+    int64_t ld;        /* of out and pre                                        */
+    int64_t rows;      /* 0: nothing to do                                      */
+    __mmask32 columns; /* which of the 32 exist                                 */
 } amx_pending;
 
 INLINE __m512i bf16x32(vf lo, vf hi) { return (__m512i)_mm512_cvtne2ps_pbh(hi, lo); }
@@ -74,12 +74,15 @@ INLINE void amx_expect(const amx_pending *next, int64_t row, int64_t end, const 
     for (; row < end; row++) {
         if (kind == FINISH_F32) {
             _mm_prefetch((const char *)((const float *)next->out + row * next->ld), _MM_HINT_ET0);
-            _mm_prefetch((const char *)((const float *)next->out + row * next->ld + 16), _MM_HINT_ET0);
+            _mm_prefetch((const char *)((const float *)next->out + row * next->ld + 16),
+                         _MM_HINT_ET0);
             continue;
         }
         _mm_prefetch((const char *)((const uint16_t *)next->out + row * next->ld), _MM_HINT_ET0);
-        if (kind == FINISH_GELU) _mm_prefetch((const char *)(next->pre + row * next->ld), _MM_HINT_ET0);
-        if (kind == FINISH_GELU_GRAD) _mm_prefetch((const char *)(next->pre + row * next->ld), _MM_HINT_T0);
+        if (kind == FINISH_GELU)
+            _mm_prefetch((const char *)(next->pre + row * next->ld), _MM_HINT_ET0);
+        if (kind == FINISH_GELU_GRAD)
+            _mm_prefetch((const char *)(next->pre + row * next->ld), _MM_HINT_T0);
     }
 }
 
@@ -114,8 +117,8 @@ INLINE void amx_scores(float *to, const char *left, const char *right, int64_t s
 }
 
 /* to (32, 32), rows of ld floats, = or += left panel by right panel */
-INLINE void amx_add_product(float *to, int64_t ld, const uint16_t *left, const uint16_t *right, int64_t steps,
-                            bool add)
+INLINE void amx_add_product(float *to, int64_t ld, const uint16_t *left, const uint16_t *right,
+                            int64_t steps, bool add)
 {
     const char *a = (const char *)left, *b = (const char *)right;
     if (add)
@@ -131,8 +134,9 @@ INLINE void amx_add_product(float *to, int64_t ld, const uint16_t *left, const u
 }
 
 /* The same for the first rows and columns, where the matrix may end inside the block. */
-INLINE void amx_add_product_edge(float *to, int64_t ld, int64_t rows, int64_t columns, const uint16_t *left,
-                                 const uint16_t *right, int64_t steps, bool add)
+INLINE void amx_add_product_edge(float *to, int64_t ld, int64_t rows, int64_t columns,
+                                 const uint16_t *left, const uint16_t *right, int64_t steps,
+                                 bool add)
 {
     if (rows >= STEP && columns >= STEP) {
         amx_add_product(to, ld, left, right, steps, add);

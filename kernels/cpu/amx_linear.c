@@ -1,5 +1,6 @@
-/* amx_linear.c — linear layers with bf16 products on the AMX unit. The right operand (weights) is packed in
- * blocks that stay in L2; the left one is read where it lies, or packed where its rows do not make tiles. */
+/* amx_linear.c — linear layers with bf16 products on the AMX unit. The right operand (weights) is
+ * packed in blocks that stay in L2; the left one is read where it lies, or packed where its rows do
+ * not make tiles. */
 #include "kernels/cpu/amx_gemm.h"
 #include "kernels/cpu/amx_ops.h"
 
@@ -7,12 +8,12 @@ enum { RIGHT_BYTES = 768 << 10 }; /* a packed block of weights                  
 
 typedef struct amx_product {
     int64_t M, N, K;
-    const uint16_t *left;                      /* (M, K)                              */
-    amx_rect right;                            /* the weights                         */
-    bool right_columns;                        /* its columns, not rows, are outputs  */
-    void *out;                                 /* (M, N)                              */
-    uint16_t *pre;                             /* (M, N)                              */
-    const uint16_t *bias;                      /* (N) or NULL                         */
+    const uint16_t *left; /* (M, K)                              */
+    amx_rect right;       /* the weights                         */
+    bool right_columns;   /* its columns, not rows, are outputs  */
+    void *out;            /* (M, N)                              */
+    uint16_t *pre;        /* (M, N)                              */
+    const uint16_t *bias; /* (N) or NULL                         */
 } amx_product;
 
 /* columns of the right operand packed at a time */
@@ -29,7 +30,9 @@ static void pack_right(uint16_t *to, const amx_product *p, int64_t n0, int64_t c
         amx_pack_right_columns(to, (amx_rect){p->right.data + n0, p->right.ld, p->K, columns},
                                amx_pad(p->K));
     else
-        amx_pack_right_rows(to, (amx_rect){p->right.data + n0 * p->right.ld, p->right.ld, columns, p->K},
+        amx_pack_right_rows(to,
+                            (amx_rect){p->right.data + n0 * p->right.ld, p->right.ld, columns,
+                                       p->K},
                             amx_pad(columns));
 }
 
@@ -66,11 +69,16 @@ INLINE void amx_product_run(cpu_scratch s, const amx_product *p, const amx_finis
             for (int64_t n = 0; n < columns; n += STEP) {
                 const int64_t at = m * p->N + n0 + n, wide = columns - n;
                 const amx_pending next = {
-                    .sums = sums + (turn++ & 1) * STEP * STEP, .out = (char *)p->out + at * unit, .pre = p->pre ? p->pre + at : NULL,
-                    .bias = bias + n0 + n, .ld = p->N, .rows = p->M - m < STEP ? p->M - m : STEP,
+                    .sums = sums + (turn++ & 1) * STEP * STEP,
+                    .out = (char *)p->out + at * unit,
+                    .pre = p->pre ? p->pre + at : NULL,
+                    .bias = bias + n0 + n,
+                    .ld = p->N,
+                    .rows = p->M - m < STEP ? p->M - m : STEP,
                     .columns = wide < STEP ? (1u << wide) - 1u : 0xffffffffu,
                 };
-                amx_block(&next, left, (const char *)(right + n * depth), depth / STEP, &pending, kind);
+                amx_block(&next, left, (const char *)(right + n * depth), depth / STEP, &pending,
+                          kind);
                 pending = next;
             }
         }
@@ -82,8 +90,14 @@ INLINE void amx_product_run(cpu_scratch s, const amx_product *p, const amx_finis
 void amx_linear(cpu_scratch s, const linear_args *a)
 {
     const int64_t M = a->x.dim[0], K = a->x.dim[1], N = a->w.dim[0];
-    const amx_product p = {.M = M, .N = N, .K = K, .left = a->x.data, .right = {a->w.data, K, N, K},
-                           .out = a->out.data, .pre = a->pre.data, .bias = a->bias.data};
+    const amx_product p = {.M = M,
+                           .N = N,
+                           .K = K,
+                           .left = a->x.data,
+                           .right = {a->w.data, K, N, K},
+                           .out = a->out.data,
+                           .pre = a->pre.data,
+                           .bias = a->bias.data};
     if (a->act == ACT_GELU)
         amx_product_run(s, &p, FINISH_GELU);
     else if (a->out.type == DTYPE_BF16)
@@ -95,8 +109,14 @@ void amx_linear(cpu_scratch s, const linear_args *a)
 void amx_linear_backward_input(cpu_scratch s, const linear_backward_input_args *a)
 {
     const int64_t M = a->dy.dim[0], N = a->dy.dim[1], K = a->w.dim[1];
-    const amx_product p = {.M = M, .N = K, .K = N, .left = a->dy.data, .right = {a->w.data, K, N, K},
-                           .right_columns = true, .out = a->dx.data, .pre = a->pre.data};
+    const amx_product p = {.M = M,
+                           .N = K,
+                           .K = N,
+                           .left = a->dy.data,
+                           .right = {a->w.data, K, N, K},
+                           .right_columns = true,
+                           .out = a->dx.data,
+                           .pre = a->pre.data};
     if (a->act == ACT_GELU)
         amx_product_run(s, &p, FINISH_GELU_GRAD);
     else

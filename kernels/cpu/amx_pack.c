@@ -1,5 +1,5 @@
-/* amx_pack.c — see amx_pack.h. Sources are walked in strips of 32 rows, in memory order, one tile of 32 x 32 at
- * a time; tiles that lie inside the rectangle, nearly all, are read without masks.                  */
+/* amx_pack.c — see amx_pack.h. Sources are walked in strips of 32 rows, in memory order, one tile
+ * of 32 x 32 at a time; tiles that lie inside the rectangle, nearly all, are read without masks. */
 #include "kernels/cpu/amx_pack.h"
 
 /* A tile of 32 x 32 elements of a rectangle. */
@@ -111,8 +111,9 @@ INLINE void add_sums(float *sums, const __m512i pairs[16])
     _mm512_storeu_ps(sums, _mm512_add_ps(_mm512_loadu_ps(sums), _mm512_add_ps(even, odd)));
 }
 
-/* In-lane unpacking takes one cheap step where whole pairs take three, but gives columns in the order 0-3, 8-11,
- * 16-19, 24-27 (low) and 4-7, 12-15, ... (high); after the transposition that is only an order of rows. */
+/* In-lane unpacking takes one cheap step where whole pairs take three, but gives columns in the
+ * order 0-3, 8-11, 16-19, 24-27 (low) and 4-7, 12-15, ... (high); after the transposition that is
+ * only an order of rows. */
 INLINE void turn_tile(uint16_t *to, tile_view v, float *sums, const bool whole)
 {
     for (int high = 0; high < 2; high++) {
@@ -133,7 +134,8 @@ INLINE void turn_tile(uint16_t *to, tile_view v, float *sums, const bool whole)
 /* sums of 32 columns in the order of turn_tile, to their own order */
 INLINE void order_sums(float *to, const float *from, int64_t columns)
 {
-    for (int64_t c = 0; c < columns && c < STEP; c++) to[c] = from[c / 8 * 4 + c % 4 + c / 4 % 2 * 16];
+    for (int64_t c = 0; c < columns && c < STEP; c++)
+        to[c] = from[c / 8 * 4 + c % 4 + c / 4 % 2 * 16];
 }
 
 void amx_pack_left_columns(uint16_t *to, amx_rect r, int64_t padded_rows, float *sums)

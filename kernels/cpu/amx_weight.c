@@ -1,5 +1,5 @@
-/* amx_weight.c — weight gradients dw = dy^T x on the AMX unit. Both operands are packed, dy with 16 x 16
- * transposes, in blocks of tokens and columns that stay in L2 together.                            */
+/* amx_weight.c — weight gradients dw = dy^T x on the AMX unit. Both operands are packed, dy with 16
+ * x 16 transposes, in blocks of tokens and columns that stay in L2 together. */
 #include "kernels/cpu/amx_gemm.h"
 #include "kernels/cpu/amx_ops.h"
 
@@ -29,8 +29,9 @@ void amx_linear_backward_weight(cpu_scratch s, const linear_backward_weight_args
                                       k0 == 0 ? sums + n0 : NULL);
                 for (int64_t n = 0; n < high; n += STEP)
                     for (int64_t k = 0; k < wide; k += STEP)
-                        amx_add_product_edge(dw + (n0 + n) * K + k0 + k, K, high - n, wide - k, left + n * depth,
-                                             right + k * depth, depth / STEP, m0 > 0);
+                        amx_add_product_edge(dw + (n0 + n) * K + k0 + k, K, high - n, wide - k,
+                                             left + n * depth, right + k * depth, depth / STEP,
+                                             m0 > 0);
             }
         }
     }

@@ -1,6 +1,7 @@
-/* attention_f32.c — causal attention in tiles of 64 queries by 64 keys with a running maximum and sum
- * (Dao et al. 2022, "FlashAttention"); f32 products. Tiles are kept as (key, query), so that a query is
- * a vector lane and its softmax needs no sums across lanes. Tiles above the diagonal are not visited. */
+/* attention_f32.c — causal attention in tiles of 64 queries by 64 keys with a running maximum and
+ * sum (Dao et al. 2022, "FlashAttention"); f32 products. Tiles are kept as (key, query), so that a
+ * query is a vector lane and its softmax needs no sums across lanes. Tiles above the diagonal are
+ * not visited. */
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/vmath.h"
 
@@ -13,8 +14,8 @@ enum { MR = 4 };
 
 #define MASKED (-1e30f)
 
-/* out (BT, columns) with stride ld (+)= sum_k a(i, k) b(k, j): a(i, k) = a[i * ai + k * ak], b has rows of
- * ldb; columns is a multiple of NR */
+/* out (BT, columns) with stride ld (+)= sum_k a(i, k) b(k, j): a(i, k) = a[i * ai + k * ak], b has
+ * rows of ldb; columns is a multiple of NR */
 INLINE void tile_product(float *out, int64_t ld, const float *a, const int64_t ai, const int64_t ak,
                          const float *b, int64_t ldb, int64_t columns, int64_t K, const bool add)
 {
@@ -22,10 +23,9 @@ INLINE void tile_product(float *out, int64_t ld, const float *a, const int64_t a
         for (int64_t i = 0; i < BT; i += MR) {
             vf sum[MR][NV];
             UNROLL
-            for (int r = 0; r < MR; r++)
-                UNROLL
-                for (int v = 0; v < NV; v++)
-                    sum[r][v] = add ? vf_load(out + (i + r) * ld + j + v * VL) : vf_set(0);
+            for (int r = 0; r < MR; r++) UNROLL
+            for (int v = 0; v < NV; v++)
+                sum[r][v] = add ? vf_load(out + (i + r) * ld + j + v * VL) : vf_set(0);
             for (int64_t k = 0; k < K; k++) {
                 vf row[NV];
                 UNROLL
@@ -38,9 +38,8 @@ INLINE void tile_product(float *out, int64_t ld, const float *a, const int64_t a
                 }
             }
             UNROLL
-            for (int r = 0; r < MR; r++)
-                UNROLL
-                for (int v = 0; v < NV; v++) vf_store(out + (i + r) * ld + j + v * VL, sum[r][v]);
+            for (int r = 0; r < MR; r++) UNROLL
+            for (int v = 0; v < NV; v++) vf_store(out + (i + r) * ld + j + v * VL, sum[r][v]);
         }
 }
 
@@ -53,13 +52,15 @@ typedef struct head_view {
 
 /* Positions [t0, t0 + count) of a head as (count, wide) rows times scale, padded with zeros to
  * (rows, wide), and as (HS, ld) columns; either target may be NULL. */
-static void head_pack(float *rows_out, float *columns_out, head_view h, const int64_t t0, int64_t count,
-                      int64_t rows, int64_t HS, int64_t wide, int64_t ld, float scale)
+static void head_pack(float *rows_out, float *columns_out, head_view h, const int64_t t0,
+                      int64_t count, int64_t rows, int64_t HS, int64_t wide, int64_t ld,
+                      float scale)
 {
     for (int64_t t = 0; t < rows; t++)
         for (int64_t i = 0; i < wide; i++) {
             const bool real = t < count && i < HS;
-            const float v = real ? act_get(h.data, h.first + (t0 + t) * h.stride + i, h.bf16) * scale : 0.f;
+            const float v =
+                real ? act_get(h.data, h.first + (t0 + t) * h.stride + i, h.bf16) * scale : 0.f;
             if (rows_out) rows_out[t * wide + i] = v;
             if (columns_out && i < HS) columns_out[i * ld + t] = v;
         }
@@ -77,8 +78,8 @@ static void tile_scores(float *s, const float *keys, int64_t ldk, const float *q
         for (int q = 0; q < k; q++) s[k * BT + q] = MASKED;
 }
 
-/* One step of the running softmax: s becomes exp(s - new maximum); factor tells what the older sums and
- * outputs shrink by. */
+/* One step of the running softmax: s becomes exp(s - new maximum); factor tells what the older sums
+ * and outputs shrink by. */
 static void tile_softmax(float *s, float *top, float *total, float *factor)
 {
     for (int q = 0; q < BT; q += VL) {
@@ -99,11 +100,11 @@ static void tile_softmax(float *s, float *top, float *total, float *factor)
 }
 
 typedef struct forward_tiles {
-    float *s;            /* (BT, BT) key, query                       */
-    float *queries;      /* (HS, BT)                                  */
-    float *out;          /* (BT, wide)                                */
-    float *keys;         /* (HS, Tp)                                  */
-    float *values;       /* (Tp, wide)                                */
+    float *s;       /* (BT, BT) key, query                       */
+    float *queries; /* (HS, BT)                                  */
+    float *out;     /* (BT, wide)                                */
+    float *keys;    /* (HS, Tp)                                  */
+    float *values;  /* (Tp, wide)                                */
     int64_t wide, Tp;
 } forward_tiles;
 
@@ -125,7 +126,8 @@ static void attention_query_tile(const attention_args *a, const forward_tiles *f
                 float *o = f->out + q * f->wide + i;
                 vf_store(o, vf_mul(vf_load(o), vf_set(factor[q])));
             }
-        tile_product(f->out, f->wide, f->s, 1, BT, f->values + k0 * f->wide, f->wide, f->wide, BT, true);
+        tile_product(f->out, f->wide, f->s, 1, BT, f->values + k0 * f->wide, f->wide, f->wide, BT,
+                     true);
     }
     for (int64_t q = 0; q < count; q++) {
         const vf inverse = vf_set(1.f / total[q]);
@@ -159,8 +161,10 @@ static void attention_f32(cpu_scratch s, const attention_args *a)
                 for (int64_t q0 = 0; q0 < T; q0 += BT) {
                     const head_view q = {a->qkv.data, at + h * HS, width, bf16};
                     const int64_t count = T - q0 < BT ? T - q0 : BT;
-                    head_pack(NULL, f.queries, q, q0, count, BT, HS, wide, BT, 1.f / sqrtf((float)HS));
-                    attention_query_tile(a, &f, q0, b * T, h, (float *)a->lse.data + (b * a->NH + h) * T);
+                    head_pack(NULL, f.queries, q, q0, count, BT, HS, wide, BT,
+                              1.f / sqrtf((float)HS));
+                    attention_query_tile(a, &f, q0, b * T, h,
+                                         (float *)a->lse.data + (b * a->NH + h) * T);
                 }
         }
 }
@@ -213,8 +217,8 @@ static void head_unpack(void *data, int64_t first, int64_t stride, bool bf16, co
 {
     for (int64_t t = 0; t < count; t++)
         for (int64_t i = 0; i < HS; i += VL)
-            act_store_n(data, first + t * stride + i, vf_mul(vf_load(from + t * wide + i), vf_set(scale)),
-                        lanes_at(i, HS), bf16);
+            act_store_n(data, first + t * stride + i,
+                        vf_mul(vf_load(from + t * wide + i), vf_set(scale)), lanes_at(i, HS), bf16);
 }
 
 static void attention_backward_tile(const attention_backward_args *a, const backward_tiles *w,
@@ -235,7 +239,9 @@ static void attention_backward_tile(const attention_backward_args *a, const back
         vf sum = vf_set(0);
         for (int64_t i = 0; i < HS && t < count; i += VL)
             sum = vf_fma(vf_load_n(w->dout + t * wide + i, lanes_at(i, HS)),
-                         act_load_n(a->out.data, at + (q0 + t) * a->NH * HS + i, lanes_at(i, HS), bf16), sum);
+                         act_load_n(a->out.data, at + (q0 + t) * a->NH * HS + i, lanes_at(i, HS),
+                                    bf16),
+                         sum);
         delta[t] = vf_sum(sum);
     }
     memset(w->dq, 0, (size_t)(BT * wide) * 4);
@@ -247,7 +253,8 @@ static void attention_backward_tile(const attention_backward_args *a, const back
         tile_product(w->dk + k0 * wide, wide, w->ds, BT, 1, w->queries, wide, wide, BT, true);
         tile_product(w->dv + k0 * wide, wide, w->p, BT, 1, w->dout, wide, wide, BT, true);
     }
-    head_unpack(a->dqkv.data, (b * T + q0) * width + h * HS, width, bf16, w->dq, count, HS, wide, scale);
+    head_unpack(a->dqkv.data, (b * T + q0) * width + h * HS, width, bf16, w->dq, count, HS, wide,
+                scale);
 }
 
 static void attention_backward_f32(cpu_scratch s, const attention_backward_args *a)
@@ -258,7 +265,8 @@ static void attention_backward_f32(cpu_scratch s, const attention_backward_args 
     for (int64_t b = 0; b < a->B; b++)
         for (int64_t kv = 0; kv < a->NKV; kv++) {
             const int64_t k_at = b * T * width + (a->NH + kv) * HS, v_at = k_at + a->NKV * HS;
-            const head_view k = {a->qkv.data, k_at, width, bf16}, v = {a->qkv.data, v_at, width, bf16};
+            const head_view k = {a->qkv.data, k_at, width, bf16},
+                            v = {a->qkv.data, v_at, width, bf16};
             head_pack(w.keys, w.keys_t, k, 0, T, w.Tp, HS, w.wide, w.Tp, 1.f);
             head_pack(NULL, w.values_t, v, 0, T, w.Tp, HS, w.wide, w.Tp, 1.f);
             memset(w.dk, 0, (size_t)(w.Tp * w.wide) * 4);
@@ -270,7 +278,10 @@ static void attention_backward_f32(cpu_scratch s, const attention_backward_args 
         }
 }
 
-void CPU_FN(attention)(cpu_scratch s, const attention_args *a) { CPU_CHOOSE(a->qkv.type, attention)(s, a); }
+void CPU_FN(attention)(cpu_scratch s, const attention_args *a)
+{
+    CPU_CHOOSE(a->qkv.type, attention)(s, a);
+}
 
 void CPU_FN(attention_backward)(cpu_scratch s, const attention_backward_args *a)
 {

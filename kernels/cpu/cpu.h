@@ -1,5 +1,6 @@
-/* cpu.h — inside of the CPU backend: the device, and the table of kernels each instruction path fills.
- * table.c checks arguments and calls through the table; the kernels themselves cannot fail.          */
+/* cpu.h — inside of the CPU backend: the device, and the table of kernels each instruction path
+ * fills. table.c checks arguments and calls through the table; the kernels themselves cannot fail.
+ */
 #ifndef CPU_CPU_H
 #define CPU_CPU_H
 

@@ -24,7 +24,8 @@ void CPU_FN(digest)(const digest_args *a)
         if (n % 2) {
             uint32_t last;
             memcpy(&last, values + (first + n - 1) * 4, 4);
-            sum += (uint64_t)(uint32_t)(last + digest_key((uint64_t)n - 1)) * digest_key((uint64_t)n);
+            sum +=
+                (uint64_t)(uint32_t)(last + digest_key((uint64_t)n - 1)) * digest_key((uint64_t)n);
         }
         out[chunk] = sum;
     }

@@ -11,8 +11,7 @@ INLINE void embed_rows(const embed_args *a, const bool bf16)
         for (int64_t c = 0; c < C; c += VL) {
             const int64_t left = lanes_at(c, C);
             vf v = act_load_n(a->table.data, row + c, left, bf16);
-            if (a->positions.data)
-                v = vf_add(v, act_load_n(a->positions.data, at + c, left, bf16));
+            if (a->positions.data) v = vf_add(v, act_load_n(a->positions.data, at + c, left, bf16));
             vf_store_n(out + c, v, left);
         }
     }
@@ -30,7 +29,8 @@ INLINE void add_row(float *to, const float *from, int64_t C)
 {
     int64_t c = 0;
     for (; c + VL <= C; c += VL) vf_store(to + c, vf_add(vf_load(to + c), vf_load(from + c)));
-    if (c < C) vf_store_n(to + c, vf_add(vf_load_n(to + c, C - c), vf_load_n(from + c, C - c)), C - c);
+    if (c < C)
+        vf_store_n(to + c, vf_add(vf_load_n(to + c, C - c), vf_load_n(from + c, C - c)), C - c);
 }
 
 void CPU_FN(embed_backward)(const embed_backward_args *a)

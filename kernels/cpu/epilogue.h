@@ -5,7 +5,8 @@
 #include "kernels/cpu/gemm_f32.h"
 #include "kernels/cpu/vmath.h"
 
-INLINE void epilogue_row(const gemm_target *t, const float *row, int64_t at, int64_t n0, int64_t wide)
+INLINE void epilogue_row(const gemm_target *t, const float *row, int64_t at, int64_t n0,
+                         int64_t wide)
 {
     for (int64_t j = 0; j < wide; j += VL) {
         const int64_t left = lanes_at(j, wide);
@@ -23,8 +24,8 @@ INLINE void epilogue_row(const gemm_target *t, const float *row, int64_t at, int
 }
 
 /* rows [m0, m0 + high) and columns [n0, n0 + wide) of the target from a tile with the stride ld */
-INLINE void epilogue_tile(const gemm_target *t, const float *tile, int64_t ld, int64_t m0, int64_t n0,
-                          int64_t high, int64_t wide)
+INLINE void epilogue_tile(const gemm_target *t, const float *tile, int64_t ld, int64_t m0,
+                          int64_t n0, int64_t high, int64_t wide)
 {
     for (int64_t i = 0; i < high; i++)
         epilogue_row(t, tile + i * ld, (m0 + i) * t->ld + n0, n0, wide);

@@ -12,7 +12,8 @@ static void accumulate_exact(const accumulate_args *a)
     const double limit = a->limit > 0 ? a->limit : EXACT_LIMIT;
     bool bad = false;
     int64_t i = 0;
-    for (; i + WIDE <= count; i += WIDE) bad |= wide_accumulate(sum + i, gradient + i, a->first, limit);
+    for (; i + WIDE <= count; i += WIDE)
+        bad |= wide_accumulate(sum + i, gradient + i, a->first, limit);
     for (; i < count; i++) bad |= exact_add(sum + i, gradient[i], a->first, limit);
     if (bad) *a->flag = 1;
 }
@@ -63,8 +64,9 @@ void CPU_FN(sum_squares)(const sum_squares_args *a)
         else
             i = wide_squares_f32(lanes, (const float *)a->values.data + first, n);
         for (; i < n; i++) {
-            const double v = whole ? (double)((const int64_t *)a->values.data)[first + i] / EXACT_SCALE
-                                   : (double)((const float *)a->values.data)[first + i];
+            const double v =
+                whole ? (double)((const int64_t *)a->values.data)[first + i] / EXACT_SCALE
+                      : (double)((const float *)a->values.data)[first + i];
             lanes[i % SQUARE_LANES] += v * v;
         }
         out[chunk] = squares_fold(lanes);

@@ -1,5 +1,6 @@
-/* gemm_f32.c — packed panels and a register-blocked micro-kernel (Goto & van de Geijn 2008, "Anatomy of
- * high-performance matrix multiplication"): B blocks of KC x NC stay in L2, A panels stream from it. */
+/* gemm_f32.c — packed panels and a register-blocked micro-kernel (Goto & van de Geijn 2008,
+ * "Anatomy of high-performance matrix multiplication"): B blocks of KC x NC stay in L2, A panels
+ * stream from it. */
 #include "kernels/cpu/gemm_f32.h"
 
 #include "kernels/cpu/epilogue.h"
@@ -18,10 +19,8 @@ INLINE void gemm_tile(float *tile, const float *a, const float *b, int64_t K, bo
 {
     vf sum[MR][NV];
     UNROLL
-    for (int i = 0; i < MR; i++)
-        UNROLL
-        for (int j = 0; j < NV; j++)
-            sum[i][j] = resume ? vf_load(tile + i * NR + j * VL) : vf_set(0);
+    for (int i = 0; i < MR; i++) UNROLL
+    for (int j = 0; j < NV; j++) sum[i][j] = resume ? vf_load(tile + i * NR + j * VL) : vf_set(0);
     for (int64_t k = 0; k < K; k++) {
         vf row[NV];
         UNROLL
@@ -34,13 +33,12 @@ INLINE void gemm_tile(float *tile, const float *a, const float *b, int64_t K, bo
         }
     }
     UNROLL
-    for (int i = 0; i < MR; i++)
-        UNROLL
-        for (int j = 0; j < NV; j++) vf_store(tile + i * NR + j * VL, sum[i][j]);
+    for (int i = 0; i < MR; i++) UNROLL
+    for (int j = 0; j < NV; j++) vf_store(tile + i * NR + j * VL, sum[i][j]);
 }
 
-/* rows [i0, i0+rows) and columns [k0, k0+depth) of m as panels of `width` rows: (depth, width), short
- * panels filled with zeros */
+/* rows [i0, i0+rows) and columns [k0, k0+depth) of m as panels of `width` rows: (depth, width),
+ * short panels filled with zeros */
 INLINE void pack_panels(float *to, gemm_matrix m, const int64_t i0, const int64_t rows,
                         const int64_t k0, const int64_t depth, const int64_t width, const bool bf16)
 {
@@ -80,7 +78,7 @@ typedef struct gemm_block {
     const float *a, *b; /* packed                                         */
     float *part;        /* (rows, NR) tiles of sums so far, or NULL       */
     int64_t m0, rows, n0, columns, depth;
-    bool first, last;   /* of the blocks along K                          */
+    bool first, last; /* of the blocks along K                          */
 } gemm_block;
 
 static void gemm_run_block(const gemm_block *k, const gemm_target *t)
@@ -114,8 +112,10 @@ void CPU_FN(gemm_f32)(cpu_scratch s, const int64_t size[3], gemm_matrix a, gemm_
             for (int64_t m0 = 0; m0 < M; m0 += MC) {
                 const int64_t rows = M - m0 < MC ? M - m0 : MC;
                 pack(a_pack, a, m0, rows, k0, depth, true);
-                const gemm_block block = {a_pack, b_pack, part ? part + m0 * NC : NULL,
-                                          m0, rows, n0, columns, depth, k0 == 0, k0 + KC >= K};
+                const gemm_block block = {a_pack,      b_pack, part ? part + m0 * NC : NULL,
+                                          m0,          rows,   n0,
+                                          columns,     depth,  k0 == 0,
+                                          k0 + KC >= K};
                 gemm_run_block(&block, t);
             }
         }
@@ -135,10 +135,9 @@ INLINE void column_sums_of(float *out, const void *from, int64_t M, int64_t N, c
         // four sums apart: shorter chains, smaller error
         vf part[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
         int64_t m = 0;
-        for (; m + 4 <= M; m += 4)
-            UNROLL
-            for (int i = 0; i < 4; i++)
-                part[i] = vf_add(part[i], act_load_n(from, (m + i) * N + n, left, bf16));
+        for (; m + 4 <= M; m += 4) UNROLL
+        for (int i = 0; i < 4; i++)
+            part[i] = vf_add(part[i], act_load_n(from, (m + i) * N + n, left, bf16));
         for (; m < M; m++) part[0] = vf_add(part[0], act_load_n(from, m * N + n, left, bf16));
         vf_store_n(out + n, vf_add(vf_add(part[0], part[1]), vf_add(part[2], part[3])), left);
     }

@@ -1,5 +1,5 @@
 /* gemm_f32.h — C (M, N) = A (M, K) B (K, N) with f32 products and sums; operands f32 or bf16.
- * Blocks and their order depend on the shape alone, so the same shape gives the same bits.         */
+ * Blocks and their order depend on the shape alone, so the same shape gives the same bits. */
 #ifndef CPU_GEMM_F32_H
 #define CPU_GEMM_F32_H
 
@@ -23,7 +23,7 @@ typedef struct gemm_target {
     int64_t ld;
     gemm_after after;
     bool out_bf16, act_bf16;
-    bool add;         /* out += (f32, no activation)                       */
+    bool add; /* out += (f32, no activation)                       */
 } gemm_target;
 
 void CPU_FN(gemm_f32)(cpu_scratch s, const int64_t size[3], gemm_matrix a, gemm_matrix b,

@@ -1,5 +1,5 @@
-/* head_f32.c — logits, losses and both gradients over blocks of tokens; f32 products. The logits of one
- * block at a time exist, at most HEAD_BYTES of them (and at least HEAD_ROWS tokens').                */
+/* head_f32.c — logits, losses and both gradients over blocks of tokens; f32 products. The logits of
+ * one block at a time exist, at most HEAD_BYTES of them (and at least HEAD_ROWS tokens'). */
 #include "kernels/cpu/gemm_f32.h"
 #include "kernels/cpu/vmath.h"
 
@@ -13,7 +13,8 @@ static int64_t head_block(int64_t N, int64_t V)
 }
 
 /* Logits of one token to its loss and, if asked, in place to dlogits. */
-static float head_row(float *row, int64_t V, int32_t target, float z_loss, float per_token, bool gradient)
+static float head_row(float *row, int64_t V, int32_t target, float z_loss, float per_token,
+                      bool gradient)
 {
     vf top = vf_set(-INFINITY);
     for (int64_t v = 0; v < V; v += VL) {
@@ -62,9 +63,11 @@ static void head_f32(cpu_scratch s, const head_args *a)
         // dx = dlogits w; dw (+)= dlogits^T x
         char *dx = (char *)a->dx.data + n0 * C * dtype_bytes(a->dx.type);
         const gemm_target to_dx = {.out = dx, .ld = C, .out_bf16 = bf16};
-        CPU_FN(gemm_f32)(s, (int64_t[3]){count, C, V}, (gemm_matrix){logits, V, 1, false}, w, &to_dx);
+        CPU_FN(gemm_f32)
+        (s, (int64_t[3]){count, C, V}, (gemm_matrix){logits, V, 1, false}, w, &to_dx);
         const gemm_target to_dw = {.out = a->dw.data, .ld = C, .add = n0 > 0};
-        CPU_FN(gemm_f32)(s, (int64_t[3]){V, C, count}, (gemm_matrix){logits, 1, V, false}, x, &to_dw);
+        CPU_FN(gemm_f32)
+        (s, (int64_t[3]){V, C, count}, (gemm_matrix){logits, 1, V, false}, x, &to_dw);
     }
 }
 

@@ -56,9 +56,8 @@ static double burst_f32(float *sink)
     const double start = thread_s();
     double now = start;
     while (now - start < 0.005) {
-        for (int k = 0; k < BURST_STEPS; k++)
-            UNROLL
-            for (int i = 0; i < BURST_SUMS; i++) sum[i] = vf_fma(sum[i], a, b);
+        for (int k = 0; k < BURST_STEPS; k++) UNROLL
+        for (int i = 0; i < BURST_SUMS; i++) sum[i] = vf_fma(sum[i], a, b);
         flop += 2.0 * VL * BURST_SUMS * BURST_STEPS;
         now = thread_s();
     }

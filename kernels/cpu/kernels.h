@@ -1,4 +1,5 @@
-/* kernels.h — what the sources of one instruction path share: names with the path's ending, and scratch. */
+/* kernels.h — what the sources of one instruction path share: names with the path's ending, and
+ * scratch. */
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
@@ -31,7 +32,8 @@ int64_t CPU_FN(scratch_bytes)(const op_shapes *shapes);
 int64_t CPU_FN(attention_bytes)(const op_shapes *shapes);
 int64_t CPU_FN(head_bytes)(const op_shapes *shapes);
 
-/* the function of this op for an activation type: bf16 goes to the AMX unit where the path has it */
+/* the function of this op for an activation type: bf16 goes to the AMX unit where the path has it
+ */
 #if defined(CPU_AMX)
 #include "kernels/cpu/amx_ops.h"
 #define CPU_CHOOSE(type, op) ((type) == DTYPE_BF16 ? amx_##op : op##_f32)

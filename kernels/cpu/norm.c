@@ -3,7 +3,9 @@
 
 enum { NORM_ROWS = 256 }; /* rows whose gain gradients are summed apart, then added in order */
 
-typedef struct row_moments { float mean, rstd; } row_moments;
+typedef struct row_moments {
+    float mean, rstd;
+} row_moments;
 
 /* Writes x + delta, and the moments of it; two passes, so that a large mean costs no digits. */
 INLINE row_moments norm_sum(const norm_args *a, const float *x, int64_t at, int64_t C, float *sum,

@@ -10,7 +10,8 @@ INLINE void swiglu_rows(const swiglu_args *a, const bool bf16)
             const int64_t left = lanes_at(f, F);
             const vf gate = act_load_n(a->gate_up.data, 2 * n * F + f, left, bf16);
             const vf up = act_load_n(a->gate_up.data, (2 * n + 1) * F + f, left, bf16);
-            act_store_n(a->out.data, n * F + f, vf_mul(vf_mul(gate, vf_sigmoid(gate)), up), left, bf16);
+            act_store_n(a->out.data, n * F + f, vf_mul(vf_mul(gate, vf_sigmoid(gate)), up), left,
+                        bf16);
         }
 }
 

@@ -1,7 +1,7 @@
-/* simd.h — one vector of floats, VL lanes wide, with the same few operations on every instruction path.
- * Sources written with it are compiled once per path (CMakeLists.txt); CPU_FN(name) is name_<path>.
- * Loads and stores never need alignment. *_n variants touch only the first n (0..VL) elements and
- * read the others as 0.                                                                              */
+/* simd.h — one vector of floats, VL lanes wide, with the same few operations on every instruction
+ * path. Sources written with it are compiled once per path (CMakeLists.txt); CPU_FN(name) is
+ * name_<path>. Loads and stores never need alignment. *_n variants touch only the first n (0..VL)
+ * elements and read the others as 0. */
 #ifndef CPU_SIMD_H
 #define CPU_SIMD_H
 
@@ -57,9 +57,6 @@ INLINE float act_get(const void *p, int64_t i, bool bf16)
 }
 
 /* Lanes left of a row of `count` at i; full vectors come first, then one short one. */
-INLINE int64_t lanes_at(int64_t i, int64_t count)
-{
-    return count - i < VL ? count - i : VL;
-}
+INLINE int64_t lanes_at(int64_t i, int64_t count) { return count - i < VL ? count - i : VL; }
 
 #endif

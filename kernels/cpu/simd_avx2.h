@@ -17,10 +17,7 @@ INLINE vf vf_load_n(const float *p, int64_t n) { return _mm256_maskload_ps(p, vf
 INLINE void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
 INLINE void vf_store_n(float *p, vf a, int64_t n) { _mm256_maskstore_ps(p, vf_mask(n), a); }
 /* the first n lanes of a, the others 0 */
-INLINE vf vf_first(vf a, int64_t n)
-{
-    return _mm256_and_ps(a, _mm256_castsi256_ps(vf_mask(n)));
-}
+INLINE vf vf_first(vf a, int64_t n) { return _mm256_and_ps(a, _mm256_castsi256_ps(vf_mask(n))); }
 /* the first n lanes of a, the others of b */
 INLINE vf vf_blend_n(vf a, vf b, int64_t n)
 {
@@ -35,11 +32,15 @@ INLINE vf vf_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); } /* c -
 INLINE vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 INLINE vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 INLINE vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
-INLINE vf vf_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vf vf_round(vf a)
+{
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 /* a * 2^e for whole e in [-126, 127] */
 INLINE vf vf_scale(vf a, vf e)
 {
-    __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(e), _mm256_set1_epi32(127)), 23);
+    __m256i bits =
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(e), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(a, _mm256_castsi256_ps(bits));
 }
 /* where a < b: x, else y */

@@ -1,5 +1,6 @@
-/* simd_avx512.h — 16 lanes. bf16 is rounded with the hardware instruction on the amx path (which always
- * has it) and with integers elsewhere, so that one path gives one result on every machine.          */
+/* simd_avx512.h — 16 lanes. bf16 is rounded with the hardware instruction on the amx path (which
+ * always has it) and with integers elsewhere, so that one path gives one result on every machine.
+ */
 #ifndef CPU_SIMD_AVX512_H
 #define CPU_SIMD_AVX512_H
 

@@ -1,5 +1,5 @@
-/* simd_portable.h — 4 lanes through the vector extension of gcc and clang: SSE2, NEON or plain code,
- * whatever the machine has without being asked.                                                      */
+/* simd_portable.h — 4 lanes through the vector extension of gcc and clang: SSE2, NEON or plain
+ * code, whatever the machine has without being asked. */
 #ifndef CPU_SIMD_PORTABLE_H
 #define CPU_SIMD_PORTABLE_H
 
@@ -40,17 +40,11 @@ INLINE vf vf_div(vf a, vf b) { return a / b; }
 INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
 INLINE vf vf_fnma(vf a, vf b, vf c) { return c - a * b; }
 /* where mask (all bits or none): x, else y */
-INLINE vf vf_pick(vi mask, vf x, vf y)
-{
-    return (vf)(((vi)x & mask) | ((vi)y & ~mask));
-}
+INLINE vf vf_pick(vi mask, vf x, vf y) { return (vf)(((vi)x & mask) | ((vi)y & ~mask)); }
 /* NaN in either: b, as the x86 instructions do */
 INLINE vf vf_max(vf a, vf b) { return vf_pick((vi)(a > b), a, b); }
 INLINE vf vf_min(vf a, vf b) { return vf_pick((vi)(a < b), a, b); }
-INLINE vf vf_sqrt(vf a)
-{
-    return (vf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])};
-}
+INLINE vf vf_sqrt(vf a) { return (vf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])}; }
 /* |a| < 2^22: adding and taking away 1.5 * 2^23 rounds to whole numbers */
 INLINE vf vf_round(vf a) { return (a + vf_set(12582912.f)) - vf_set(12582912.f); }
 /* a * 2^e for whole e in [-126, 127] */

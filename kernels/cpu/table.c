@@ -1,5 +1,5 @@
-/* table.c — the CPU backend's row of ops: checks arguments, keeps the device, calls the kernels of its path.
- * Work runs at once, so queues and events are always complete.                                        */
+/* table.c — the CPU backend's row of ops: checks arguments, keeps the device, calls the kernels of
+ * its path. Work runs at once, so queues and events are always complete. */
 #include "kernels/cpu/cpu.h"
 
 #include "base/arena.h"
@@ -101,9 +101,9 @@ static status cpu_sync(device *d)
     return OK;
 }
 
-/* Numbers below the smallest normal one count as 0 inside the arithmetic of an op: they cost a hundred times
- * more, and what the caller's thread had set must not decide the bits. The integer part of the exact
- * reduction, conversions and sums of squares run without it. */
+/* Numbers below the smallest normal one count as 0 inside the arithmetic of an op: they cost a
+ * hundred times more, and what the caller's thread had set must not decide the bits. The integer
+ * part of the exact reduction, conversions and sums of squares run without it. */
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 enum { MXCSR_OURS = 0x9fc0 }; /* round to nearest, flush, no traps */
@@ -136,15 +136,17 @@ static status check_tokens(const char *op, tensor tokens, int64_t V)
 {
     const int32_t *id = tokens.data;
     for (int64_t n = 0; n < tensor_count(tokens); n++)
-        REQUIRE(id[n] >= 0 && id[n] < V, ERR_INTERNAL, "%s: token %d at %lld is outside [0, %lld)", op,
-                (int)id[n], (long long)n, (long long)V);
+        REQUIRE(id[n] >= 0 && id[n] < V, ERR_INTERNAL, "%s: token %d at %lld is outside [0, %lld)",
+                op, (int)id[n], (long long)n, (long long)V);
     return OK;
 }
 
 static status cpu_embed(device *d, const embed_args *a)
 {
-    ASSERT(is_act(a->table) && a->T > 0 && has_shape(a->out, tensor_count(a->tokens), a->table.dim[1]));
-    ASSERT(!a->positions.data || (a->positions.dim[0] >= a->T && a->positions.type == a->table.type));
+    ASSERT(is_act(a->table) && a->T > 0 &&
+           has_shape(a->out, tensor_count(a->tokens), a->table.dim[1]));
+    ASSERT(!a->positions.data ||
+           (a->positions.dim[0] >= a->T && a->positions.type == a->table.type));
     TRY(check_tokens("embed", a->tokens, a->table.dim[0]));
     d->kernels->embed(a);
     return OK;
@@ -162,8 +164,10 @@ static status cpu_embed_backward(device *d, const embed_backward_args *a)
 static status cpu_norm(device *d, const norm_args *a)
 {
     const int64_t N = a->x.dim[0], C = a->x.dim[1];
-    ASSERT(is_act(a->out) && has_shape(a->out, N, C) && has_count(a->rstd, N) && has_count(a->gain, C));
-    ASSERT(may_have_count(a->bias, C) && may_have_shape(a->delta, N, C) && may_have_shape(a->sum, N, C));
+    ASSERT(is_act(a->out) && has_shape(a->out, N, C) && has_count(a->rstd, N) &&
+           has_count(a->gain, C));
+    ASSERT(may_have_count(a->bias, C) && may_have_shape(a->delta, N, C) &&
+           may_have_shape(a->sum, N, C));
     ASSERT(!a->delta.data || a->sum.data);
     ARITHMETIC(d->kernels->norm(a));
     return OK;
@@ -172,7 +176,8 @@ static status cpu_norm(device *d, const norm_args *a)
 static status cpu_norm_backward(device *d, const norm_backward_args *a)
 {
     const int64_t N = a->x.dim[0], C = a->x.dim[1];
-    ASSERT(is_act(a->dout) && has_shape(a->dout, N, C) && has_shape(a->dx, N, C) && has_count(a->gain, C));
+    ASSERT(is_act(a->dout) && has_shape(a->dout, N, C) && has_shape(a->dx, N, C) &&
+           has_count(a->gain, C));
     ASSERT(has_count(a->rstd, N) && has_count(a->dgain, C) && may_have_count(a->dbias, C));
     ASSERT(a->kind == NORM_RMS || has_count(a->mean, N));
     ARITHMETIC(d->kernels->norm_backward(d->scratch, a));
@@ -182,7 +187,8 @@ static status cpu_norm_backward(device *d, const norm_backward_args *a)
 static status cpu_linear(device *d, const linear_args *a)
 {
     const int64_t M = a->x.dim[0], K = a->x.dim[1], N = a->w.dim[0];
-    ASSERT(is_act(a->x) && a->w.type == a->x.type && has_shape(a->w, N, K) && has_shape(a->out, M, N));
+    ASSERT(is_act(a->x) && a->w.type == a->x.type && has_shape(a->w, N, K) &&
+           has_shape(a->out, M, N));
     ASSERT(may_have_count(a->bias, N) && (a->act == ACT_NONE || has_shape(a->pre, M, N)));
     ARITHMETIC(d->kernels->linear(d->scratch, a));
     return OK;
@@ -191,7 +197,8 @@ static status cpu_linear(device *d, const linear_args *a)
 static status cpu_linear_backward_input(device *d, const linear_backward_input_args *a)
 {
     const int64_t M = a->dy.dim[0], N = a->dy.dim[1], K = a->w.dim[1];
-    ASSERT(is_act(a->dy) && a->w.type == a->dy.type && has_shape(a->w, N, K) && has_shape(a->dx, M, K));
+    ASSERT(is_act(a->dy) && a->w.type == a->dy.type && has_shape(a->w, N, K) &&
+           has_shape(a->dx, M, K));
     ASSERT(a->act == ACT_NONE || has_shape(a->pre, M, K));
     ARITHMETIC(d->kernels->linear_backward_input(d->scratch, a));
     return OK;
@@ -200,7 +207,8 @@ static status cpu_linear_backward_input(device *d, const linear_backward_input_a
 static status cpu_linear_backward_weight(device *d, const linear_backward_weight_args *a)
 {
     const int64_t M = a->dy.dim[0], N = a->dy.dim[1], K = a->x.dim[1];
-    ASSERT(is_act(a->dy) && a->x.type == a->dy.type && has_shape(a->x, M, K) && has_shape(a->dw, N, K));
+    ASSERT(is_act(a->dy) && a->x.type == a->dy.type && has_shape(a->x, M, K) &&
+           has_shape(a->dw, N, K));
     ASSERT(may_have_count(a->dbias, N) && a->dw.type == DTYPE_F32);
     ARITHMETIC(d->kernels->linear_backward_weight(d->scratch, a));
     return OK;
@@ -233,7 +241,8 @@ static status cpu_attention(device *d, const attention_args *a)
 {
     const int64_t N = a->B * a->T;
     ASSERT(is_act(a->qkv) && a->NKV > 0 && a->NH % a->NKV == 0 && has_count(a->lse, N * a->NH));
-    ASSERT(has_shape(a->qkv, N, (a->NH + 2 * a->NKV) * a->HS) && has_shape(a->out, N, a->NH * a->HS));
+    ASSERT(has_shape(a->qkv, N, (a->NH + 2 * a->NKV) * a->HS) &&
+           has_shape(a->out, N, a->NH * a->HS));
     ARITHMETIC(d->kernels->attention(d->scratch, a));
     return OK;
 }
@@ -251,8 +260,10 @@ static status cpu_attention_backward(device *d, const attention_backward_args *a
 static status cpu_head(device *d, const head_args *a)
 {
     const int64_t N = a->x.dim[0], C = a->x.dim[1], V = a->w.dim[0];
-    ASSERT(is_act(a->x) && has_shape(a->w, V, C) && has_count(a->losses, N) && has_count(a->targets, N));
-    ASSERT(may_have_shape(a->dx, N, C) && may_have_shape(a->dw, V, C) && !a->dx.data == !a->dw.data);
+    ASSERT(is_act(a->x) && has_shape(a->w, V, C) && has_count(a->losses, N) &&
+           has_count(a->targets, N));
+    ASSERT(may_have_shape(a->dx, N, C) && may_have_shape(a->dw, V, C) &&
+           !a->dx.data == !a->dw.data);
     TRY(check_tokens("head", a->targets, V));
     ARITHMETIC(d->kernels->head(d->scratch, a));
     return OK;
@@ -260,7 +271,8 @@ static status cpu_head(device *d, const head_args *a)
 
 static status cpu_accumulate(device *d, const accumulate_args *a)
 {
-    ASSERT(has_count(a->sum, tensor_count(a->gradient)) && a->flag && a->gradient.type == DTYPE_F32);
+    ASSERT(has_count(a->sum, tensor_count(a->gradient)) && a->flag &&
+           a->gradient.type == DTYPE_F32);
     ASSERT(a->sum.type == (a->kind == REDUCTION_EXACT ? DTYPE_I64 : DTYPE_F32));
     d->kernels->accumulate(a);
     return OK;
@@ -278,11 +290,13 @@ static status cpu_clip_scalars(device *d, const clip_args *a)
 {
     (void)d;
     double sum = 0;
-    for (int64_t c = 0; c < tensor_count(a->squares); c++) sum += ((const double *)a->squares.data)[c];
+    for (int64_t c = 0; c < tensor_count(a->squares); c++)
+        sum += ((const double *)a->squares.data)[c];
     step_scalars *s = a->scalars;
     s->grad_norm = s->mean_scale * sqrt(sum);
     s->gradient_scale = s->mean_scale * (a->kind == REDUCTION_EXACT ? 1 / EXACT_SCALE : 1);
-    if (s->clip > 0 && s->grad_norm > (double)s->clip) s->gradient_scale *= (double)s->clip / s->grad_norm;
+    if (s->clip > 0 && s->grad_norm > (double)s->clip)
+        s->gradient_scale *= (double)s->clip / s->grad_norm;
     s->skip = *a->flag != 0 || !isfinite(s->grad_norm);
     return OK;
 }
@@ -290,7 +304,8 @@ static status cpu_clip_scalars(device *d, const clip_args *a)
 static status cpu_adamw(device *d, const adamw_args *a)
 {
     const int64_t n = tensor_count(a->weights);
-    ASSERT(has_count(a->m, n) && has_count(a->v, n) && has_count(a->gradient, n) && may_have_count(a->copy, n));
+    ASSERT(has_count(a->m, n) && has_count(a->v, n) && has_count(a->gradient, n) &&
+           may_have_count(a->copy, n));
     ARITHMETIC(d->kernels->adamw(a));
     return OK;
 }

@@ -1,5 +1,5 @@
-/* vmath.h — exp, sigmoid, gelu and their derivatives on vectors. Polynomials, no tables, no library:
- * a path gives the same bits on every machine. Relative error of vf_exp below 2e-7.                 */
+/* vmath.h — exp, sigmoid, gelu and their derivatives on vectors. Polynomials, no tables, no
+ * library: a path gives the same bits on every machine. Relative error of vf_exp below 2e-7. */
 #ifndef CPU_VMATH_H
 #define CPU_VMATH_H
 
@@ -24,8 +24,8 @@ INLINE vf vf_exp(vf x)
     return vf_where_lt(x, vf_set(-87.3f), vf_set(0.f), vf_scale(p, n));
 }
 
-/* log(x) for normal x > 0, relative error below 2e-7; what is not a positive number stays or gives NaN (libm's
- * logf is left out: its bits differ between versions and processors) */
+/* log(x) for normal x > 0, relative error below 2e-7; what is not a positive number stays or gives
+ * NaN (libm's logf is left out: its bits differ between versions and processors) */
 INLINE float log_f32(float x)
 {
     if (!(x > 0.f) || x > 3.4e38f) return x > 0.f ? x : x == 0.f ? -INFINITY : NAN;
@@ -37,7 +37,8 @@ INLINE float log_f32(float x)
     float m;
     memcpy(&m, &bits, 4);
     const double r = (double)m - 1, s = r / (2 + r), z = s * s; // log(m) = 2 atanh(s)
-    const double series = 1 + z * (1.0 / 3 + z * (1.0 / 5 + z * (1.0 / 7 + z * (1.0 / 9 + z * (1.0 / 11)))));
+    const double series =
+        1 + z * (1.0 / 3 + z * (1.0 / 5 + z * (1.0 / 7 + z * (1.0 / 9 + z * (1.0 / 11)))));
     return (float)(2 * s * series + (double)e * 0.69314718055994530942);
 }
 

@@ -1,5 +1,6 @@
-/* vmath_bf16.h — powers of two and gelu for results that are rounded to bf16 (2^-9). AVX-512 only; rcp14 is the
- * same on every CPU with AMX. scalef takes the whole part of the exponent itself (floor).          */
+/* vmath_bf16.h — powers of two and gelu for results that are rounded to bf16 (2^-9). AVX-512 only;
+ * rcp14 is the same on every CPU with AMX. scalef takes the whole part of the exponent itself
+ * (floor).          */
 #ifndef CPU_VMATH_BF16_H
 #define CPU_VMATH_BF16_H
 
@@ -37,7 +38,8 @@ INLINE vf vf_exp2_f32(vf x)
     return _mm512_scalef_ps(p, x);
 }
 
-/* sqrt(2/pi) and its product with 0.044715, times -2 log2(e): gelu(x) = x / (1 + 2^(x (G1 + G3 x^2))) */
+/* sqrt(2/pi) and its product with 0.044715, times -2 log2(e): gelu(x) = x / (1 + 2^(x (G1 + G3
+ * x^2))) */
 #define GELU_G1 (-2.302208198f)
 #define GELU_G3 (-0.102943239f)
 

@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-#define EXACT_LIMIT 0x1p62 /* one micro-batch's scaled value must stay below, unless the call says less */
+#define EXACT_LIMIT                                                                                \
+    0x1p62 /* one micro-batch's scaled value must stay below, unless the call says less */
 
 /* *sum (+)= rint(value * 2^44); true if it cannot be represented, and then nothing is added */
 INLINE bool exact_add(int64_t *sum, float value, bool first, double limit)
@@ -28,18 +29,20 @@ enum { WIDE = 8 };
 
 INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, double limit)
 {
-    const __m512d scaled = _mm512_mul_pd(_mm512_cvtps_pd(_mm256_loadu_ps(gradient)),
-                                         _mm512_set1_pd(EXACT_SCALE));
-    const __mmask8 fits = _mm512_cmp_pd_mask(_mm512_abs_pd(scaled), _mm512_set1_pd(limit), _CMP_LT_OQ);
-    const __m512i add = _mm512_maskz_cvt_roundpd_epi64(fits, scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m512d scaled =
+        _mm512_mul_pd(_mm512_cvtps_pd(_mm256_loadu_ps(gradient)), _mm512_set1_pd(EXACT_SCALE));
+    const __mmask8 fits =
+        _mm512_cmp_pd_mask(_mm512_abs_pd(scaled), _mm512_set1_pd(limit), _CMP_LT_OQ);
+    const __m512i add =
+        _mm512_maskz_cvt_roundpd_epi64(fits, scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     if (first) {
         _mm512_storeu_si512(sum, add);
         return fits != 0xff;
     }
     const __m512i old = _mm512_loadu_si512(sum), now = _mm512_add_epi64(old, add);
     // a sum left int64 where both addends have the other sign
-    const __mmask8 leaves = _mm512_movepi64_mask(_mm512_and_si512(_mm512_xor_si512(old, now),
-                                                                  _mm512_xor_si512(add, now)));
+    const __mmask8 leaves = _mm512_movepi64_mask(
+        _mm512_and_si512(_mm512_xor_si512(old, now), _mm512_xor_si512(add, now)));
     _mm512_storeu_si512(sum, _mm512_mask_mov_epi64(now, leaves, old));
     return fits != 0xff || leaves;
 }
@@ -51,12 +54,12 @@ INLINE int64_t wide_squares_i64(double *lanes, const int64_t *values, int64_t n)
     UNROLL
     for (int j = 0; j < 4; j++) part[j] = _mm512_setzero_pd();
     int64_t i = 0;
-    for (; i + 32 <= n; i += 32)
-        UNROLL
-        for (int j = 0; j < 4; j++) {
-            const __m512d v = _mm512_mul_pd(_mm512_cvtepi64_pd(_mm512_loadu_si512(values + i + 8 * j)), scale);
-            part[j] = _mm512_add_pd(part[j], _mm512_mul_pd(v, v));
-        }
+    for (; i + 32 <= n; i += 32) UNROLL
+    for (int j = 0; j < 4; j++) {
+        const __m512d v =
+            _mm512_mul_pd(_mm512_cvtepi64_pd(_mm512_loadu_si512(values + i + 8 * j)), scale);
+        part[j] = _mm512_add_pd(part[j], _mm512_mul_pd(v, v));
+    }
     for (int j = 0; j < 4; j++) _mm512_storeu_pd(lanes + 8 * j, part[j]);
     return i;
 }
@@ -67,12 +70,11 @@ INLINE int64_t wide_squares_f32(double *lanes, const float *values, int64_t n)
     UNROLL
     for (int j = 0; j < 4; j++) part[j] = _mm512_setzero_pd();
     int64_t i = 0;
-    for (; i + 32 <= n; i += 32)
-        UNROLL
-        for (int j = 0; j < 4; j++) {
-            const __m512d v = _mm512_cvtps_pd(_mm256_loadu_ps(values + i + 8 * j));
-            part[j] = _mm512_add_pd(part[j], _mm512_mul_pd(v, v));
-        }
+    for (; i + 32 <= n; i += 32) UNROLL
+    for (int j = 0; j < 4; j++) {
+        const __m512d v = _mm512_cvtps_pd(_mm256_loadu_ps(values + i + 8 * j));
+        part[j] = _mm512_add_pd(part[j], _mm512_mul_pd(v, v));
+    }
     for (int j = 0; j < 4; j++) _mm512_storeu_pd(lanes + 8 * j, part[j]);
     return i;
 }
@@ -82,7 +84,8 @@ INLINE vf vf_from_i64_n(const int64_t *values, int64_t n, double scale)
 {
     const __mmask16 mask = vf_mask(n);
     const __m512d lo = _mm512_cvtepi64_pd(_mm512_maskz_loadu_epi64((__mmask8)mask, values));
-    const __m512d hi = _mm512_cvtepi64_pd(_mm512_maskz_loadu_epi64((__mmask8)(mask >> 8), values + 8));
+    const __m512d hi =
+        _mm512_cvtepi64_pd(_mm512_maskz_loadu_epi64((__mmask8)(mask >> 8), values + 8));
     const __m256 a = _mm512_cvtpd_ps(_mm512_mul_pd(lo, _mm512_set1_pd(scale)));
     const __m256 b = _mm512_cvtpd_ps(_mm512_mul_pd(hi, _mm512_set1_pd(scale)));
     return _mm512_insertf32x8(_mm512_castps256_ps512(a), b, 1);

@@ -1,11 +1,13 @@
-/* bench_ops.c — time of every op inside a whole training step on one core, in the order and with the memory a
- * real step has (layers have their own activations, so caches are as cold as they will be).
+/* bench_ops.c — time of every op inside a whole training step on one core, in the order and with
+ * the memory a real step has (layers have their own activations, so caches are as cold as they will
+ * be).
  *
  *   bench_ops [--shape R1|R2|R3] [--path auto|portable|avx2|avx512|amx] [--dtype bf16|f32]
  *             [--steps 10] [--batch B] [--fast] [--quick]
  *
- * Times are processor time of this thread, medians over the steps, apart for the two speeds of the AMX unit, told
- * by bursts of products in registers before and after each step. --quick: one step of a tiny model, for CTest. */
+ * Times are processor time of this thread, medians over the steps, apart for the two speeds of the
+ * AMX unit, told by bursts of products in registers before and after each step. --quick: one step
+ * of a tiny model, for CTest. */
 #include "kernels/ops.h"
 
 #include "base/arena.h"
@@ -28,15 +30,38 @@ static const shape shapes[] = {
 };
 
 typedef enum op_row {
-    ROW_EMBED, ROW_NORM, ROW_QKV, ROW_ATTENTION, ROW_O, ROW_UP, ROW_DOWN, ROW_HEAD,
-    ROW_DOWN_W, ROW_DOWN_X, ROW_UP_W, ROW_UP_X, ROW_O_W, ROW_O_X, ROW_ATTENTION_BACK, ROW_QKV_W, ROW_QKV_X,
-    ROW_NORM_BACK, ROW_EMBED_BACK, ROW_ACCUMULATE, ROW_SQUARES, ROW_ADAMW, ROW_DIGEST, ROWS
+    ROW_EMBED,
+    ROW_NORM,
+    ROW_QKV,
+    ROW_ATTENTION,
+    ROW_O,
+    ROW_UP,
+    ROW_DOWN,
+    ROW_HEAD,
+    ROW_DOWN_W,
+    ROW_DOWN_X,
+    ROW_UP_W,
+    ROW_UP_X,
+    ROW_O_W,
+    ROW_O_X,
+    ROW_ATTENTION_BACK,
+    ROW_QKV_W,
+    ROW_QKV_X,
+    ROW_NORM_BACK,
+    ROW_EMBED_BACK,
+    ROW_ACCUMULATE,
+    ROW_SQUARES,
+    ROW_ADAMW,
+    ROW_DIGEST,
+    ROWS
 } op_row;
 
 static const char *const row_names[ROWS] = {
-    "embed", "norm", "qkv", "attention", "o", "up+gelu", "down", "head (all)",
-    "down dw", "down dx+gelu'", "up dw", "up dx", "o dw", "o dx", "attention back", "qkv dw", "qkv dx",
-    "norm back", "embed back", "accumulate", "sum_squares", "adamw", "digest",
+    "embed",       "norm",   "qkv",        "attention",  "o",
+    "up+gelu",     "down",   "head (all)", "down dw",    "down dx+gelu'",
+    "up dw",       "up dx",  "o dw",       "o dx",       "attention back",
+    "qkv dw",      "qkv dx", "norm back",  "embed back", "accumulate",
+    "sum_squares", "adamw",  "digest",
 };
 
 enum { STEPS_MAX = 1000 };
@@ -111,7 +136,8 @@ static void fill(tensor t, float scale)
 
 static tensor take(bench *b, dtype type, int64_t rows, int64_t columns)
 {
-    return tensor_2(arena_take(&b->memory, rows * columns * dtype_bytes(type)), type, rows, columns);
+    return tensor_2(arena_take(&b->memory, rows * columns * dtype_bytes(type)), type, rows,
+                    columns);
 }
 
 /* the next rows x columns parameters of the flat vector of `all`'s type */
@@ -190,7 +216,8 @@ static void take_all(bench *b)
 {
     const shape *s = &b->s;
     const int64_t C = s->C, D = s->NH * s->HS;
-    const int64_t P = 2 * C + s->L * (4 * C + 3 * D * C + 3 * D + C * D + C + 2 * s->F * C + s->F + C) +
+    const int64_t P = 2 * C +
+                      s->L * (4 * C + 3 * D * C + 3 * D + C * D + C + 2 * s->F * C + s->F + C) +
                       s->T * C + s->V * C;
     b->N = s->B * s->T;
     b->masters = take(b, DTYPE_F32, P, 1);
@@ -209,7 +236,8 @@ static void take_all(bench *b)
 static void forward(bench *b, op_row row, tensor out, tensor x, tensor w, tensor bias, tensor pre)
 {
     const double flop = 2.0 * (double)x.dim[0] * (double)tensor_count(w);
-    TIMED(row, flop, b->o->linear(b->d, &(linear_args){out, pre, x, w, bias, pre.data ? ACT_GELU : ACT_NONE}));
+    TIMED(row, flop,
+          b->o->linear(b->d, &(linear_args){out, pre, x, w, bias, pre.data ? ACT_GELU : ACT_NONE}));
 }
 
 /* the gradient that belongs to a parameter */
@@ -223,8 +251,8 @@ static tensor gradient_of(const bench *b, tensor w)
 }
 
 /* dw, dbias and dx of one layer, timed; pre: its input came out of a gelu of it */
-static void backward(bench *b, op_row row_w, op_row row_x, tensor dx, tensor dy, tensor x, tensor w, tensor bias,
-                     tensor pre)
+static void backward(bench *b, op_row row_w, op_row row_x, tensor dx, tensor dy, tensor x, tensor w,
+                     tensor bias, tensor pre)
 {
     const double flop = 2.0 * (double)x.dim[0] * (double)tensor_count(w);
     const linear_backward_weight_args dw = {gradient_of(b, w), gradient_of(b, bias), dy, x};
@@ -233,17 +261,26 @@ static void backward(bench *b, op_row row_w, op_row row_x, tensor dx, tensor dy,
     TIMED(row_x, flop, b->o->linear_backward_input(b->d, &di));
 }
 
-static void norm(bench *b, tensor out, tensor sum, tensor x, tensor delta, tensor mean, tensor rstd, tensor gain,
-                 tensor bias)
+static void norm(bench *b, tensor out, tensor sum, tensor x, tensor delta, tensor mean, tensor rstd,
+                 tensor gain, tensor bias)
 {
-    const norm_args a = {NORM_LAYER, 1e-5f, out, delta.data ? sum : (tensor){0}, mean, rstd, x, delta, gain, bias};
+    const norm_args a = {NORM_LAYER, 1e-5f, out, delta.data ? sum : (tensor){0}, mean, rstd, x,
+                         delta,      gain,  bias};
     TIMED(ROW_NORM, 0, b->o->norm(b->d, &a));
 }
 
 static void norm_back(bench *b, tensor x, tensor mean, tensor rstd, tensor gain, tensor bias)
 {
-    const norm_backward_args a = {NORM_LAYER, b->dx, b->act == DTYPE_F32 ? (tensor){0} : b->dx_act,
-                                  gradient_of(b, gain), gradient_of(b, bias), b->dh, x, mean, rstd, gain};
+    const norm_backward_args a = {NORM_LAYER,
+                                  b->dx,
+                                  b->act == DTYPE_F32 ? (tensor){0} : b->dx_act,
+                                  gradient_of(b, gain),
+                                  gradient_of(b, bias),
+                                  b->dh,
+                                  x,
+                                  mean,
+                                  rstd,
+                                  gain};
     TIMED(ROW_NORM_BACK, 0, b->o->norm_backward(b->d, &a));
 }
 
@@ -258,7 +295,8 @@ static void run_forward(bench *b)
     const shape *s = &b->s;
     const tensor none = {0};
     tensor x = b->layers[0].x1, delta = none;
-    TIMED(ROW_EMBED, 0, b->o->embed(b->d, &(embed_args){x, b->table, b->positions, b->tokens, s->T}));
+    TIMED(ROW_EMBED, 0,
+          b->o->embed(b->d, &(embed_args){x, b->table, b->positions, b->tokens, s->T}));
     for (int64_t l = 0; l < s->L; l++) {
         layer *y = &b->layers[l];
         norm(b, y->h1, y->x1, x, delta, y->mean1, y->rstd1, y->gain1, y->bias1);
@@ -285,29 +323,34 @@ static void run_backward(bench *b)
     norm_back(b, b->x, b->mean, b->rstd, b->final_gain, b->final_bias);
     for (int64_t l = s->L - 1; l >= 0; l--) {
         layer *y = &b->layers[l];
-        backward(b, ROW_DOWN_W, ROW_DOWN_X, b->dpre, b->dx_act, y->hidden, y->w_down, y->b_down, y->pre);
+        backward(b, ROW_DOWN_W, ROW_DOWN_X, b->dpre, b->dx_act, y->hidden, y->w_down, y->b_down,
+                 y->pre);
         backward(b, ROW_UP_W, ROW_UP_X, b->dh, b->dpre, y->h2, y->w_up, y->b_up, none);
         norm_back(b, y->x2, y->mean2, y->rstd2, y->gain2, y->bias2);
         backward(b, ROW_O_W, ROW_O_X, b->datt, b->dx_act, y->att, y->w_o, y->b_o, none);
-        const attention_backward_args a = {b->dqkv, b->datt, y->att, y->lse, y->qkv, s->B, s->T, s->NH, s->NH,
-                                           s->HS};
+        const attention_backward_args a = {b->dqkv, b->datt, y->att, y->lse, y->qkv,
+                                           s->B,    s->T,    s->NH,  s->NH,  s->HS};
         TIMED(ROW_ATTENTION_BACK, attention_flop(b, 4), b->o->attention_backward(b->d, &a));
         backward(b, ROW_QKV_W, ROW_QKV_X, b->dh, b->dqkv, y->h1, y->w_qkv, y->b_qkv, none);
         norm_back(b, y->x1, y->mean1, y->rstd1, y->gain1, y->bias1);
     }
-    const embed_backward_args e = {gradient_of(b, b->table), gradient_of(b, b->positions), b->dx, b->tokens, s->T};
+    const embed_backward_args e = {gradient_of(b, b->table), gradient_of(b, b->positions), b->dx,
+                                   b->tokens, s->T};
     TIMED(ROW_EMBED_BACK, 0, b->o->embed_backward(b->d, &e));
 }
 
 static void run_update(bench *b)
 {
     const reduction kind = b->fast ? REDUCTION_FAST : REDUCTION_EXACT;
-    const accumulate_args sum = {.sum = b->sum, .gradient = b->gradient, .flag = &b->flag, .kind = kind, .first = true};
+    const accumulate_args sum = {
+        .sum = b->sum, .gradient = b->gradient, .flag = &b->flag, .kind = kind, .first = true};
     TIMED(ROW_ACCUMULATE, 0, b->o->accumulate(b->d, &sum));
     TIMED(ROW_SQUARES, 0, b->o->sum_squares(b->d, &(sum_squares_args){b->squares, b->sum}));
     must(b->o->clip_scalars(b->d, &(clip_args){&b->scalars, b->squares, &b->flag, kind}));
     const tensor copy = b->act == DTYPE_F32 ? (tensor){0} : b->weights;
-    TIMED(ROW_ADAMW, 0, b->o->adamw(b->d, &(adamw_args){b->masters, copy, b->m, b->v, b->sum, true, &b->scalars}));
+    TIMED(ROW_ADAMW, 0,
+          b->o->adamw(b->d,
+                      &(adamw_args){b->masters, copy, b->m, b->v, b->sum, true, &b->scalars}));
     TIMED(ROW_DIGEST, 0, b->o->digest(b->d, &(digest_args){b->digest, b->masters}));
 }
 
@@ -317,8 +360,9 @@ static int compare(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
-/* The AMX unit has two speeds, set by what a neighbour does on the other thread of the core: steps whose bursts,
- * before and after, reach three quarters of its 1024 FLOP per cycle are "fast", the others "slow". */
+/* The AMX unit has two speeds, set by what a neighbour does on the other thread of the core: steps
+ * whose bursts, before and after, reach three quarters of its 1024 FLOP per cycle are "fast", the
+ * others "slow". */
 typedef struct record {
     double rows[ROWS], total, burst;
     bool slow;
@@ -351,9 +395,11 @@ static double median(const record *steps, int n, bool slow, int row)
 
 static void print_rows(const bench *b, const record *steps, int n)
 {
-    const bool slow = median(steps, n, false, -1) == 0; // shares and rates of the fast steps, if there are any
+    const bool slow =
+        median(steps, n, false, -1) == 0; // shares and rates of the fast steps, if there are any
     const double total = median(steps, n, slow, -1);
-    printf("  %-15s %5s %9s %9s %6s %9s\n", "op", "calls", "fast ms", "slow ms", "share", "GFLOP/s");
+    printf("  %-15s %5s %9s %9s %6s %9s\n", "op", "calls", "fast ms", "slow ms", "share",
+           "GFLOP/s");
     for (int r = 0; r < ROWS; r++) {
         const double t = median(steps, n, slow, r);
         printf("  %-15s %5lld %9.3f %9.3f %5.1f%%", row_names[r], (long long)b->calls[r],
@@ -372,9 +418,10 @@ static void print_state(const bench *b, const record *steps, int n, bool slow, d
     if (!count) return;
     const double t = median(steps, n, slow, -1);
     burst /= count;
-    printf("  %s: %d steps, median %.2f ms, %.0f tokens/s, %.0f GFLOP/s = %.1f %% of the burst's %.0f\n",
-           slow ? "slow" : "fast", count, 1e3 * t, (double)b->N / t, flop / t / 1e9, 100 * flop / t / burst,
-           burst / 1e9);
+    printf("  %s: %d steps, median %.2f ms, %.0f tokens/s, %.0f GFLOP/s = %.1f %% of the burst's "
+           "%.0f\n",
+           slow ? "slow" : "fast", count, 1e3 * t, (double)b->N / t, flop / t / 1e9,
+           100 * flop / t / burst, burst / 1e9);
 }
 
 static record run_step(bench *b)
@@ -403,8 +450,8 @@ static void run(bench *b, int n)
     (void)run_step(b); // warms up
     for (int i = 0; i < n; i++) steps[i] = run_step(b);
     for (int r = 0; r < ROWS; r++) flop += b->flop[r];
-    printf("%s: %lld parameters, B %lld T %lld, %s, %s\n", b->s.name, (long long)b->params, (long long)b->s.B,
-           (long long)b->s.T, b->act == DTYPE_BF16 ? "bf16" : "f32", b->text);
+    printf("%s: %lld parameters, B %lld T %lld, %s, %s\n", b->s.name, (long long)b->params,
+           (long long)b->s.B, (long long)b->s.T, b->act == DTYPE_BF16 ? "bf16" : "f32", b->text);
     print_rows(b, steps, n);
     print_state(b, steps, n, false, flop);
     print_state(b, steps, n, true, flop);
@@ -433,7 +480,8 @@ static void bench_open(bench *b, const char *path)
     take_all(b);
     must(b->o->open(&b->d, &(device_options){0, path}));
     b->o->describe(b->d, b->text, sizeof b->text);
-    const op_shapes largest = {b->s.B, b->s.T, b->s.C, b->s.F, b->s.V, b->s.NH, b->s.NH, b->s.HS, false, b->act};
+    const op_shapes largest = {b->s.B,  b->s.T,  b->s.C,  b->s.F, b->s.V,
+                               b->s.NH, b->s.NH, b->s.HS, false,  b->act};
     arena workspace;
     must(arena_init(&workspace, "workspace", b->o->workspace_bytes(b->d, &largest)));
     must(b->o->reserve(b->d, workspace.base, workspace.bytes, &largest));
@@ -443,8 +491,15 @@ static void bench_open(bench *b, const char *path)
         ((int32_t *)b->tokens.data)[n] = (int32_t)(n * 7919 % b->s.V);
         ((int32_t *)b->targets.data)[n] = (int32_t)(n * 104729 % b->s.V);
     }
-    b->scalars = (step_scalars){.learning_rate = 1e-3f, .beta1 = .9f, .beta2 = .95f, .eps = 1e-8f, .weight_decay = .1f,
-                                .bias1 = .1f, .bias2 = .05f, .clip = 1, .mean_scale = 1};
+    b->scalars = (step_scalars){.learning_rate = 1e-3f,
+                                .beta1 = .9f,
+                                .beta2 = .95f,
+                                .eps = 1e-8f,
+                                .weight_decay = .1f,
+                                .bias1 = .1f,
+                                .bias2 = .05f,
+                                .clip = 1,
+                                .mean_scale = 1};
 }
 
 int main(int argc, char **argv)
@@ -456,8 +511,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (strcmp(shapes[i].name, name) == 0) b.s = shapes[i];
     if (!b.s.name || steps < 1 || steps > STEPS_MAX) {
-        fprintf(stderr, "bench_ops: --shape R1|R2|R3 --path auto|... --dtype bf16|f32 --steps 1..%d --batch B --fast"
-                " --quick\n", STEPS_MAX);
+        fprintf(stderr,
+                "bench_ops: --shape R1|R2|R3 --path auto|... --dtype bf16|f32 --steps 1..%d "
+                "--batch B --fast"
+                " --quick\n",
+                STEPS_MAX);
         return 2;
     }
     if (given(argc, argv, "--batch")) b.s.B = atoll(option(argc, argv, "--batch", "1"));
@@ -467,6 +525,7 @@ int main(int argc, char **argv)
     bench_open(&b, option(argc, argv, "--path", "auto"));
     run(&b, steps);
     for (int64_t n = 0; n < b.N; n++)
-        if (!(((float *)b.losses.data)[n] > 0)) must(status_set(ERR_NUMERIC, __FILE__, __LINE__, "a loss is not finite"));
+        if (!(((float *)b.losses.data)[n] > 0))
+            must(status_set(ERR_NUMERIC, __FILE__, __LINE__, "a loss is not finite"));
     return 0;
 }
