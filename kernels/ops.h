@@ -232,8 +232,8 @@ typedef struct ops {
 
     status (*open)(device **out, const device_options *options); /* caller closes            */
     void (*close)(device *d);                                    /* NULL is a no-op          */
-    /* The backend's part of the arithmetic id: path, libraries, versions, e.g. "cpu avx512+amx
-     * onednn 2.6.3". */
+    /* The backend's part of the arithmetic id: path, libraries, versions, e.g. "cpu amx, bf16
+     * products, kernels 1". */
     void (*describe)(const device *d, char *text, size_t bytes);
 
     /* Scratch the ops need for these shapes; reserve hands it over (owned by the caller) before the

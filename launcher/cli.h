@@ -23,7 +23,8 @@ bool cli_help(int argc, char **argv, const char *text);
 /* "isoflop: error: message" on stderr unless OK, FOUND or INTERRUPTED (which prints plainly).
  * Returns code as int. */
 int cli_report(status code);
-/* A person is watching stdout. mpirun gives its ranks a terminal of their own; then its own decides. */
+/* A person is watching stdout. mpirun gives its ranks a terminal of their own; then mpirun's own
+ * output decides. */
 bool cli_terminal(void);
 /* Number of bytes as "12.3 MiB", count as "1.25M", seconds as "2h05m"; into a ring of static-free
  * buffers. */

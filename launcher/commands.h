@@ -1,4 +1,4 @@
-/* commands.h — one function per verb: argv[0] is the verb's name; returns the exit code of the process. */
+/* commands.h — one function per verb: argv[0] is the verb's name; returns the exit code. */
 #ifndef LAUNCHER_COMMANDS_H
 #define LAUNCHER_COMMANDS_H
 

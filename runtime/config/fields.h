@@ -1,14 +1,15 @@
 /* fields.h — every key of a run config, one line each (CONTRACTS: run config).
- * The lists give the structs of config.h, the YAML reader, range and unknown-key errors, the resolved
- * echo, the identity hash and the table in configs/README.md. Nothing else repeats them.
+ * The lists give the structs of config.h, the YAML reader, range and unknown-key errors, the
+ * resolved echo, the identity hash and the table in configs/README.md. Nothing else repeats them.
  *
  * Columns: name, limits, default, identity, meaning.
- *   I64(name, min, max, default, identity, meaning)   default: text as a user would write it ("1.4B");
- *   F64(name, min, max, default, identity, meaning)   REQUIRED = no default: the key must be given
+ *   I64(name, min, max, default, identity, meaning)   default: as a user would write it ("1.4B");
+ *   F64(name, min, max, default, identity, meaning)   REQUIRED = no default: it must be given
  *   TEXT(name, bytes, default, identity, meaning)
  *   ENUM(name, "a|b|c", default, identity, meaning)   stored as the index of the choice
  *   BOOL(name, default, identity, meaning)
- * identity: ID = part of what the run computes; enters the hash, and resume refuses a change of it.   */
+ * identity: ID = part of what the run computes; enters the hash, and resume refuses a change of
+ * it. */
 #ifndef CONFIG_FIELDS_H
 #define CONFIG_FIELDS_H
 
@@ -103,7 +104,8 @@
     F64(high, 0, 100, "0",       NO, "upper end of the prediction interval")
 // clang-format on
 
-/* Sections of the file: X(prefix in the file, struct type, member of config, LIST). "" = top level. */
+/* Sections of the file: X(prefix in the file, struct type, member of config, LIST).
+ * "" = top level. */
 #define CONFIG_SECTIONS(X)                                                                         \
     X("", run_config, run, RUN_FIELDS)                                                             \
     X("model", model_config, model, MODEL_FIELDS)                                                  \
