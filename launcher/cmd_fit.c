@@ -1,6 +1,9 @@
 #include "cli.h"
 #include "commands.h"
 #include "fit_print.h"
+#include "fit_runs.h"
+#include "base/file.h"
+#include "config/config.h"
 #include "law/law_file.h"
 
 #include <math.h>
@@ -9,14 +12,17 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: isoflop fit POINTS.csv [--law NAME] [--loss huber|lad|mse] [options]\n"
+    "usage: isoflop fit POINTS.csv [options]\n"
+    "       isoflop fit RUN_DIR... [options]\n"
     "\n"
     "Fits a scaling law to runs and says how sure its constants are. POINTS.csv has a header line\n"
     "with at least params,tokens,loss (flops, unique_tokens, params_nonemb, group: used when "
     "there;\n"
     "other columns ignored). loss: final validation loss after full decay, nats per token; "
     "params:\n"
-    "all parameters.\n"
+    "all parameters. Run directories of one setting (data, tokenizer, context, precision, "
+    "optimizer,\n"
+    "schedule) give the same points; unfinished, diverged and repeated-data runs are left out.\n"
     "\n"
     "  --law NAME        chinchilla (default), kaplan, kaplan-params, kaplan-tokens, power,\n"
     "                    power-offset, data-constrained, bnsl, bnsl-2, bnsl-3\n"
@@ -46,9 +52,9 @@ typedef struct fit_arguments {
 static status parse_number(double *out, const char *option, const char *text, double low,
                            double high)
 {
-    char *end;
-    const double value = strtod(text, &end);
-    REQUIRE(*text && !*end, ERR_CONFIG, "%s: '%.60s' is not a number", option, text);
+    double value;
+    const status s = config_number(&value, text);
+    if (s != OK) return status_prefix(s, "%s", option);
     REQUIRE(value >= low && value <= high, ERR_CONFIG, "%s: %.60s is outside [%g, %g]", option,
             text, low, high);
     *out = value;
@@ -119,6 +125,28 @@ static status parse_case(law_case *out, const char *text, const law *form)
     return parse_number(&out->tokens, "--predict", comma + 1, 1, 1e30);
 }
 
+/* Where the points come from. */
+typedef struct fit_input {
+    points points;
+    fit_left_out left_out;
+    law_origin origin;
+    const char *path; /* the table, or the first run; for messages */
+} fit_input;
+
+/* One table, or run directories. */
+static status read_input(fit_input *in, const char *const *paths, int32_t count, bool repeated)
+{
+    char record[4096];
+    in->path = paths[0];
+    (void)snprintf(record, sizeof record, "%s/record.jsonl", paths[0]);
+    if (count > 1 || file_exists(record))
+        return fit_runs_read(&in->points, &in->left_out, &in->origin, paths, count, repeated);
+    TRY(points_read(&in->points, paths[0]));
+    (void)snprintf(in->origin.flop_count, sizeof in->origin.flop_count, "%s",
+                   in->points.has_flops ? "column flops" : "six_nd");
+    return OK;
+}
+
 static status require_columns(const points *p, const fit_options *w, const char *path)
 {
     for (int32_t i = 0; i < p->count && w->nonemb; i++)
@@ -132,22 +160,20 @@ static status require_columns(const points *p, const fit_options *w, const char 
     return OK;
 }
 
-static status write_law(const fit_arguments *a, const fit_result *r, const points *p,
-                        const char *path)
+static status write_law(const fit_arguments *a, const fit_result *r, const fit_input *in)
 {
-    law_origin origin = {.without_embedding = a->nonemb};
+    law_origin origin = in->origin;
     law_file file;
-    (void)snprintf(origin.data, sizeof origin.data, "%s", a->data ? a->data : "");
-    (void)snprintf(origin.source, sizeof origin.source, "fit of %.100s", path);
-    (void)snprintf(origin.flop_count, sizeof origin.flop_count, "%s",
-                   p->has_flops ? "column flops" : "six_nd");
+    origin.without_embedding = a->nonemb;
+    if (a->data) (void)snprintf(origin.data, sizeof origin.data, "%s", a->data);
+    (void)snprintf(origin.source, sizeof origin.source, "fit of %.100s", in->path);
     law_file_of(&file, r, &origin);
     return law_file_write(&file, a->out);
 }
 
-static status fit_and_print(const fit_arguments *a, const fit_options *w, points *p,
-                            const char *path)
+static status fit_and_print(const fit_arguments *a, const fit_options *w, fit_input *in)
 {
+    points *p = &in->points;
     fit_question q = {0};
     if (a->flops) TRY(parse_number(&q.flops, "--flops", a->flops, 1, 1e40));
     if (a->predict) TRY(parse_case(&q.at, a->predict, w->form));
@@ -159,14 +185,16 @@ static status fit_and_print(const fit_arguments *a, const fit_options *w, points
         points_drop_highest(p, (int32_t)drop);
         REQUIRE(p->count > 0, ERR_CONFIG, "--drop-highest: %s leaves no points", a->drop);
     }
-    TRY(require_columns(p, w, path));
+    TRY(require_columns(p, w, in->path));
     fit_result *r = calloc(1, sizeof *r);
     REQUIRE(r, ERR_MEMORY, "no memory");
     status s = fit_run(r, p, *w);
+    for (int32_t i = 0; s == OK && i < in->left_out.count; i++)
+        fit_warn(r, "left out %s", in->left_out.line[i]);
     if (s == OK && a->flops && !r->has_frontier)
         s = status_set(ERR_CONFIG, __FILE__, __LINE__, "--flops: %s has no optimum for a budget",
                        w->form->name);
-    if (s == OK && a->out) s = write_law(a, r, p, path);
+    if (s == OK && a->out) s = write_law(a, r, in);
     if (s == OK) s = a->json ? fit_print_json(r, &q) : fit_print_text(r, &q);
     fit_deinit(r);
     free(r);
@@ -186,16 +214,18 @@ static status run(int argc, char **argv, const char **rest)
         {"--json", NULL, &a.json},     {NULL, NULL, NULL},
     };
     fit_options w;
-    points p;
+    fit_input in = {0};
     int count;
     TRY(cli_parse(argc, argv, options, rest, &count));
-    REQUIRE(count == 1, ERR_CONFIG, "fit needs one table of points: isoflop fit POINTS.csv");
+    REQUIRE(count >= 1, ERR_CONFIG,
+            "fit needs a table of points or run directories: isoflop fit POINTS.csv");
     REQUIRE(!a.data || strlen(a.data) < LAW_FILE_TEXT, ERR_CONFIG, "--data: longer than %d letters",
             LAW_FILE_TEXT - 1);
     TRY(parse_options(&w, &a));
-    TRY(points_read(&p, rest[0]));
-    const status s = fit_and_print(&a, &w, &p, rest[0]);
-    points_deinit(&p);
+    status s = read_input(&in, rest, count, w.form->needs & LAW_OF_UNIQUE);
+    if (s == OK) s = fit_and_print(&a, &w, &in);
+    points_deinit(&in.points);
+    fit_left_out_deinit(&in.left_out);
     return s;
 }
 

@@ -104,19 +104,32 @@ static void draw_weights(law_points *c, const points *p, const int32_t *group, i
     }
 }
 
-/* Widens the replicates of sums of squares; the covariance of the parameters. */
-static void set_spread(fit_result *r)
+/* What the spread of resamples is multiplied by for intervals. Resampled sums of squares spread too
+ * little, by the degrees of freedom that a fit uses up; resampled medians, the pull of residuals
+ * beyond delta, too much. The second factor is calibrated: 400 planted sets (tests/law/coverage.c).
+ */
+static void set_calibration(fit_result *r)
+{
+    const double n = r->options.form->constants, count = r->points;
+    double inside = r->options.loss == FIT_MSE;
+    for (int32_t i = 0; i < r->points && r->options.loss == FIT_HUBER; i++)
+        inside += (fabs(r->residual[i]) < r->options.delta) / count;
+    r->calibration = inside * sqrt(count / (count - n)) + (1 - inside) * (count - n) / count;
+}
+
+/* Constants of replicate k, its distance from the fit multiplied by scale. */
+static void replicate_constants(double *constant, const fit_result *r, int32_t k, double scale)
+{
+    const int32_t n = r->options.form->constants;
+    double x[LAW_CONSTANTS];
+    for (int32_t i = 0; i < n; i++)
+        x[i] = r->parameter[i] + scale * (r->replicate[(ptrdiff_t)k * n + i] - r->parameter[i]);
+    law_to_constants(r->options.form, x, constant);
+}
+
+static void set_covariance(fit_result *r)
 {
     const int32_t n = r->options.form->constants, count = r->options.bootstrap;
-    // sums of squares of resamples spread too little: the fit has used up n degrees of freedom
-    const double widen =
-        r->options.loss == FIT_MSE && r->points > n ? sqrt((double)r->points / (r->points - n)) : 1;
-    for (int32_t k = 0; k < count; k++)
-        for (int32_t i = 0; i < n; i++) {
-            double *x = &r->replicate[(ptrdiff_t)k * n + i];
-            *x = r->parameter[i] + widen * (*x - r->parameter[i]);
-        }
-    // covariance of the parameters
     double mean[LAW_CONSTANTS] = {0};
     for (int32_t k = 0; k < count; k++)
         for (int32_t i = 0; i < n; i++) mean[i] += r->replicate[(ptrdiff_t)k * n + i] / count;
@@ -152,7 +165,8 @@ static status bootstrap(fit_result *r, const points *p, law_points *c, const obj
     if (groups < p->count && groups < 10)
         fit_warn(r, "only %d groups: intervals from so few are too narrow", groups);
     free(group);
-    set_spread(r);
+    set_calibration(r);
+    set_covariance(r);
     return OK;
 }
 
@@ -187,7 +201,7 @@ static const fit_interval unknown = {NAN, NAN, NAN, NAN};
 fit_value fit_value_of(const fit_result *r, fit_quantity quantity, const void *context)
 {
     const law *form = r->options.form;
-    const int32_t count = r->options.bootstrap, n = form->constants;
+    const int32_t count = r->options.bootstrap;
     double constant[LAW_CONSTANTS];
     law_to_constants(form, r->parameter, constant);
     fit_value out = {quantity(form, constant, context), NAN, unknown};
@@ -198,12 +212,16 @@ fit_value fit_value_of(const fit_result *r, fit_quantity quantity, const void *c
     }
     double mean = 0, square = 0;
     for (int32_t k = 0; k < count; k++) {
-        law_to_constants(form, r->replicate + (ptrdiff_t)k * n, constant);
+        replicate_constants(constant, r, k, 1);
         sample[k] = quantity(form, constant, context);
         mean += sample[k] / count;
     }
     for (int32_t k = 0; k < count; k++) square += (sample[k] - mean) * (sample[k] - mean);
     out.standard_error = sqrt(square / (count - 1));
+    for (int32_t k = 0; k < count; k++) {
+        replicate_constants(constant, r, k, r->calibration);
+        sample[k] = quantity(form, constant, context);
+    }
     out.interval = interval_of(sample, count);
     free(sample);
     return out;
@@ -257,7 +275,7 @@ status fit_predict(fit_forecast *out, const fit_result *r, law_case at)
     // residuals of a fit are too small: it has used up n degrees of freedom
     const double widen = sqrt((double)r->points / (r->points - n));
     for (int32_t k = 0; k < count; k++) {
-        law_to_constants(form, r->replicate + (ptrdiff_t)k * n, constant);
+        replicate_constants(constant, r, k, r->calibration);
         const double loss = law_loss(form, constant, at, NULL);
         for (int32_t d = 0; d < DRAWS; d++) {
             const uint64_t stream = (uint64_t)k + (UINT64_C(1) << 32);

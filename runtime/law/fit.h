@@ -43,6 +43,7 @@ typedef struct fit_result {
     bool has_frontier;
     fit_value a, b, G; /* of the compute-optimal line                  */
     double covariance[LAW_CONSTANTS * LAW_CONSTANTS]; /* of the parameters  */
+    double calibration; /* of intervals: what the spread of replicates is multiplied by */
     double residual_sd; /* of ln loss, n - constants degrees of freedom */
     double range_params[2], range_tokens[2], range_flops[2];
     double *replicate; /* (bootstrap, constants) parameters; owned     */

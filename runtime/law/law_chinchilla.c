@@ -124,16 +124,15 @@ void constrained_log_loss(const law *self, const law_points *p, const double *pa
 bool constrained_start(const law *self, const law_points *p, int32_t start, double *parameter)
 {
     (void)self, (void)p;
-    static const double exponents[] = {0.2, 0.35, 0.6};
-    static const double offsets[] = {0, 0.6}, factors[] = {4, 6, 8, 12};
-    static const double stars[] = {0, 1.5, 3, 4.5};
+    static const double exponents[] = {0.1, 0.35, 0.8}, offsets[] = {-1, 0.4, 1.5};
+    static const double factors[] = {0, 6, 14}, stars[] = {-1, 2, 6};
     int32_t rest = start;
     parameter[ALPHA] = digit(&rest, exponents, 3);
     parameter[BETA] = digit(&rest, exponents, 3);
-    parameter[E] = digit(&rest, offsets, 2);
-    parameter[A] = digit(&rest, factors, 4);
-    parameter[B] = digit(&rest, factors, 4);
-    parameter[R_N] = digit(&rest, stars, 4);
-    parameter[R_D] = digit(&rest, stars, 4);
+    parameter[E] = digit(&rest, offsets, 3);
+    parameter[A] = digit(&rest, factors, 3);
+    parameter[B] = digit(&rest, factors, 3);
+    parameter[R_N] = digit(&rest, stars, 3);
+    parameter[R_D] = digit(&rest, stars, 3);
     return rest == 0;
 }

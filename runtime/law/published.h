@@ -1,4 +1,4 @@
-/* published.h — the laws of the literature as rows: constants, source, range, and what they count.
+/* published.h — the laws of the literature as rows: constants, source, range, what they count.
  * A loss of such a row belongs to the data it was fitted on and to no other; its N counts
  * parameters with or without embeddings, as the row says. Flow: laws.h -> plan */
 #ifndef LAW_PUBLISHED_H
