@@ -208,6 +208,36 @@ static void check_outliers(const checks *k)
     restore(k);
 }
 
+/* The exponent under the other count of parameters, where the points have both. */
+static status check_other_count(const checks *k)
+{
+    const fit_options *w = &k->r->options;
+    if (!k->r->has_frontier) return OK;
+    for (int32_t i = 0; i < k->p->count; i++)
+        if (!(k->p->row[i].params_nonemb > 0)) return OK;
+    law_points columns;
+    objective o;
+    search_result found;
+    law_frontier f;
+    double constant[LAW_CONSTANTS];
+    TRY(points_columns(&columns, k->p, w->x, !w->nonemb));
+    status s = objective_init(&o, w->form, &columns, w->loss, w->delta);
+    if (s == OK) {
+        s = search_all(&found, &o);
+        objective_deinit(&o);
+    }
+    points_columns_deinit(&columns);
+    TRY(s);
+    law_to_constants(w->form, found.parameter, constant);
+    if (law_frontier_of(&f, w->form, constant))
+        fit_warn(k->r,
+                 "with N counted %s embeddings a = %.4f instead of %.4f (%s = %.4g, %s = %.4g)%s",
+                 w->nonemb ? "with" : "without", f.a, k->r->a.value, w->form->constant[3],
+                 constant[3], w->form->constant[4], constant[4],
+                 moves(f.a, &k->r->a) ? "; a leaves its 80 % interval" : "");
+    return OK;
+}
+
 status fit_check(fit_result *r, const points *p, law_points *columns)
 {
     checks k = {r, p, columns, {0}};
@@ -220,5 +250,5 @@ status fit_check(fit_result *r, const points *p, law_points *columns)
     check_outliers(&k);
     check_leave_one_out(&k);
     objective_deinit(&k.o);
-    return OK;
+    return check_other_count(&k);
 }
