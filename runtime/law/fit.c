@@ -106,8 +106,8 @@ static void draw_weights(law_points *c, const points *p, const int32_t *group, i
 
 /* What the spread of resamples is multiplied by for intervals. Resampled sums of squares spread too
  * little, by the degrees of freedom that a fit uses up; resampled medians, the pull of residuals
- * beyond delta, too much. The second factor is calibrated: 400 planted sets (tests/law/coverage.c).
- */
+ * beyond delta, too much: without the second factor the 80 % intervals of 400 planted sets of 40
+ * points held 82 to 90 % of what was planted. */
 static void set_calibration(fit_result *r)
 {
     const double n = r->options.form->constants, count = r->points;
