@@ -231,7 +231,7 @@ status run_start(run *r)
 
 status run_open(run **out, const config *cfg, world *w)
 {
-    run *r;
+    run *r = NULL;
     TRY(run_check(&r, cfg, w));
     status s = run_start(r);
     if (s != OK) {
