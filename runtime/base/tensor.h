@@ -21,15 +21,18 @@ static inline int64_t dtype_bytes(dtype type)
 }
 static inline tensor tensor_1(void *data, dtype type, int64_t n)
 {
-    return (tensor){data, type, 1, {n, 1, 1, 1}};
+    tensor t = {data, type, 1, {n, 1, 1, 1}};
+    return t;
 }
 static inline tensor tensor_2(void *data, dtype type, int64_t n, int64_t m)
 {
-    return (tensor){data, type, 2, {n, m, 1, 1}};
+    tensor t = {data, type, 2, {n, m, 1, 1}};
+    return t;
 }
 static inline tensor tensor_3(void *data, dtype type, int64_t a, int64_t b, int64_t c)
 {
-    return (tensor){data, type, 3, {a, b, c, 1}};
+    tensor t = {data, type, 3, {a, b, c, 1}};
+    return t;
 }
 static inline int64_t tensor_count(tensor t) { return t.dim[0] * t.dim[1] * t.dim[2] * t.dim[3]; }
 static inline int64_t tensor_bytes(tensor t) { return tensor_count(t) * dtype_bytes(t.type); }
