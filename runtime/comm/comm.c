@@ -1,4 +1,5 @@
 #include "comm/comm_driver.h"
+#include "comm/world_watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,8 +41,16 @@ status comm_open(comm **out, world *w, double deadline_s)
     comm_reach reach;
     int32_t node_ranks;
     TRY(world_agree(w, forced_reach(text, w, &forced, &reach, &node_ranks)));
-    if (world_size(w) == 1 && !forced) return comm_open_self(out);
-    return comm_open_mpi(out, w, reach, node_ranks, deadline_s);
+    if (world_size(w) == 1 && !forced) return comm_open_self(out, NULL);
+    TRY(comm_open_mpi(out, w, reach, node_ranks, deadline_s));
+    (*out)->world = w;
+    return OK;
+}
+
+status comm_open_device(comm **out, world *w, const comm_device *on, double deadline_s)
+{
+    if (!on->ops->native_queue) return comm_open(out, w, deadline_s);
+    return world_size(w) == 1 ? comm_open_self(out, on) : comm_open_nccl(out, w, on, deadline_s);
 }
 
 void comm_close(comm *c)
@@ -70,20 +79,26 @@ static status check_count(const comm *c, const char *what, int64_t count, int64_
     return OK;
 }
 
+static status start(comm *c, comm_request *out, const comm_call *call)
+{
+    world_watch_enter(c->world);
+    return c->driver->start(c, out, call);
+}
+
 status comm_start_reduce_scatter(comm *c, comm_request *out, void *buf, int64_t count, dtype type)
 {
     TRY(check_count(c, "reduce-scatter", count, 8));
     REQUIRE(type == DTYPE_I64 || type == DTYPE_F32, ERR_INTERNAL, "reduce-scatter of dtype %d",
             type);
     comm_call call = {.kind = COMM_REDUCE_SCATTER, .type = type, .count = count, .buf = buf};
-    return c->driver->start(c, out, &call);
+    return start(c, out, &call);
 }
 
 status comm_start_all_gather(comm *c, comm_request *out, void *buf, int64_t bytes)
 {
     TRY(check_count(c, "all-gather", bytes, 1));
     comm_call call = {.kind = COMM_ALL_GATHER, .count = bytes, .buf = buf};
-    return c->driver->start(c, out, &call);
+    return start(c, out, &call);
 }
 
 status comm_start_all_reduce(comm *c, comm_request *out, void *buf, int64_t count, dtype type,
@@ -94,7 +109,7 @@ status comm_start_all_reduce(comm *c, comm_request *out, void *buf, int64_t coun
     bool max = op == COMM_MAX && (type == DTYPE_I32 || type == DTYPE_I64 || type == DTYPE_F64);
     REQUIRE(sum || max, ERR_INTERNAL, "all-reduce of dtype %d by operation %d", type, op);
     comm_call call = {.kind = COMM_ALL_REDUCE, .type = type, .op = op, .count = count, .buf = buf};
-    return c->driver->start(c, out, &call);
+    return start(c, out, &call);
 }
 
 status comm_progress(comm *c) { return c->driver->progress(c); }

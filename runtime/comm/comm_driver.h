@@ -35,6 +35,7 @@ struct comm {
     double deadline_s;
     int64_t overhead_bytes;
 };
+    world *world; /* whose watch looks on; NULL: none */
 
 /* What is reached through windows, what through messages. */
 typedef enum comm_reach {

@@ -1,6 +1,7 @@
 #include "comm/comm_shared.h"
 #include "base/clock.h"
 #include "comm/comm_reduce.h"
+#include "comm/world_watch.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -117,16 +118,18 @@ static status check_notes(const comm_shared *t, uint64_t number)
 /* names the operation and who has not come */
 static status stalled(comm_shared *t, uint64_t number)
 {
-    char late[256] = "", text[64];
+    char late[768] = "", text[64];
+    bool known = world_watch_behind(t->base.world, late, sizeof late);
     /* those who have not started, or else those who have not finished */
-    for (int32_t last = 0; last < 2 && !late[0]; last++)
+    for (int32_t last = 0; last < 2 && !late[0] && !known; last++)
         for (int32_t l = 0; l < t->local_size; l++) {
             if (passed(t, l, last ? STAGE_COPY : STAGE_START) > number || l == t->local_rank)
                 continue;
             (void)snprintf(text, sizeof text, "%s rank %d", late[0] ? "," : "", t->member[l]);
             if (strlen(late) + strlen(text) < sizeof late) strcat(late, text);
+            world_watch_place(t->base.world, t->member[l], late, sizeof late);
         }
-    if (t->network) t->network->missing(t, late, sizeof late);
+    if (t->network && !known) t->network->missing(t, late, sizeof late);
     FAIL(ERR_COMM, "%s (operation %llu): nothing heard for %g s from%s",
          describe(&t->slot[t->local_rank]->notes[number % SHARED_QUEUE]).text,
          (unsigned long long)number, t->base.deadline_s, late[0] ? late : " any peer");
@@ -312,15 +315,19 @@ static status wait_until(comm_shared *t, bool (*done)(const comm_shared *, uint6
     for (int idle = 0;;) {
         bool moved = false;
         TRY(advance(t, INT64_MAX, &moved));
-        if (done(t, number)) return OK;
+        if (done(t, number)) break;
         if (moved) {
             idle = 0;
         } else if (idle < t->spins) {
 #ifdef __x86_64__
             __builtin_ia32_pause();
 #endif
-            if (++idle == t->spins) since_s = clock_s();
+            if (++idle == t->spins) {
+                since_s = clock_s();
+                world_watch_wait(t->base.world, true);
+            }
         } else {
+            TRY(world_watch_check(t->base.world));
             TRY(check_left(t, number));
             uint64_t now = heard(t);
             double now_s = clock_s();
@@ -330,6 +337,8 @@ static status wait_until(comm_shared *t, bool (*done)(const comm_shared *, uint6
             rest(now_s - since_s);
         }
     }
+    world_watch_wait(t->base.world, false);
+    return OK;
 }
 
 /* --- driver entries -------------------------------------------------------------------------- */

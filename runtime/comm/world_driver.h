@@ -3,7 +3,7 @@
 #ifndef COMM_WORLD_DRIVER_H
 #define COMM_WORLD_DRIVER_H
 
-#include "comm/world.h"
+#include "comm/world_watch.h"
 
 typedef struct world_driver {
     void (*close)(world *w);
@@ -14,13 +14,18 @@ typedef struct world_driver {
     void (*abort)(world *w, status code); /* prints the message, ends all ranks */
 } world_driver;
 
+typedef struct world_watch world_watch;
+
 /* First member of every implementation's struct. */
 struct world {
     const world_driver *driver;
     int32_t rank, size;
-    int32_t local_rank, local_size, nodes;
+    int32_t local_rank, local_size, nodes, node_index;
     double deadline_s;
     char describe[64];
+    world_desk **desks; /* (local_size) in shared memory; NULL: one rank */
+    int32_t *members;   /* (local_size) ranks in this world              */
+    world_watch *watch; /* NULL: not watched                             */
 };
 
 /* Joins the MPI job. world_mpi.c, or mpi_absent.c which refuses. */

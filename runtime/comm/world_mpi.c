@@ -12,21 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One per rank of the node, in a window. */
-typedef struct desk {
-    _Alignas(64) _Atomic int64_t calls; /* collective calls entered, for naming who is late    */
-    _Atomic int32_t aborting;           /* of local rank 0: somebody prints the last message   */
-} desk;
-
 typedef struct world_mpi {
     world base;
     MPI_Comm all, node;
-    MPI_Win window;
-    desk **desks;     /* (local_size)                                            */
-    int32_t *members; /* (local_size) ranks in this world                        */
-    int32_t node_index;
-    bool root;   /* owns MPI itself                                         */
-    bool failed; /* a peer did not come: no more collective calls           */
+    MPI_Win window; /* of the desks                                            */
+    bool root;      /* owns MPI itself                                         */
+    bool failed;    /* a peer did not come: no more collective calls           */
 } world_mpi;
 
 enum { SPINS = 200, REST_NS = 200000, WINDOW_PAGE = 4096, WINDOW_ALIGN = 64 };
@@ -103,17 +94,20 @@ status world_mpi_window(MPI_Win *out, void **base, MPI_Comm node, int64_t bytes)
 
 /* --- waiting with a deadline ----------------------------------------------------------------- */
 
-/* names the ranks of this node that have made fewer collective calls than this one */
+/* names the ranks that have made fewer collective calls than this one; without a watch only those
+ * of this node are known */
 static status late(world_mpi *w, const char *what)
 {
-    char text[32], names[256] = "";
-    int64_t mine = atomic_load(&w->desks[w->base.local_rank]->calls);
+    char text[32], names[768] = "";
+    w->failed = true;
+    if (world_watch_behind(&w->base, names, sizeof names))
+        FAIL(ERR_COMM, "%s: nothing heard for %g s from%s", what, w->base.deadline_s, names);
+    int64_t mine = atomic_load(&w->base.desks[w->base.local_rank]->calls);
     for (int32_t l = 0; l < w->base.local_size; l++) {
-        if (atomic_load(&w->desks[l]->calls) >= mine) continue;
-        (void)snprintf(text, sizeof text, "%s rank %d", names[0] ? "," : "", w->members[l]);
+        if (atomic_load(&w->base.desks[l]->calls) >= mine) continue;
+        (void)snprintf(text, sizeof text, "%s rank %d", names[0] ? "," : "", w->base.members[l]);
         if (strlen(names) + strlen(text) < sizeof names) strcat(names, text);
     }
-    w->failed = true;
     FAIL(ERR_COMM, "%s: nothing heard for %g s from%s", what, w->base.deadline_s,
          names[0] ? names : " a rank of another node");
 }
@@ -124,8 +118,10 @@ static status finish(world_mpi *w, MPI_Request *request, const char *what)
     for (int64_t polls = 0;; polls++) {
         int done;
         MPI_TRY(MPI_Test(request, &done, MPI_STATUS_IGNORE));
-        if (done) return OK;
+        if (done) break;
         if (polls < SPINS) continue;
+        if (polls == SPINS) world_watch_wait(&w->base, true);
+        TRY(world_watch_check(&w->base));
         double waited_s = clock_s() - start_s;
         if (waited_s > w->base.deadline_s) return late(w, what);
         /* setup and checkpoints may take long: leave the core to those who work */
@@ -134,12 +130,15 @@ static status finish(world_mpi *w, MPI_Request *request, const char *what)
         else
             (void)nanosleep(&(struct timespec){.tv_nsec = REST_NS}, NULL);
     }
+    world_watch_wait(&w->base, false);
+    return OK;
 }
 
 static status enter(world_mpi *w)
 {
     REQUIRE(!w->failed, ERR_COMM, "a rank was missing before");
-    (void)atomic_fetch_add(&w->desks[w->base.local_rank]->calls, 1);
+    (void)atomic_fetch_add(&w->base.desks[w->base.local_rank]->calls, 1);
+    world_watch_enter(&w->base);
     return OK;
 }
 
@@ -183,11 +182,13 @@ static void mpi_abort(world *base, status code)
 {
     world_mpi *w = (world_mpi *)base;
     /* the first of a node prints; other nodes hold back: an abort of the first node, which takes up
-     * to seconds to reach them, ends them before they repeat the message */
-    bool first = atomic_exchange(&w->desks[0]->aborting, 1) == 0;
+     * to seconds to reach them, ends them before they repeat the message; and the first rank of a
+     * node knows more of the others (world_watch.h) */
+    if (code == ERR_COMM && w->base.local_rank > 0) (void)usleep(200000);
+    bool first = atomic_exchange(&w->base.desks[0]->aborting, 1) == 0;
     if (!first)
         (void)sleep(5);
-    else if (w->node_index > 0)
+    else if (w->base.node_index > 0)
         (void)sleep(3);
     if (first) log_error("isoflop", "%s", status_message());
     (void)fflush(NULL);
@@ -207,13 +208,14 @@ static void free_parts(world_mpi *w)
 static void mpi_close(world *base)
 {
     world_mpi *w = (world_mpi *)base;
+    world_watch_close(base);
     /* without the missing rank no collective call ends; the launcher ends the job when we exit */
     if (!w->failed) {
         free_parts(w);
         if (w->root) (void)MPI_Finalize();
     }
-    free(w->desks);
-    free(w->members);
+    free(w->base.desks);
+    free(w->base.members);
     free(w);
 }
 
@@ -256,12 +258,12 @@ static status find_place(world_mpi *w)
     MPI_TRY(MPI_Exscan(&leads, &before, 1, MPI_INT32_T, MPI_SUM, w->all));
     if (w->base.rank == 0) before = 0;
     MPI_TRY(MPI_Bcast(&before, 1, MPI_INT32_T, 0, w->node));
-    w->node_index = before;
-    w->desks = calloc((size_t)w->base.local_size, sizeof *w->desks);
-    w->members = calloc((size_t)w->base.local_size, sizeof *w->members);
-    REQUIRE(w->desks && w->members, ERR_MEMORY, "out of memory");
-    MPI_TRY(MPI_Allgather(&w->base.rank, 1, MPI_INT32_T, w->members, 1, MPI_INT32_T, w->node));
-    TRY(world_mpi_window(&w->window, (void **)w->desks, w->node, sizeof(desk)));
+    w->base.node_index = before;
+    w->base.desks = calloc((size_t)w->base.local_size, sizeof *w->base.desks);
+    w->base.members = calloc((size_t)w->base.local_size, sizeof *w->base.members);
+    REQUIRE(w->base.desks && w->base.members, ERR_MEMORY, "out of memory");
+    MPI_TRY(MPI_Allgather(&w->base.rank, 1, MPI_INT32_T, w->base.members, 1, MPI_INT32_T, w->node));
+    TRY(world_mpi_window(&w->window, (void **)w->base.desks, w->node, sizeof(world_desk)));
     MPI_TRY(MPI_Barrier(w->node)); /* all have zeroed theirs */
     return OK;
 }

@@ -3,6 +3,7 @@
  * Cases that end badly on purpose are judged by mpirun.cmake, which knows the expected code.   */
 #include "comm/conformance.h"
 #include "comm/pin.h"
+#include "comm/world_watch.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -175,6 +176,58 @@ static status case_killed(world *w)
     return comm_barrier(c);
 }
 
+/* a watched world whose rank 1 does something else at its barrier, in step 7 */
+static status watched(world *w, double heartbeat_s, double deadline_s, void (*instead)(void))
+{
+    comm *c = NULL;
+    TRY(world_watch_open(w, heartbeat_s));
+    TRY(comm_open(&c, w, deadline_s));
+    world_watch_note(w, WATCH_REDUCTION, 7);
+    TRY(comm_barrier(c));
+    world_watch_note(w, WATCH_DATA, 7);
+    if (world_rank(w) == 1) instead();
+    status s = comm_barrier(c);
+    if (s != OK) world_abort(w, s);
+    comm_close(c);
+    world_watch_close(w);
+    return s;
+}
+
+static void stop_self(void) { (void)raise(SIGSTOP); }
+static void kill_self(void) { (void)raise(SIGKILL); }
+static void oversleep(void) { sleep_s(30); }
+static void nap(void) { sleep_s(2.5); }
+
+/* a rank stopped by a signal is named by those that wait */
+static status case_stopped(world *w) { return watched(w, 1, 60, stop_self); }
+/* a rank that is killed likewise */
+static status case_gone(world *w) { return watched(w, 10, 60, kill_self); }
+/* a rank that lives but does not come is named with its place */
+static status case_behind(world *w) { return watched(w, 10, 1, oversleep); }
+/* a rank that takes its time is let be: its heart beats */
+static status case_slow(world *w) { return watched(w, 1, 60, nap); }
+
+/* nobody waits for the one that stopped: the watching thread ends the job */
+static status case_stopped_unseen(world *w)
+{
+    TRY(world_watch_open(w, 0.5));
+    if (world_rank(w) == 1) stop_self();
+    sleep_s(30);
+    return OK;
+}
+
+/* a watch that finds nothing, twice */
+static status case_watch(world *w)
+{
+    for (int i = 0; i < 2; i++) {
+        TRY(world_watch_open(w, 2));
+        for (int k = 0; k < 50; k++) TRY(world_barrier(w));
+        TRY(world_watch_check(w));
+        world_watch_close(w);
+    }
+    return OK;
+}
+
 /* --- main ------------------------------------------------------------------------------------ */
 
 static const struct {
@@ -192,6 +245,12 @@ static const struct {
     {"late", case_late},
     {"world_late", case_world_late},
     {"killed", case_killed},
+    {"stopped", case_stopped},
+    {"stopped_unseen", case_stopped_unseen},
+    {"gone", case_gone},
+    {"behind", case_behind},
+    {"slow", case_slow},
+    {"watch", case_watch},
 };
 
 int main(int count, char **words)
