@@ -104,6 +104,11 @@ static void print_plan(const run *r)
             printf("%s%s %s", shown++ % 4 ? ", " : "\n           ", memory_kind_name(k),
                    cli_bytes((double)r->plan.bytes[k]).text);
     (void)fputc('\n', stdout);
+    int64_t of_peers =
+        memory_of_peers(&r->plan, r->cfg, r->layout.ranks, world_local_size(r->world));
+    if (of_peers)
+        printf("           a process also shows %s that belong to the other ranks of its node\n",
+               cli_bytes((double)of_peers).text);
 }
 
 static void print_data(const run *r)
@@ -326,7 +331,7 @@ int cmd_train(int argc, char **argv)
         catch_signals();
         s = train(w, &a, argc, argv);
     }
-    int code = w && world_rank(w) != 0 ? (int)s : cli_report(s);
+    int code = world_prints(w) ? cli_report(s) : (int)s;
     world_close(w);
     free(rest);
     return code;

@@ -37,7 +37,16 @@ int32_t world_local_rank(const world *w) { return w->local_rank; }
 int32_t world_local_size(const world *w) { return w->local_size; }
 int32_t world_nodes(const world *w) { return w->nodes; }
 const char *world_describe(const world *w) { return w->describe; }
-bool world_prints(const world *w) { return w->rank == 0; }
+
+bool world_prints(const world *w)
+{
+    if (w) return w->rank == 0;
+    /* not joined: what the launcher says */
+    const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+    for (int i = 0; i < 4; i++)
+        if (getenv(ranks[i])) return atoi(getenv(ranks[i])) == 0;
+    return true;
+}
 
 void world_set_deadline(world *w, double deadline_s)
 {

@@ -34,7 +34,8 @@ const char *world_describe(const world *w); /* "Open MPI 4.1.4", "self"; borrowe
 /* Barrier and verdict: OK only if every rank passes OK; otherwise all ranks get the code of the
  * lowest failing rank, and its message ("rank 2: ..." when ranks > 1). COLLECTIVE. */
 status world_agree(world *w, status mine);
-/* True on the one rank that prints what all ranks know, such as an agreed failure. */
+/* True on the one rank that prints what all ranks know, such as an agreed failure. NULL: no world
+ * was opened; then as the launcher numbered the processes. */
 bool world_prints(const world *w);
 status world_barrier(world *w);
 /* bytes from rank root to all. COLLECTIVE. */

@@ -66,6 +66,7 @@ status prepare_folder_init(prepare_folder *f, const char *out, bool force)
     REQUIRE(n > 0 && n < (int)sizeof f->out, ERR_CONFIG, "--out: a path of 1 to %zu bytes",
             sizeof f->out - 1);
     (void)snprintf(f->stage, sizeof f->stage, "%s/.prepare", out);
+    f->made = access(out, F_OK) != 0;
     TRY(file_make_folder(out));
     f->lock = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     REQUIRE(f->lock >= 0, ERR_IO, "cannot open %s: %s", out, strerror(errno));
@@ -113,6 +114,7 @@ void prepare_folder_deinit(prepare_folder *f)
 {
     if (f->lock < 0) return;
     (void)file_remove_folder(f->stage);
+    if (f->made) (void)rmdir(f->out); /* stays unless it is empty: nothing was published */
     (void)close(f->lock);
     f->lock = -1;
 }

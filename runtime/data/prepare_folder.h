@@ -5,11 +5,13 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct prepare_folder {
     char out[1024], stage[1100]; /* OUT, OUT/.prepare */
     int lock;                    /* descriptor of OUT; -1 */
+    bool made;                   /* OUT did not exist     */
 } prepare_folder;
 
 /* Makes OUT, locks it, checks that it is empty (force: holds nothing that is not ours) and makes an

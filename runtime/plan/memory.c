@@ -56,3 +56,14 @@ void memory_plan_build(memory_plan *out, const config *cfg, const layout *l,
     out->bytes[MEMORY_SNAPSHOT] = cfg->checkpoint.asynchronous ? 3 * arena_piece(l->shard * 4) : 0;
     for (int k = 0; k < MEMORY_KINDS; k++) out->total += out->bytes[k];
 }
+
+int64_t memory_of_peers(const memory_plan *p, const config *cfg, int32_t ranks, int32_t node_ranks)
+{
+    /* a rank adds 1 / node_ranks of the sums, and so touches that part of each peer's; sharded
+     * state is followed by a gather of the weights, copied from the peer that made each part;
+     * replicated state on several nodes by a copy of the sums */
+    bool sharded = cfg->train.sharding == SHARDING_ZERO1, copied = !sharded && ranks > node_ranks;
+    int64_t whole =
+        p->bytes[MEMORY_SUMS] * (copied ? 2 : 1) + (sharded ? p->bytes[MEMORY_WEIGHTS] : 0);
+    return whole / node_ranks * (node_ranks - 1);
+}

@@ -39,6 +39,10 @@ void memory_exchange(exchange_sizes *out, const config *cfg, const layout *l, in
 /* workspace_bytes: from ops->workspace_bytes. */
 void memory_plan_build(memory_plan *out, const config *cfg, const layout *l,
                        int64_t workspace_bytes, int64_t eval_windows);
+/* What the ranks of a node reduce and gather they read in each other's windows. The system counts
+ * those pages as resident (RssShmem) in every process that reads them, though they exist once:
+ * a process shows total + this. node_ranks: of the ranks, those on this rank's node. */
+int64_t memory_of_peers(const memory_plan *p, const config *cfg, int32_t ranks, int32_t node_ranks);
 const char *memory_kind_name(memory_kind kind);
 /* Elements of moments (and masters) this rank keeps. */
 int64_t memory_state_elements(const config *cfg, const layout *l);

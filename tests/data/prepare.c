@@ -411,7 +411,12 @@ Test(prepare, a_failure_leaves_nothing_behind_and_the_old_shards_in_place)
     corpus *c = NULL;
     cr_expect_eq(corpus_open(&c, p.out, "train"), OK, "%s", status_message());
     corpus_close(c);
+    /* a folder that it made itself goes too */
+    o.out = files_path(files_folder(), "new");
+    refuses(o, ERR_IO, "a.jsonl:2");
+    cr_expect_not(file_exists(o.out), "an empty %s is left", o.out);
     o.names = &path;
+    o.out = p.out;
     o.tokenizer = "bpe:60000";
     refuses(o, ERR_CONFIG, "at most bpe:");
     o.tokenizer = "bpe:12x";

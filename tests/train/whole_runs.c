@@ -1,5 +1,6 @@
 /* Laws of one run inside one process: memory, checkpoints, skipped steps. */
 #include "base/file.h"
+#include "support/resident.h"
 #include "train/checkpoint.h"
 #include "train/run.h"
 
@@ -83,29 +84,15 @@ Test(memory, arenas_hold_exactly_the_planned_bytes)
     }
 }
 
-/* RssAnon + RssShmem of this process, bytes. */
-static int64_t resident(void)
-{
-    char line[256];
-    int64_t total = 0, kib;
-    FILE *f = fopen("/proc/self/status", "r");
-    cr_assert(f);
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "RssAnon: %ld", &kib) == 1 || sscanf(line, "RssShmem: %ld", &kib) == 1)
-            total += kib * 1024;
-    fclose(f);
-    return total;
-}
-
 Test(memory, resident_memory_grows_by_the_plan)
 {
     const char *const big[] = {"model.width=256", "model.layers=8", "model.ffn=1024",
                                "model.vocab=4096", "checkpoint.asynchronous=true"};
     config cfg = parse(5, big);
-    int64_t before = resident();
+    int64_t before = resident_bytes();
     opened o = open_run(&cfg);
     (void)digest_after(o.r, 3);
-    int64_t growth = resident() - before, planned = o.r->plan.total;
+    int64_t growth = resident_bytes() - before, planned = o.r->plan.total;
     int64_t allowed = planned / 50 > 8 << 20 ? planned / 50 : 8 << 20;
     cr_assert(llabs(growth - planned) <= allowed, "grew by %.1f MiB, planned %.1f MiB",
               (double)growth / 1048576, (double)planned / 1048576);
