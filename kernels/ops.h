@@ -224,12 +224,15 @@ typedef struct op_shapes {
 
 typedef struct device_options {
     int32_t local_rank; /* which accelerator or core of this node                      */
+    bool share;         /* several ranks may use one accelerator: for tests, never for speed */
     const char *path; /* instruction path: "auto", or "portable", "avx2", "avx512", "amx" on cpu */
 } device_options;
 
 typedef struct ops {
     const char *name; /* "ref", "cpu", "cuda" */
 
+    /* Accelerators this process could open; 0: why tells what is missing. NULL: none is needed. */
+    int32_t (*present)(char *why, size_t bytes);
     status (*open)(device **out, const device_options *options); /* caller closes            */
     void (*close)(device *d);                                    /* NULL is a no-op          */
     /* The backend's part of the arithmetic id: path, libraries, versions, e.g. "cpu amx, bf16
@@ -243,14 +246,17 @@ typedef struct ops {
     /* Device memory, zeroed. On host backends plain memory. */
     status (*alloc)(device *d, void **out, int64_t bytes);
     void (*release)(device *d, void *memory, int64_t bytes);
+    /* On the compute queue. from_host may change once upload returns; a download is complete. */
     status (*upload)(device *d, void *to, const void *from_host, int64_t bytes);
-    status (*download)(device *d, void *to_host, const void *from,
-                       int64_t bytes);                      /* complete on return */
-    status (*zero)(device *d, void *memory, int64_t bytes); /* on the compute queue */
+    status (*download)(device *d, void *to_host, const void *from, int64_t bytes);
+    status (*zero)(device *d, void *memory, int64_t bytes);
 
     status (*event_record)(device *d, int32_t event, queue q);
     status (*queue_wait)(device *d, queue q, int32_t event);
     status (*sync)(device *d);
+    /* The stream behind a queue, for comm_nccl alone. NULL: the backend's memory is host memory, and
+     * work is done when the call returns. */
+    void *(*native_queue)(device *d, queue q);
 
     status (*embed)(device *d, const embed_args *a);
     status (*embed_backward)(device *d, const embed_backward_args *a);
@@ -276,7 +282,7 @@ typedef struct ops {
     double (*burst)(device *d, dtype type);
 } ops;
 
-extern const ops ref_ops, cpu_ops;
+extern const ops ref_ops, cpu_ops, cuda_ops;
 /* NULL-terminated; backends.c is the only place that knows what was compiled in. */
 extern const ops *const backends[];
 /* The row with this name, "auto" = the fastest compiled in and present; fails with ERR_CONFIG

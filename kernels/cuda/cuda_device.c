@@ -1,0 +1,266 @@
+#include "kernels/cuda/cuda_device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+status cuda_failed(cudaError_t code, const char *call, const char *file, int line)
+{
+    /* the first error stays until it is read */
+    (void)cudaGetLastError();
+    return status_set(code == cudaErrorMemoryAllocation ? ERR_MEMORY : ERR_DEVICE, file, line,
+                      "%.*s: %s (%s)", (int)strcspn(call, "("), call, cudaGetErrorString(code),
+                      cudaGetErrorName(code));
+}
+
+/* --- opening and closing ----------------------------------------------------------------------
+ */
+
+int32_t cuda_present(char *why, size_t bytes)
+{
+    int count = 0;
+    cudaError_t code = cudaGetDeviceCount(&count);
+    if (code == cudaSuccess && count > 0) return count;
+    if (code != cudaSuccess) (void)cudaGetLastError();
+    if (why)
+        (void)snprintf(why, bytes, "no GPU was found (%s)",
+                       code == cudaSuccess ? "0 devices" : cudaGetErrorString(code));
+    return 0;
+}
+
+/* A launcher may show each rank its own GPU alone, as number 0; two ranks that meet on one GPU are
+ * refused when they are introduced to each other (comm_nccl). */
+static status choose_device(int32_t *out, const device_options *options)
+{
+    char why[200];
+    int32_t count = cuda_present(why, sizeof why), rank = options ? options->local_rank : 0;
+    REQUIRE(count > 0, ERR_CONFIG, "backend: cuda: %s", why);
+    REQUIRE(rank < count || count == 1 || options->share, ERR_CONFIG,
+            "local rank %d has no GPU of its own: this node shows %d; start at most %d ranks per "
+            "node (--share-gpu lets ranks share one, for tests)",
+            rank, count, count);
+    *out = rank % count;
+    return OK;
+}
+
+static status open_staging(cuda_staging *s)
+{
+    for (int i = 0; i < STAGING_SLOTS; i++) {
+        CUDA_TRY(cudaMallocHost((void **)&s->slot[i], STAGING_BYTES));
+        CUDA_TRY(cudaEventCreateWithFlags(&s->free[i], cudaEventDisableTiming));
+    }
+    return OK;
+}
+
+static status open_parts(device *d)
+{
+    CUDA_TRY(cudaSetDevice(d->index));
+    CUDA_TRY(cudaGetDeviceProperties(&d->properties, d->index));
+    REQUIRE(d->properties.major >= 8, ERR_CONFIG,
+            "backend: cuda: %s is compute capability %d.%d; 8.0 (A100) or newer is needed",
+            d->properties.name, d->properties.major, d->properties.minor);
+    /* communication goes first when both want the machine */
+    int lowest, highest;
+    CUDA_TRY(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
+    for (int q = 0; q < 2; q++)
+        CUDA_TRY(cudaStreamCreateWithPriority(&d->stream[q], cudaStreamNonBlocking,
+                                              q == QUEUE_COPY ? highest : lowest));
+    for (int i = 0; i < EVENTS_MAX; i++)
+        CUDA_TRY(cudaEventCreateWithFlags(&d->event[i], cudaEventDisableTiming));
+    for (int i = 0; i < 2; i++) CUDA_TRY(cudaEventCreateWithFlags(&d->timer[i], cudaEventDefault));
+    TRY(open_staging(&d->staging));
+    CUDA_TRY(cudaMalloc((void **)&d->fault, sizeof *d->fault));
+    CUDA_TRY(cudaMallocHost((void **)&d->fault_host, sizeof *d->fault_host));
+    CUDA_TRY(cudaMemsetAsync(d->fault, 0, sizeof *d->fault, d->stream[QUEUE_COMPUTE]));
+    d->call = (cuda_call){.stream = d->stream[QUEUE_COMPUTE], .fault = d->fault};
+    return linear_plans_init(&d->plans);
+}
+
+status cuda_open(device **out, const device_options *options)
+{
+    device *d = calloc(1, sizeof *d);
+    REQUIRE(d, ERR_MEMORY, "cuda: no memory for the device");
+    status s = choose_device(&d->index, options);
+    if (s == OK) s = open_parts(d);
+    if (s != OK) {
+        cuda_close(d);
+        return s;
+    }
+    *out = d;
+    return OK;
+}
+
+void cuda_close(device *d)
+{
+    if (!d) return;
+    for (int q = 0; q < 2; q++)
+        if (d->stream[q]) (void)cudaStreamSynchronize(d->stream[q]);
+    linear_plans_deinit(&d->plans);
+    for (int i = 0; i < EVENTS_MAX; i++)
+        if (d->event[i]) (void)cudaEventDestroy(d->event[i]);
+    for (int i = 0; i < 2; i++)
+        if (d->timer[i]) (void)cudaEventDestroy(d->timer[i]);
+    for (int i = 0; i < STAGING_SLOTS; i++) {
+        if (d->staging.free[i]) (void)cudaEventDestroy(d->staging.free[i]);
+        if (d->staging.slot[i]) (void)cudaFreeHost(d->staging.slot[i]);
+    }
+    if (d->fault_host) (void)cudaFreeHost(d->fault_host);
+    if (d->fault) (void)cudaFree(d->fault);
+    for (int q = 0; q < 2; q++)
+        if (d->stream[q]) (void)cudaStreamDestroy(d->stream[q]);
+    free(d);
+}
+
+/* The number of multiprocessors is part of it: the library's heuristic looks at it. */
+void cuda_describe(const device *d, char *text, size_t bytes)
+{
+    int runtime = 0;
+    (void)cudaRuntimeGetVersion(&runtime);
+    (void)snprintf(text, bytes, "cuda sm_%d%d, %s, %d SMs, CUDA %d.%d, cuBLASLt %zu, kernels %d",
+                   d->properties.major, d->properties.minor, d->properties.name,
+                   d->properties.multiProcessorCount, runtime / 1000, runtime % 1000 / 10,
+                   cublasLtGetVersion(), CUDA_KERNELS_VERSION);
+}
+
+/* --- memory -----------------------------------------------------------------------------------
+ */
+
+static int64_t piece_256(int64_t bytes) { return (bytes + 255) / 256 * 256; }
+
+int64_t cuda_workspace_bytes(const device *d, const op_shapes *shapes)
+{
+    (void)d;
+    return piece_256(linear_library_bytes(shapes)) + piece_256(linear_pieces_bytes(shapes)) +
+           piece_256(cuda_launch_workspace(shapes));
+}
+
+status cuda_reserve(device *d, void *workspace, int64_t bytes, const op_shapes *shapes)
+{
+    int64_t need = cuda_workspace_bytes(d, shapes);
+    REQUIRE(bytes >= need, ERR_INTERNAL, "cuda: workspace of %lld bytes, these shapes need %lld",
+            (long long)bytes, (long long)need);
+    REQUIRE((uintptr_t)workspace % 256 == 0, ERR_INTERNAL, "cuda: workspace not 256-byte aligned");
+    char *at = workspace;
+    if (d->scratch.library_bytes != linear_library_bytes(shapes)) linear_plans_clear(&d->plans);
+    d->scratch.library = at;
+    d->scratch.library_bytes = linear_library_bytes(shapes);
+    at += piece_256(d->scratch.library_bytes);
+    d->scratch.pieces = (float *)(void *)at;
+    d->scratch.pieces_bytes = linear_pieces_bytes(shapes);
+    d->call.workspace = at + piece_256(d->scratch.pieces_bytes);
+    return OK;
+}
+
+status cuda_alloc(device *d, void **out, int64_t bytes)
+{
+    void *memory = NULL;
+    size_t size = bytes > 0 ? (size_t)bytes : 1, available = 0, total = 0;
+    cudaError_t code = cudaMalloc(&memory, size);
+    if (code == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        (void)cudaMemGetInfo(&available, &total);
+        FAIL(ERR_MEMORY, "the GPU has %.1f of %.1f MiB free, %.1f MiB are needed",
+             (double)available / 1048576, (double)total / 1048576, (double)bytes / 1048576);
+    }
+    CUDA_TRY(code);
+    /* any queue may use it next */
+    CUDA_TRY(cudaMemsetAsync(memory, 0, size, d->stream[QUEUE_COMPUTE]));
+    CUDA_TRY(cudaStreamSynchronize(d->stream[QUEUE_COMPUTE]));
+    *out = memory;
+    return OK;
+}
+
+void cuda_release(device *d, void *memory, int64_t bytes)
+{
+    (void)d, (void)bytes;
+    (void)cudaFree(memory);
+}
+
+/* The next slot, once the copy that used it last is done. */
+static status take_slot(cuda_staging *s, int32_t *slot)
+{
+    *slot = s->next;
+    s->next = (s->next + 1) % STAGING_SLOTS;
+    CUDA_TRY(cudaEventSynchronize(s->free[*slot]));
+    return OK;
+}
+
+status cuda_upload(device *d, void *to, const void *from_host, int64_t bytes)
+{
+    cuda_staging *s = &d->staging;
+    cudaStream_t stream = d->stream[QUEUE_COMPUTE];
+    for (int64_t at = 0; at < bytes; at += STAGING_BYTES) {
+        size_t n = (size_t)(bytes - at < STAGING_BYTES ? bytes - at : STAGING_BYTES);
+        int32_t slot;
+        TRY(take_slot(s, &slot));
+        memcpy(s->slot[slot], (const char *)from_host + at, n);
+        CUDA_TRY(
+            cudaMemcpyAsync((char *)to + at, s->slot[slot], n, cudaMemcpyHostToDevice, stream));
+        CUDA_TRY(cudaEventRecord(s->free[slot], stream));
+    }
+    return OK;
+}
+
+status cuda_download(device *d, void *to_host, const void *from, int64_t bytes)
+{
+    cuda_staging *s = &d->staging;
+    cudaStream_t stream = d->stream[QUEUE_COMPUTE];
+    int64_t issued = 0, taken = 0;
+    int32_t slots[STAGING_SLOTS];
+    /* copies run ahead of the host by the slots there are */
+    while (taken < bytes) {
+        while (issued < bytes && issued / STAGING_BYTES - taken / STAGING_BYTES < STAGING_SLOTS) {
+            int64_t rest = bytes - issued, n = rest < STAGING_BYTES ? rest : STAGING_BYTES;
+            int32_t *slot = &slots[issued / STAGING_BYTES % STAGING_SLOTS];
+            TRY(take_slot(s, slot));
+            CUDA_TRY(cudaMemcpyAsync(s->slot[*slot], (const char *)from + issued, (size_t)n,
+                                     cudaMemcpyDeviceToHost, stream));
+            CUDA_TRY(cudaEventRecord(s->free[*slot], stream));
+            issued += n;
+        }
+        int64_t rest = bytes - taken, n = rest < STAGING_BYTES ? rest : STAGING_BYTES;
+        int32_t slot = slots[taken / STAGING_BYTES % STAGING_SLOTS];
+        CUDA_TRY(cudaEventSynchronize(s->free[slot]));
+        memcpy((char *)to_host + taken, s->slot[slot], (size_t)n);
+        taken += n;
+    }
+    return OK;
+}
+
+status cuda_zero(device *d, void *memory, int64_t bytes)
+{
+    if (bytes > 0) CUDA_TRY(cudaMemsetAsync(memory, 0, (size_t)bytes, d->stream[QUEUE_COMPUTE]));
+    return OK;
+}
+
+/* --- queues -----------------------------------------------------------------------------------
+ */
+
+status cuda_event_record(device *d, int32_t event, queue q)
+{
+    ASSERT(event >= 0 && event < EVENTS_MAX);
+    CUDA_TRY(cudaEventRecord(d->event[event], d->stream[q]));
+    return OK;
+}
+
+status cuda_queue_wait(device *d, queue q, int32_t event)
+{
+    ASSERT(event >= 0 && event < EVENTS_MAX);
+    CUDA_TRY(cudaStreamWaitEvent(d->stream[q], d->event[event], 0));
+    return OK;
+}
+
+status cuda_sync(device *d)
+{
+    static const char *const names[] = {"", "embed", "embed_backward", "head"};
+    CUDA_TRY(cudaMemcpyAsync(d->fault_host, d->fault, sizeof *d->fault, cudaMemcpyDeviceToHost,
+                             d->stream[QUEUE_COMPUTE]));
+    for (int q = 0; q < 2; q++) CUDA_TRY(cudaStreamSynchronize(d->stream[q]));
+    const cuda_fault *f = d->fault_host;
+    if (f->op == CUDA_FAULT_NONE) return OK;
+    /* told once, as the other backends do */
+    CUDA_TRY(cudaMemsetAsync(d->fault, 0, sizeof *d->fault, d->stream[QUEUE_COMPUTE]));
+    FAIL(ERR_INTERNAL, "%s: token %d at %lld is outside [0, %lld)", names[f->op], f->id,
+         (long long)f->at, (long long)f->limit);
+}
+
+void *cuda_native_queue(device *d, queue q) { return d->stream[q]; }
