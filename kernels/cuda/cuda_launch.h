@@ -8,7 +8,7 @@
 #define KERNELS_CUDA_CUDA_LAUNCH_H
 
 #ifdef CUDA_EMU
-#include "tests/cuda_emu/cuda_emu.h"
+#include "cuda_emu.h"
 #else
 #include <cuda_runtime.h>
 
