@@ -50,7 +50,10 @@ status comm_open(comm **out, world *w, double deadline_s)
 status comm_open_device(comm **out, world *w, const comm_device *on, double deadline_s)
 {
     if (!on->ops->native_queue) return comm_open(out, w, deadline_s);
-    return world_size(w) == 1 ? comm_open_self(out, on) : comm_open_nccl(out, w, on, deadline_s);
+    if (world_size(w) == 1) return comm_open_self(out, on);
+    TRY(comm_open_nccl(out, w, on, deadline_s));
+    (*out)->world = w;
+    return OK;
 }
 
 void comm_close(comm *c)
@@ -116,25 +119,30 @@ status comm_progress(comm *c) { return c->driver->progress(c); }
 
 status comm_wait(comm *c, comm_request request) { return c->driver->wait(c, request); }
 
+status comm_complete(comm *c, comm_request request)
+{
+    return c->driver->complete ? c->driver->complete(c, request) : comm_wait(c, request);
+}
+
 status comm_reduce_scatter(comm *c, void *buf, int64_t count, dtype type)
 {
     comm_request request;
     TRY(comm_start_reduce_scatter(c, &request, buf, count, type));
-    return comm_wait(c, request);
+    return comm_complete(c, request);
 }
 
 status comm_all_gather(comm *c, void *buf, int64_t bytes)
 {
     comm_request request;
     TRY(comm_start_all_gather(c, &request, buf, bytes));
-    return comm_wait(c, request);
+    return comm_complete(c, request);
 }
 
 status comm_all_reduce(comm *c, void *buf, int64_t count, dtype type, comm_op op)
 {
     comm_request request;
     TRY(comm_start_all_reduce(c, &request, buf, count, type, op));
-    return comm_wait(c, request);
+    return comm_complete(c, request);
 }
 
 status comm_barrier(comm *c)

@@ -25,6 +25,7 @@ typedef struct comm_driver {
     status (*progress)(comm *c);
     status (*wait)(comm *c, comm_request request);
     void (*close)(comm *c);
+    status (*complete)(comm *c, comm_request request); /* NULL: wait does */
 } comm_driver;
 
 /* First member of every implementation's struct. */
@@ -34,8 +35,8 @@ struct comm {
     int32_t rank, size;
     double deadline_s;
     int64_t overhead_bytes;
-};
     world *world; /* whose watch looks on; NULL: none */
+};
 
 /* What is reached through windows, what through messages. */
 typedef enum comm_reach {
@@ -44,7 +45,10 @@ typedef enum comm_reach {
     COMM_REACH_FORCED, /* tests: pretend that node_ranks ranks make a node */
 } comm_reach;
 
-status comm_open_self(comm **out);
+/* on NULL: memory is host memory. */
+status comm_open_self(comm **out, const comm_device *on);
+/* comm_nccl.c, or nccl_absent.c which refuses. COLLECTIVE. */
+status comm_open_nccl(comm **out, world *w, const comm_device *on, double deadline_s);
 /* comm_mpi.c, or mpi_absent.c which refuses. COLLECTIVE. */
 status comm_open_mpi(comm **out, world *w, comm_reach reach, int32_t node_ranks, double deadline_s);
 

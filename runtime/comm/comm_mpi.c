@@ -390,7 +390,7 @@ static void mpi_close(comm *c)
 status comm_open_mpi(comm **out, world *w, comm_reach reach, int32_t node_ranks, double deadline_s)
 {
     static const comm_driver driver = {comm_shared_alloc, comm_shared_start, comm_shared_progress,
-                                       comm_shared_wait, mpi_close};
+                                       comm_shared_wait, mpi_close, NULL};
     REQUIRE(reach != COMM_REACH_FORCED || node_ranks == 1 || world_nodes(w) == 1, ERR_CONFIG,
             "ISOFLOP_COMM=mpi:%d pretends nodes on one node only, this job has %d", node_ranks,
             world_nodes(w));

@@ -82,7 +82,7 @@ static void thread_close(comm *c)
 status comm_open_thread(comm **out, comm_group *g, int32_t rank, double deadline_s)
 {
     static const comm_driver driver = {comm_shared_alloc, comm_shared_start, comm_shared_progress,
-                                       comm_shared_wait, thread_close};
+                                       comm_shared_wait, thread_close, NULL};
     ASSERT(rank >= 0 && rank < g->ranks && deadline_s > 0);
     comm_thread *self = calloc(1, sizeof *self);
     REQUIRE(self, ERR_MEMORY, "out of memory");
