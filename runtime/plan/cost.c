@@ -1,0 +1,150 @@
+#include "plan/cost.h"
+
+#include "config/config.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- what a file does not say -------------------------------------------------------------------
+ * Dense products of recent chips are limited by power before they reach the peak: a large product
+ * sustains about 1.05e12 bf16 FLOP/s per watt (0.74 of the peak of an H100 at 700 W), and on chips
+ * with watts to spare 0.86 of the peak (A100). Fused attention, bound by its exponentials too,
+ * reaches 0.58 of what products do. Rings reach 0.8 of a link, streams 0.85 of a memory. What runs
+ * beside communication is slowed by nearly as much as it hides: the two share processors, memory
+ * and watts. Fitted on the even rows of tests/plan/published.c, graded there on the odd ones.    */
+static const double flops_per_watt = 1.05e12, products_most = 0.86, products_default = 0.7;
+static const double attention_of_products = 0.58;
+static const double stream_share = 0.85, link_share = 0.8, overlap_share = 0.1;
+static const double launch_gpu_s = 5e-6, launch_cpu_s = 2e-7, spread_default = 0.01;
+static const double units_gpu = 128.0;
+
+static double either(const cluster_value *v, double otherwise)
+{
+    return isnan(v->value) ? otherwise : v->value;
+}
+
+bool cluster_of_cores(const cluster *c)
+{
+    if (c->backend[0]) return strcmp(c->backend, "cpu") == 0;
+    return fmax(either(&c->peak_bf16, 0), either(&c->peak_fp32, 0)) < 20e12;
+}
+
+static machine_link link_of(const cluster_value *latency, const cluster_value *bandwidth,
+                            double share)
+{
+    if (isnan(bandwidth->value)) return (machine_link){0};
+    return (machine_link){latency->value, bandwidth->value * share};
+}
+
+/* The sustained share of the peak where nobody measured it. */
+static double products_by_power(const cluster *c, double peak, bool cores)
+{
+    if (cores) return 0.5;
+    if (isnan(c->power_w.value)) return products_default;
+    return fmin(products_most, flops_per_watt * c->power_w.value / peak);
+}
+
+status machine_of(machine *out, const cluster *c, int32_t precision)
+{
+    const bool bf16 = precision == PRECISION_BF16, cores = cluster_of_cores(c);
+    const double peak = bf16 ? c->peak_bf16.value : c->peak_fp32.value;
+    REQUIRE(!isnan(peak), ERR_CONFIG, "cluster %s: peak_flops.%s is unknown; nearest: precision %s",
+            c->name, bf16 ? "bf16" : "fp32", bf16 ? "fp32" : "bf16");
+    machine m = {.peak = peak, .ranks_per_node = c->ranks_per_node.value};
+    m.products = either(&c->products, products_by_power(c, peak, cores));
+    m.attention = either(&c->attention, attention_of_products * m.products);
+    m.stream = c->memory_bandwidth.value * either(&c->memory, stream_share);
+    m.units = either(&c->units, cores ? 1.0 : units_gpu);
+    m.launch_s = either(&c->launch_s, cores ? launch_cpu_s : launch_gpu_s);
+    m.overlap = either(&c->overlap, cores ? 0.0 : overlap_share);
+    m.spread = either(&c->step_spread, spread_default);
+    m.staged = m.inline_sums = cores;
+    const double share = either(&c->links, link_share);
+    m.in_node = link_of(&c->node_latency_s, &c->node_bandwidth, share);
+    /* cores meet in a shared window, whatever the node's link is */
+    if (m.in_node.bandwidth == 0 || (cores && !isnan(c->core_bandwidth.value)))
+        m.in_node = link_of(&c->core_latency_s, &c->core_bandwidth, share);
+    m.between = link_of(&c->network_latency_s, &c->network_bandwidth, share);
+    *out = m;
+    return OK;
+}
+
+/* --- products -----------------------------------------------------------------------------------
+ * A product is cut into tiles; each processor takes one at a time. A last round that is not full
+ * costs a whole one; filling and emptying a tile costs as much as `ramp` more of k. Libraries know
+ * several tiles and may split k: the best choice counts.                                         */
+
+typedef struct tile {
+    double rows, columns, share; /* share of the sustained rate it reaches */
+} tile;
+
+static const tile tiles[] = {{256, 128, 1.0}, {128, 256, 1.0}, {128, 128, 0.93}, {64, 128, 0.8}};
+enum { TILES = sizeof tiles / sizeof tiles[0], SPLITS = 4 };
+static const double ramp = 128.0;
+
+double cost_product_s(const machine *hw, double m, double n, double k, double bytes)
+{
+    const double unit_rate = hw->peak * hw->products / hw->units;
+    double best = INFINITY;
+    for (int t = 0; t < TILES; t++)
+        for (int s = 0; s < SPLITS; s++) {
+            const double parts = (double)(1 << s), depth = k / parts;
+            if (s > 0 && depth < 4.0 * ramp) break;
+            const double count = ceil(m / tiles[t].rows) * ceil(n / tiles[t].columns) * parts;
+            const double rounds = ceil(count / hw->units);
+            const double flops = 2.0 * tiles[t].rows * tiles[t].columns * (depth + ramp);
+            const double time = rounds * flops / (unit_rate * tiles[t].share) +
+                                (parts - 1.0) * m * n * 8.0 / hw->stream;
+            best = fmin(best, time);
+        }
+    return fmax(best, (m * k + k * n + m * n) * bytes / hw->stream);
+}
+
+/* --- attention ----------------------------------------------------------------------------------
+ * Each score costs 2 HS operations a product, and its exponential and scaling as much as
+ * `score_extra` of them. Blocks of `block` queries see the keys up to their diagonal block.      */
+static const double score_extra = 128.0, block = 128.0;
+
+double cost_attention_s(const machine *hw, double B, double T, double NH, double HS,
+                        double products, bool causal)
+{
+    const double scores = B * NH * T * (causal ? (T + block) / 2.0 : ceil(T / block) * block);
+    const double flops = scores * (2.0 * HS * products + score_extra);
+    const double bytes = B * T * NH * HS * 2.0 * (products + 2.0);
+    return fmax(flops / (hw->peak * hw->attention), bytes / hw->stream);
+}
+
+double cost_stream_s(const machine *hw, double bytes) { return bytes / hw->stream; }
+
+/* --- collectives --------------------------------------------------------------------------------
+ * Libraries trade bandwidth for latency by sending flags with the data; the best way counts. The
+ * shares are those of NCCL's own model (its simple, 128-byte and 8-byte protocols).              */
+typedef struct protocol {
+    double latency, bandwidth; /* shares of the link's */
+} protocol;
+static const protocol protocols[] = {{1.0, 1.0}, {0.45, 0.92}, {0.2, 0.5}};
+enum { PROTOCOLS = sizeof protocols / sizeof protocols[0] };
+
+double cost_nodes(const machine *hw, double ranks) { return ceil(ranks / hw->ranks_per_node); }
+
+double cost_scatter_s(const machine *hw, double bytes, double ranks)
+{
+    if (ranks <= 1) return 0.0;
+    const double nodes = cost_nodes(hw, ranks), local = ceil(ranks / nodes);
+    const double inside = local > 1 ? bytes * (local - 1.0) / local / hw->in_node.bandwidth : 0.0;
+    const double outside =
+        nodes > 1 ? bytes / local * (nodes - 1.0) / nodes / hw->between.bandwidth : 0.0;
+    const double outer = nodes > 1 ? (nodes - 1.0) * hw->between.latency_s : 0.0;
+    if (hw->staged) return (local - 1.0) * hw->in_node.latency_s + outer + inside + outside;
+
+    /* one ring through all ranks, as wide as its narrowest link: every byte passes every rank;
+     * ranks - 1 steps, of which nodes - 1 leave a node */
+    const double ring =
+        nodes > 1 && local > 1 ? bytes * (ranks - 1.0) / ranks / hw->in_node.bandwidth : inside;
+    const double latency = (ranks - nodes) * hw->in_node.latency_s + outer;
+    double best = INFINITY;
+    for (int i = 0; i < PROTOCOLS; i++)
+        best = fmin(best,
+                    latency * protocols[i].latency + fmax(ring, outside) / protocols[i].bandwidth);
+    return best;
+}

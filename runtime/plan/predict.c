@@ -1,0 +1,250 @@
+#include "plan/predict.h"
+
+#include "plan/footprint.h"
+#include "plan/goodput.h"
+#include "plan/step_cost.h"
+
+#include <math.h>
+
+const char *step_part_name(step_part part)
+{
+    static const char *const names[STEP_PARTS] = {"products",      "attention", "memory",
+                                                  "communication", "optimizer", "launch",
+                                                  "slowest"};
+    return names[part];
+}
+
+const char *predict_sharding_name(predict_sharding s)
+{
+    static const char *const names[] = {"none", "zero1", "full"};
+    return names[s];
+}
+
+/* A step being added up. */
+typedef struct stepping {
+    const predict_question *q;
+    const layout *l;
+    machine hw;
+    micro_cost micro;
+    double ranks, layers, accumulate;
+    double act_bytes, sum_bytes; /* of one element: weights, summed gradients */
+    prediction *out;
+} stepping;
+
+/* Communication of `total` seconds of which `exposed` has nothing beside it; of the rest a share
+ * is free, and what is not slows down the work it runs beside. */
+static void communicate(stepping *s, double total, double exposed, double times)
+{
+    const double hidden = s->hw.overlap * (total - exposed);
+    s->out->part_s[PART_COMMUNICATION] += times * (total - hidden);
+    s->out->hidden_communication_s += times * hidden;
+}
+
+/* --- one micro-batch after the other ------------------------------------------------------------
+ */
+
+static void add_pass(prediction *p, const pass_cost *c, double times)
+{
+    p->part_s[PART_PRODUCTS] += times * c->products_s;
+    p->part_s[PART_ATTENTION] += times * c->attention_s;
+    p->part_s[PART_MEMORY] += times * c->memory_s;
+}
+
+static void compute(stepping *s)
+{
+    pass_cost one = {0};
+    pass_add(&one, &s->micro.layer_forward, s->layers);
+    pass_add(&one, &s->micro.layer_backward, s->layers);
+    pass_add(&one, &s->micro.head, 1.0);
+    pass_add(&one, &s->micro.embed, 1.0);
+    /* the gradient of a micro-batch is added to the sums: read it, read and write the sum */
+    const double elements =
+        s->q->sharding == PREDICT_FULL ? (double)s->l->shard : (double)s->l->physical;
+    const double first = 4.0 + s->sum_bytes, later = 4.0 + 2.0 * s->sum_bytes;
+    const double sums = cost_stream_s(&s->hw, elements * (first + (s->accumulate - 1.0) * later));
+    add_pass(s->out, &one, s->accumulate);
+    s->out->part_s[PART_MEMORY] += sums;
+    /* operations are started one after the other while earlier ones run */
+    const double start = one.operations * s->hw.launch_s;
+    s->out->part_s[PART_LAUNCH] += s->accumulate * fmax(0.0, start - pass_seconds(&one));
+}
+
+/* --- buckets: reduced while backward of the last micro-batch goes on ----------------------------
+ */
+
+static double backward_until(const stepping *s, int32_t ready_layer)
+{
+    const double head = pass_seconds(&s->micro.head) * 2.0 / 3.0;
+    if (ready_layer < 0)
+        return head + s->layers * pass_seconds(&s->micro.layer_backward) +
+               pass_seconds(&s->micro.embed) / 2.0;
+    return head + (s->layers - (double)ready_layer) * pass_seconds(&s->micro.layer_backward);
+}
+
+static void reduce_buckets(stepping *s)
+{
+    double busy_until = 0.0, total = 0.0;
+    const double rounds = s->q->sharding == PREDICT_NONE ? 2.0 : 1.0; /* all-reduce: both halves */
+    for (int32_t b = 0; b < s->l->bucket_count; b++) {
+        const bucket *k = &s->l->buckets[b];
+        const double bytes = (double)k->stripe * s->ranks * s->sum_bytes;
+        const double time = rounds * cost_scatter_s(&s->hw, bytes, s->ranks);
+        busy_until = fmax(busy_until, backward_until(s, k->ready_layer)) + time;
+        total += time;
+    }
+    communicate(s, total, fmin(total, fmax(0.0, busy_until - backward_until(s, -1))), 1.0);
+}
+
+/* Nothing runs beside these today. */
+static void gather_weights(stepping *s)
+{
+    if (s->q->sharding != PREDICT_ZERO1) return;
+    double total = 0.0;
+    for (int32_t b = 0; b < s->l->bucket_count; b++)
+        total += cost_scatter_s(&s->hw, (double)s->l->buckets[b].stripe * s->ranks * s->act_bytes,
+                                s->ranks);
+    communicate(s, total, total, 1.0);
+}
+
+/* --- full sharding: a layer's weights arrive while the one before it computes -------------------
+ */
+
+static void gather_layers(stepping *s)
+{
+    const model_config *m = &s->q->cfg->model;
+    model_config two = *m, one = *m;
+    two.layers = 2;
+    one.layers = 1;
+    const double elements = (double)(block_param_count(&two) - block_param_count(&one));
+    const double rest = (double)s->l->params - elements * s->layers; /* embedding, head, norm */
+    const double gather = cost_scatter_s(&s->hw, elements * s->act_bytes, s->ranks);
+    const double reduce = cost_scatter_s(&s->hw, elements * s->sum_bytes, s->ranks);
+    const double forward = pass_seconds(&s->micro.layer_forward);
+    const double backward = pass_seconds(&s->micro.layer_backward);
+
+    /* the first gather and the last reduction of a micro-batch stand alone */
+    communicate(s, gather, fmax(0.0, gather - forward), s->accumulate * (s->layers - 1.0));
+    communicate(s, gather, gather, s->accumulate);
+    communicate(s, gather + reduce, fmax(0.0, gather + reduce - backward),
+                s->accumulate * (s->layers - 1.0));
+    communicate(s, gather + reduce, reduce, s->accumulate);
+    const double rest_gather = cost_scatter_s(&s->hw, rest * s->act_bytes, s->ranks);
+    const double rest_reduce = cost_scatter_s(&s->hw, rest * s->sum_bytes, s->ranks);
+    communicate(s, rest_gather + rest_reduce, rest_gather + rest_reduce, s->accumulate);
+}
+
+/* --- the end of a step --------------------------------------------------------------------------
+ */
+
+/* Bytes of the update per owned element: m, v and master read and written, the sum read, the act
+ * copy written; per element of the own stripe: the sum read for the norm, the master for the
+ * digest. */
+static void update(stepping *s)
+{
+    const double owned =
+        s->q->sharding == PREDICT_NONE ? (double)s->l->physical : (double)s->l->shard;
+    const double copy = s->q->cfg->train.precision == PRECISION_BF16 ? 2.0 : 0.0;
+    const bool framework = s->q->sharding == PREDICT_FULL;
+    const double bytes = owned * (24.0 + s->sum_bytes + copy) +
+                         (double)s->l->shard * (s->sum_bytes + (framework ? 0.0 : 4.0));
+    s->out->part_s[PART_OPTIMIZER] +=
+        cost_stream_s(&s->hw, bytes * (framework ? style_framework.traffic : 1.0));
+}
+
+/* Reports and digests: two small gathers, or the norm's all-reduce. */
+static void exchange(stepping *s)
+{
+    exchange_sizes x;
+    memory_exchange(&x, s->q->cfg, s->l, 0);
+    const bool full = s->q->sharding == PREDICT_FULL;
+    const double report = full ? 8.0 : (double)x.report_bytes;
+    const double digest = full ? 8.0 : (double)x.digest_bytes;
+    const double time = cost_scatter_s(&s->hw, report * s->ranks, s->ranks) +
+                        cost_scatter_s(&s->hw, digest * s->ranks, s->ranks);
+    communicate(s, time, time, 1.0);
+}
+
+static void wait_for_slowest(stepping *s)
+{
+    double own = 0.0;
+    for (int p = 0; p < STEP_PARTS; p++)
+        if (p != PART_COMMUNICATION) own += s->out->part_s[p];
+    s->out->part_s[PART_SLOWEST] = own * s->hw.spread * goodput_largest_normal(s->ranks);
+}
+
+static void add_up(stepping *s)
+{
+    const config *cfg = s->q->cfg;
+    const bool full = s->q->sharding == PREDICT_FULL, bf16 = cfg->train.precision == PRECISION_BF16;
+    s->act_bytes = bf16 ? 2.0 : 4.0;
+    /* fast sums are fp32; frameworks that shard fully reduce in the type of the activations */
+    s->sum_bytes = cfg->train.reduction == CONFIG_EXACT ? 8.0 : full ? s->act_bytes : 4.0;
+    step_cost_micro(&s->micro, &s->hw, cfg, full ? &style_framework : &style_fused);
+    compute(s);
+    if (s->ranks > 1) {
+        if (full) {
+            gather_layers(s);
+        } else {
+            reduce_buckets(s);
+            gather_weights(s);
+        }
+        exchange(s);
+    }
+    update(s);
+    wait_for_slowest(s);
+}
+
+static status check_links(const machine *hw, const cluster *c, const predict_question *q)
+{
+    const int32_t per_node = (int32_t)hw->ranks_per_node;
+    REQUIRE(q->ranks <= per_node || hw->between.bandwidth > 0, ERR_CONFIG,
+            "cluster %s: links.network is not given, and %d ranks are more than one node; nearest: "
+            "%d ranks",
+            c->name, (int)q->ranks, (int)per_node);
+    REQUIRE(q->ranks == 1 || per_node == 1 || hw->in_node.bandwidth > 0, ERR_CONFIG,
+            "cluster %s: links.node is not given; nearest: 1 rank", c->name);
+    return OK;
+}
+
+status predict_step(prediction *out, const predict_question *q, const cluster *c)
+{
+    ASSERT(q->ranks >= 1);
+    const config *cfg = q->cfg;
+    const int64_t micro_tokens = cfg->train.micro_batch * cfg->model.context;
+    const int64_t M = cfg->train.batch_tokens / micro_tokens;
+    REQUIRE(M >= 1, ERR_CONFIG,
+            "a batch of %lld tokens is less than one micro-batch of %lld x %lld; nearest: %lld",
+            (long long)cfg->train.batch_tokens, (long long)cfg->train.micro_batch,
+            (long long)cfg->model.context, (long long)micro_tokens);
+    REQUIRE(M >= q->ranks, ERR_CONFIG,
+            "%d ranks are more than the %lld micro-batches of a step; nearest: %lld ranks",
+            (int)q->ranks, (long long)M, (long long)M);
+    stepping s = {.q = q, .ranks = (double)q->ranks, .layers = (double)cfg->model.layers};
+    TRY(machine_of(&s.hw, c, cfg->train.precision));
+    TRY(check_links(&s.hw, c, q));
+    layout l;
+    TRY(layout_init(&l, &cfg->model, q->ranks));
+
+    prediction p = {.ranks = q->ranks, .micro_batches = M};
+    p.nodes = (int32_t)cost_nodes(&s.hw, s.ranks);
+    p.accumulate = (M + q->ranks - 1) / q->ranks;
+    p.batch_tokens = (double)(M * micro_tokens);
+    s.l = &l;
+    s.accumulate = (double)p.accumulate;
+    s.out = &p;
+    add_up(&s);
+    footprint_build(&p.memory, &p.memory_exact, q, &l);
+    layout_deinit(&l);
+
+    for (int i = 0; i < STEP_PARTS; i++) p.step_time_s += p.part_s[i];
+    flop_counts flops;
+    block_flops(&flops, &cfg->model);
+    p.flops_per_token = flops.model;
+    p.tokens_per_s = p.batch_tokens / p.step_time_s;
+    p.tokens_per_s_per_rank = p.tokens_per_s / s.ranks;
+    p.mfu = p.tokens_per_s_per_rank * flops.palm / s.hw.peak;
+    p.fits = (double)p.memory.total <= c->memory_bytes.value;
+    p.beyond = s.ranks > c->nodes.value * c->ranks_per_node.value;
+    *out = p;
+    return OK;
+}
