@@ -1,19 +1,21 @@
 #include "cli.h"
 #include "commands.h"
 #include "fit_print.h"
-#include "fit_runs.h"
 #include "base/file.h"
 #include "config/config.h"
 #include "law/law_file.h"
+#include "report/run_points.h"
+#include "report/run_set.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char help[] =
     "usage: isoflop fit POINTS.csv [options]\n"
-    "       isoflop fit RUN_DIR... [options]\n"
+    "       isoflop fit DIR... [options]          run directories, or folders and studies of them\n"
     "\n"
     "Fits a scaling law to runs and says how sure its constants are. POINTS.csv has a header line\n"
     "with at least params,tokens,loss (flops, unique_tokens, params_nonemb, group: used when "
@@ -22,15 +24,24 @@ static const char help[] =
     "params:\n"
     "all parameters. Run directories of one setting (data, tokenizer, context, precision, "
     "optimizer,\n"
-    "schedule) give the same points; unfinished, diverged and repeated-data runs are left out.\n"
+    "schedule) give the same points; unfinished, diverged, undecayed and repeated-data runs are "
+    "left\n"
+    "out and listed.\n"
     "\n"
     "  --law NAME        chinchilla (default), kaplan, kaplan-params, kaplan-tokens, power,\n"
-    "                    power-offset, data-constrained, bnsl, bnsl-2, bnsl-3\n"
+    "                    power-offset, data-constrained, bnsl, bnsl-2, bnsl-3; or the best "
+    "sizes\n"
+    "                    themselves: approach-2 (parabolas at equal FLOPs), approach-1 (envelope "
+    "of\n"
+    "                    loss curves; run directories only, running ones too)\n"
     "  --loss KIND       huber (default), lad: sum |r|, mse: sum r^2; r = ln L_law - ln "
     "L_observed\n"
     "  --delta D         threshold of huber (default 1e-3)\n"
     "  --x VARIABLE      of laws of one variable: params, tokens or flops (default)\n"
     "  --nonemb          count parameters without embeddings (column params_nonemb)\n"
+    "  --budgets LIST    of approach-2: 1e19,3e19,... (default: found among the points)\n"
+    "  --undecayed       runs whose learning rate stayed up are points too\n"
+    "  --any-schedule    runs of different schedules go into one fit\n"
     "  --drop-highest K  leave out the K highest losses\n"
     "  --bootstrap N     replicates for errors and intervals (default 1000; 0: none)\n"
     "  --seed S          of the bootstrap (default 1)\n"
@@ -45,7 +56,8 @@ static const char help[] =
 /* The options as text. */
 typedef struct fit_arguments {
     const char *law, *loss, *delta, *x, *drop, *bootstrap, *seed, *flops, *predict, *data, *out;
-    bool json, nonemb;
+    const char *budgets;
+    bool json, nonemb, undecayed, any_schedule;
 } fit_arguments;
 
 /* A number within [low, high]; the message names the option. */
@@ -83,16 +95,25 @@ static status parse_choice(int *out, const char *option, const char *text, const
     FAIL(ERR_CONFIG, "%s: '%.60s' is not known; allowed: %s", option, text, all);
 }
 
+/* Which approach: 1 and 2 read off the best sizes, 3 fits a law of the loss. */
+static int approach_of(const fit_arguments *a)
+{
+    const bool named = a->law && strncmp(a->law, "approach-", 9) == 0 && strlen(a->law) == 10;
+    return named && (a->law[9] == '1' || a->law[9] == '2') ? a->law[9] - '0' : 3;
+}
+
 static status parse_options(fit_options *out, const fit_arguments *a)
 {
     static const char *const losses[] = {"huber", "lad", "mse", NULL};
     static const char *const variables[] = {"params", "tokens", "flops", NULL};
     const char *names[32] = {NULL};
     for (int32_t i = 0; i < laws_count; i++) names[i] = laws[i].name;
+    names[laws_count] = "approach-1", names[laws_count + 1] = "approach-2";
     int form = 0, loss = FIT_HUBER, x = X_FLOPS;
     double bootstrap = 1000, seed = 1;
     *out = (fit_options){.delta = 1e-3, .nonemb = a->nonemb};
     if (a->law) TRY(parse_choice(&form, "--law", a->law, names));
+    if (form >= laws_count) form = 0;
     if (a->loss) TRY(parse_choice(&loss, "--loss", a->loss, losses));
     if (a->x) TRY(parse_choice(&x, "--x", a->x, variables));
     if (a->delta) TRY(parse_number(&out->delta, "--delta", a->delta, 1e-12, 1e3));
@@ -128,19 +149,37 @@ static status parse_case(law_case *out, const char *text, const law *form)
 /* Where the points come from. */
 typedef struct fit_input {
     points points;
-    fit_left_out left_out;
+    run_set set;
+    left_out left;
     law_origin origin;
     const char *path; /* the table, or the first run; for messages */
 } fit_input;
 
-/* One table, or run directories. */
-static status read_input(fit_input *in, const char *const *paths, int32_t count, bool repeated)
+static bool is_folder(const char *path)
 {
-    char record[4096];
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+/* One table, or folders of runs. */
+static status read_input(fit_input *in, const fit_arguments *a, const char *const *paths,
+                         int32_t count, bool repeated)
+{
     in->path = paths[0];
-    (void)snprintf(record, sizeof record, "%s/record.jsonl", paths[0]);
-    if (count > 1 || file_exists(record))
-        return fit_runs_read(&in->points, &in->left_out, &in->origin, paths, count, repeated);
+    if (count > 1 || is_folder(paths[0])) {
+        const run_points_rules rules = {repeated, a->undecayed, a->any_schedule};
+        TRY(run_set_read(&in->set, paths, count));
+        // curves need no whole runs
+        if (approach_of(a) == 1) return OK;
+        return run_points_of(&in->points, &in->left, &in->origin, in->set.run, in->set.count,
+                             rules);
+    }
+    REQUIRE(approach_of(a) != 1, ERR_CONFIG,
+            "%s: approach-1 needs the loss curves of run directories, not a table", paths[0]);
+    REQUIRE(!a->undecayed && !a->any_schedule, ERR_CONFIG,
+            "%s: --undecayed and --any-schedule belong to run directories; a table says nothing of "
+            "schedules",
+            paths[0]);
     TRY(points_read(&in->points, paths[0]));
     (void)snprintf(in->origin.flop_count, sizeof in->origin.flop_count, "%s",
                    in->points.has_flops ? "column flops" : "six_nd");
@@ -171,26 +210,29 @@ static status write_law(const fit_arguments *a, const fit_result *r, const fit_i
     return law_file_write(&file, a->out);
 }
 
+static status drop_highest(points *p, const char *text)
+{
+    double drop;
+    TRY(parse_whole(&drop, "--drop-highest", text, 1e9));
+    REQUIRE((int32_t)drop < p->count, ERR_CONFIG, "--drop-highest: %s of %d points", text,
+            p->count);
+    points_drop_highest(p, (int32_t)drop);
+    REQUIRE(p->count > 0, ERR_CONFIG, "--drop-highest: %s leaves no points", text);
+    return OK;
+}
+
 static status fit_and_print(const fit_arguments *a, const fit_options *w, fit_input *in)
 {
     points *p = &in->points;
     fit_question q = {0};
     if (a->flops) TRY(parse_number(&q.flops, "--flops", a->flops, 1, 1e40));
     if (a->predict) TRY(parse_case(&q.at, a->predict, w->form));
-    if (a->drop) {
-        double drop;
-        TRY(parse_whole(&drop, "--drop-highest", a->drop, 1e9));
-        REQUIRE((int32_t)drop < p->count, ERR_CONFIG, "--drop-highest: %s of %d points", a->drop,
-                p->count);
-        points_drop_highest(p, (int32_t)drop);
-        REQUIRE(p->count > 0, ERR_CONFIG, "--drop-highest: %s leaves no points", a->drop);
-    }
-    TRY(require_columns(p, w, in->path));
     fit_result *r = calloc(1, sizeof *r);
     REQUIRE(r, ERR_MEMORY, "no memory");
     status s = fit_run(r, p, *w);
-    for (int32_t i = 0; s == OK && i < in->left_out.count; i++)
-        fit_warn(r, "left out %s", in->left_out.line[i]);
+    for (int32_t i = 0; s == OK && i < in->set.notes; i++) fit_warn(r, "%s", in->set.note[i]);
+    for (int32_t i = 0; s == OK && i < in->left.count; i++)
+        fit_warn(r, "left out %s", in->left.line[i]);
     if (s == OK && a->flops && !r->has_frontier)
         s = status_set(ERR_CONFIG, __FILE__, __LINE__, "--flops: %s has no optimum for a budget",
                        w->form->name);
@@ -201,17 +243,86 @@ static status fit_and_print(const fit_arguments *a, const fit_options *w, fit_in
     return s;
 }
 
+/* --- approaches 1 and 2
+ * --------------------------------------------------------------------------- */
+
+enum { BUDGETS_MAX = 64 };
+
+/* "1e19,3e19,..." */
+static status parse_budgets(double *budget, int32_t *count, const char *text)
+{
+    char one[64];
+    *count = 0;
+    for (const char *at = text; at;) {
+        const size_t length = strcspn(at, ",");
+        REQUIRE(length < sizeof one && *count < BUDGETS_MAX, ERR_CONFIG,
+                "--budgets: '%.60s' is not a list of at most %d numbers", text, BUDGETS_MAX);
+        (void)snprintf(one, sizeof one, "%.*s", (int)length, at);
+        TRY(parse_number(&budget[(*count)++], "--budgets", one, 1, 1e40));
+        at = at[length] ? at + length + 1 : NULL;
+    }
+    return OK;
+}
+
+static status curves_only(optima *o, fit_input *in, const fit_arguments *a, optima_options w)
+{
+    run_curves curves;
+    const run_points_rules rules = {true, true, a->any_schedule};
+    for (int32_t i = 1; i < in->set.count; i++)
+        TRY(run_points_same_setting(&in->set.run[0], &in->set.run[i], rules));
+    TRY(run_curves_of(&curves, in->set.run, in->set.count));
+    const status s = optima_of_curves(o, curves.curve, curves.count, w);
+    run_curves_deinit(&curves);
+    return s;
+}
+
+static status optima_and_print(const fit_arguments *a, const fit_options *w, fit_input *in)
+{
+    double budget[BUDGETS_MAX], flops = 0;
+    optima_options options = {.nonemb = w->nonemb, .bootstrap = w->bootstrap, .seed = w->seed};
+    const int approach = approach_of(a);
+    REQUIRE(!a->out && !a->predict && !a->loss && !a->delta, ERR_CONFIG,
+            "--out, --predict, --loss and --delta belong to laws of the loss; %s gives best sizes",
+            a->law);
+    if (a->flops) TRY(parse_number(&flops, "--flops", a->flops, 1, 1e40));
+    if (a->budgets) {
+        TRY(parse_budgets(budget, &options.budgets, a->budgets));
+        options.budget = budget;
+    }
+    optima *o = calloc(1, sizeof *o);
+    REQUIRE(o, ERR_MEMORY, "no memory");
+    status s = approach == 2 ? optima_of_parabolas(o, &in->points, options)
+                             : curves_only(o, in, a, options);
+    for (int32_t i = 0; s == OK && i < in->set.notes; i++) optima_warn(o, "%s", in->set.note[i]);
+    for (int32_t i = 0; s == OK && i < in->left.count; i++)
+        optima_warn(o, "left out %s", in->left.line[i]);
+    if (s == OK) s = a->json ? fit_print_optima_json(o, flops) : fit_print_optima_text(o, flops);
+    optima_deinit(o);
+    free(o);
+    return s;
+}
+
 static status run(int argc, char **argv, const char **rest)
 {
     fit_arguments a = {0};
     const cli_option options[] = {
-        {"--law", &a.law, NULL},       {"--loss", &a.loss, NULL},
-        {"--delta", &a.delta, NULL},   {"--x", &a.x, NULL},
-        {"--nonemb", NULL, &a.nonemb}, {"--drop-highest", &a.drop, NULL},
-        {"--seed", &a.seed, NULL},     {"--bootstrap", &a.bootstrap, NULL},
-        {"--flops", &a.flops, NULL},   {"--predict", &a.predict, NULL},
-        {"--data", &a.data, NULL},     {"--out", &a.out, NULL},
-        {"--json", NULL, &a.json},     {NULL, NULL, NULL},
+        {"--law", &a.law, NULL},
+        {"--loss", &a.loss, NULL},
+        {"--delta", &a.delta, NULL},
+        {"--x", &a.x, NULL},
+        {"--nonemb", NULL, &a.nonemb},
+        {"--drop-highest", &a.drop, NULL},
+        {"--seed", &a.seed, NULL},
+        {"--bootstrap", &a.bootstrap, NULL},
+        {"--flops", &a.flops, NULL},
+        {"--predict", &a.predict, NULL},
+        {"--data", &a.data, NULL},
+        {"--out", &a.out, NULL},
+        {"--budgets", &a.budgets, NULL},
+        {"--undecayed", NULL, &a.undecayed},
+        {"--any-schedule", NULL, &a.any_schedule},
+        {"--json", NULL, &a.json},
+        {NULL, NULL, NULL},
     };
     fit_options w;
     fit_input in = {0};
@@ -222,10 +333,14 @@ static status run(int argc, char **argv, const char **rest)
     REQUIRE(!a.data || strlen(a.data) < LAW_FILE_TEXT, ERR_CONFIG, "--data: longer than %d letters",
             LAW_FILE_TEXT - 1);
     TRY(parse_options(&w, &a));
-    status s = read_input(&in, rest, count, w.form->needs & LAW_OF_UNIQUE);
-    if (s == OK) s = fit_and_print(&a, &w, &in);
+    REQUIRE(!a.budgets || approach_of(&a) == 2, ERR_CONFIG, "--budgets belongs to approach-2");
+    status s = read_input(&in, &a, rest, count, w.form->needs & LAW_OF_UNIQUE);
+    if (s == OK && a.drop) s = drop_highest(&in.points, a.drop);
+    if (s == OK) s = require_columns(&in.points, &w, in.path);
+    if (s == OK) s = (approach_of(&a) < 3 ? optima_and_print : fit_and_print)(&a, &w, &in);
     points_deinit(&in.points);
-    fit_left_out_deinit(&in.left_out);
+    left_out_deinit(&in.left);
+    run_set_deinit(&in.set);
     return s;
 }
 

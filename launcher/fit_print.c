@@ -66,9 +66,13 @@ status fit_print_text(const fit_result *r, const fit_question *q)
     printf("%d points; params %s .. %s, tokens %s .. %s\n", r->points,
            cli_count(r->range_params[0]).text, cli_count(r->range_params[1]).text,
            cli_count(r->range_tokens[0]).text, cli_count(r->range_tokens[1]).text);
-    printf("%s objective %.12g; %d of %d starts end there; residuals of ln loss spread by %.3g\n\n",
+    printf("%s objective %.12g; %d of %d starts end there; residuals of ln loss spread by %.3g\n",
            fit_loss_name(r->options.loss), r->objective, r->starts_at_best, r->starts,
            r->residual_sd);
+    if (r->seed_freedom)
+        printf("seeds alone spread ln loss by %.3g (%d degrees of freedom)\n", r->seed_sd,
+               r->seed_freedom);
+    printf("\n");
     if (r->replicate)
         printf("  %-8s %12s  %10s   %-25s %s\n", "", "value", "error", "80 % interval",
                "95 % interval");
@@ -164,6 +168,7 @@ status fit_print_json(const fit_result *r, const fit_question *q)
     json_object_set_new(root, "starts", json_integer(r->starts));
     json_object_set_new(root, "starts_at_best", json_integer(r->starts_at_best));
     json_object_set_new(root, "residual_sd", number(r->residual_sd));
+    json_object_set_new(root, "seed_sd", number(r->seed_sd));
     json_object_set_new(root, "parameter_count",
                         json_string(r->options.nonemb ? "without_embedding" : "total"));
     json_object_set_new(root, "range",
@@ -181,4 +186,105 @@ status fit_print_json(const fit_result *r, const fit_question *q)
     }
     json_decref(root);
     return s;
+}
+
+/* --- approaches 1 and 2
+ * --------------------------------------------------------------------------- */
+
+/* The line at a budget, if there is one. */
+static void print_optimum(const optima *o, double flops)
+{
+    fit_value n, d;
+    optima_at(o, flops, &n, &d);
+    printf("\noptimum of %.4g FLOPs: %s parameters on %s tokens, %.1f tokens each%s\n", flops,
+           cli_count(n.value).text, cli_count(d.value).text, d.value / n.value,
+           flops > o->range_flops[1] || flops < o->range_flops[0]
+               ? "; outside the range of the budgets: extrapolated"
+               : "");
+    print_value("N_opt", &n);
+    print_value("D_opt", &d);
+}
+
+static void print_budgets(const optima *o)
+{
+    printf("%10s %6s %6s  %10s %10s %8s  %s\n", "budget", "runs", "sizes", "params", "tokens",
+           "loss", "80 % interval of params");
+    for (int32_t k = 0; k < o->budgets; k++) {
+        const optimum *b = &o->budget[k];
+        printf("%10.3g %6d %6d  ", b->flops, b->points, b->sizes);
+        if (!b->used) {
+            printf("%s\n", b->reason);
+            continue;
+        }
+        printf("%10s %10s %8.4f", cli_count(b->params).text, cli_count(b->tokens).text, b->loss);
+        if (isfinite(b->params_interval.p10))
+            printf("  %s .. %s", cli_count(b->params_interval.p10).text,
+                   cli_count(b->params_interval.p90).text);
+        printf("\n");
+    }
+    printf("\n");
+}
+
+status fit_print_optima_text(const optima *o, double flops)
+{
+    if (o->approach == 2) {
+        printf("approach-2: a parabola of the loss over ln N at each budget\n");
+        print_budgets(o);
+    } else
+        printf("approach-1: the lowest smoothed loss curve at %d budgets, %.3g to %.3g FLOPs\n\n",
+               o->points, o->range_flops[0], o->range_flops[1]);
+    printf("compute-optimal: N = kN C^a, D = kD C^b\n");
+    print_value("a", &o->a);
+    print_value("b", &o->b);
+    print_value("kN", &o->params_factor);
+    print_value("kD", &o->tokens_factor);
+    if (flops > 0) print_optimum(o, flops);
+    for (int32_t i = 0; i < o->warnings; i++)
+        printf("%swarning: %s\n", i ? "" : "\n", o->warning[i]);
+    return OK;
+}
+
+static json_t *optimum_object(const optimum *b)
+{
+    return json_pack("{s:f,s:i,s:i,s:o,s:o,s:o,s:o,s:o,s:b,s:o}", "flops", b->flops, "points",
+                     b->points, "sizes", b->sizes, "params", number(b->params), "params_interval",
+                     interval(&b->params_interval), "tokens", number(b->tokens), "tokens_interval",
+                     interval(&b->tokens_interval), "loss", number(b->loss), "used", b->used,
+                     "reason", b->used ? json_null() : json_string(b->reason));
+}
+
+static json_t *optimum_at(const optima *o, double flops)
+{
+    fit_value n, d;
+    optima_at(o, flops, &n, &d);
+    return json_pack("{s:f,s:o,s:o,s:o,s:o,s:b}", "flops", flops, "params", number(n.value),
+                     "params_interval", interval(&n.interval), "tokens", number(d.value),
+                     "tokens_interval", interval(&d.interval), "extrapolated",
+                     flops > o->range_flops[1] || flops < o->range_flops[0]);
+}
+
+status fit_print_optima_json(const optima *o, double flops)
+{
+    json_t *values = json_object(), *errors = json_object(), *intervals = json_object();
+    json_t *budgets = json_array(), *warnings = json_array();
+    put(values, errors, intervals, "a", &o->a);
+    put(values, errors, intervals, "b", &o->b);
+    put(values, errors, intervals, "kN", &o->params_factor);
+    put(values, errors, intervals, "kD", &o->tokens_factor);
+    json_object_set_new(values, "G", number(o->params_factor.value * pow(6, o->a.value)));
+    for (int32_t k = 0; k < o->budgets; k++)
+        json_array_append_new(budgets, optimum_object(&o->budget[k]));
+    for (int32_t i = 0; i < o->warnings; i++)
+        json_array_append_new(warnings, json_string(o->warning[i]));
+    json_t *root = json_pack("{s:s,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "law",
+                             o->approach == 2 ? "approach-2" : "approach-1", "points", o->points,
+                             "frontier", values, "standard_errors", errors, "intervals", intervals,
+                             "budgets", budgets, "residual_sd", number(o->residual_sd), "warnings",
+                             warnings, "bootstrap", o->bootstrap);
+    REQUIRE(root, ERR_MEMORY, "no memory");
+    if (flops > 0) json_object_set_new(root, "optimum", optimum_at(o, flops));
+    (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    (void)putchar('\n');
+    json_decref(root);
+    return OK;
 }

@@ -1,9 +1,10 @@
 /* fit_print.h — a fit as text for people and as one JSON object.
- * Flow: law/fit.h -> cmd_fit.c                                                                  */
+ * Flow: law/fit.h, law/optima.h -> cmd_fit.c                                                    */
 #ifndef LAUNCHER_FIT_PRINT_H
 #define LAUNCHER_FIT_PRINT_H
 
 #include "law/fit.h"
+#include "law/optima.h"
 
 /* What was asked beside the constants; 0: nothing. */
 typedef struct fit_question {
@@ -13,5 +14,8 @@ typedef struct fit_question {
 
 status fit_print_text(const fit_result *r, const fit_question *q);
 status fit_print_json(const fit_result *r, const fit_question *q);
+/* Approaches 1 and 2; flops 0: no budget was asked about. */
+status fit_print_optima_text(const optima *o, double flops);
+status fit_print_optima_json(const optima *o, double flops);
 
 #endif

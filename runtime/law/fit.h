@@ -1,7 +1,7 @@
 /* fit.h — a law fitted to points: constants, how sure they are, and what is wrong with them.
  * The fitter knows no law by name: it works on a row of laws.h. Uncertainty comes from the
- * bootstrap: points (or groups of points that share a trunk) drawn with replacement, counters of
- * Philox, so a seed gives the same intervals everywhere.
+ * bootstrap: points drawn with replacement (all seeds of a size and token count together, or all
+ * points that share a trunk), counters of Philox, so a seed gives the same intervals everywhere.
  * Flow: points.h, search.h -> law_file.h, launcher                                              */
 #ifndef LAW_FIT_H
 #define LAW_FIT_H
@@ -45,6 +45,8 @@ typedef struct fit_result {
     double covariance[LAW_CONSTANTS * LAW_CONSTANTS]; /* of the parameters  */
     double calibration; /* of intervals: what the spread of replicates is multiplied by */
     double residual_sd; /* of ln loss, n - constants degrees of freedom */
+    double seed_sd;     /* of ln loss among runs of equal params and tokens; NaN: none are */
+    int32_t seed_freedom;
     double range_params[2], range_tokens[2], range_flops[2];
     double *replicate; /* (bootstrap, constants) parameters; owned     */
     double *residual;  /* (points) ln L_law - ln L_observed; owned     */
@@ -59,6 +61,9 @@ void fit_deinit(fit_result *r);
 /* A quantity over the replicates, e.g. the optimum for a budget; context is handed through. */
 typedef double (*fit_quantity)(const law *form, const double *constant, const void *context);
 fit_value fit_value_of(const fit_result *r, fit_quantity quantity, const void *context);
+
+/* Percentiles of a sample, which is sorted. */
+fit_interval fit_interval_of(double *sample, int32_t count);
 
 /* Loss of a new run: value and interval of the surface, and of the run itself, which adds the
  * spread of the residuals. */

@@ -1,0 +1,188 @@
+#include "report/run_points.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What must be equal in all runs: names, and paths into the header of the record. */
+enum { SCHEDULE = 6, SAME = 7 };
+static const struct {
+    const char *name, *path;
+} same[SAME] = {{"training data", "train_data.identity"},
+                {"validation data", "validation_data.identity"},
+                {"tokenizer", "validation_data.tokenizer_sha256"},
+                {"context", "config.model.context"},
+                {"precision", "config.train.precision"},
+                {"optimizer", "config.optimizer.name"},
+                [SCHEDULE] = {"schedule", "config.schedule.name"}};
+
+status run_points_same_setting(const run_record *a, const run_record *b, run_points_rules rules)
+{
+    for (int i = 0; i < SAME; i++) {
+        const json_t *x = json_at(a->header, same[i].path), *y = json_at(b->header, same[i].path);
+        if ((!x && !y) || json_equal(x, y) || (i == SCHEDULE && rules.any_schedule)) continue;
+        char *in_a = json_dumps(x, JSON_ENCODE_ANY), *in_b = json_dumps(y, JSON_ENCODE_ANY);
+        const status s =
+            status_set(ERR_CONFIG, __FILE__, __LINE__,
+                       "%s: %s is %.70s, in %s it is %.70s; one law needs one setting%s", b->folder,
+                       same[i].name, in_b ? in_b : "unknown", a->folder, in_a ? in_a : "unknown",
+                       i == SCHEDULE ? " (--any-schedule mixes them)" : "");
+        free(in_a);
+        free(in_b);
+        return s;
+    }
+    return OK;
+}
+
+/* The learning rate of the last step is above half of its peak. */
+static bool undecayed(const run_record *r)
+{
+    const double peak = json_number_at(r->header, "config.optimizer.learning_rate");
+    return r->steps && r->step[r->steps - 1].learning_rate > 0.5 * peak;
+}
+
+/* It ends closer to where it began than to the best it had. */
+static bool diverged(const run_record *r, double loss)
+{
+    double best = loss;
+    for (int32_t i = 0; i < r->evals; i++) best = fmin(best, r->eval[i].loss);
+    return r->steps && loss > 0.5 * (best + r->step[0].loss);
+}
+
+const char *run_points_reason(const run_record *r, run_points_rules rules)
+{
+    const double unique = json_number_at(r->header, "train_data.tokens");
+    const double loss = run_record_val_loss(r), tokens = run_record_tokens(r);
+    if (!run_record_finished(r)) return "unfinished";
+    if (!isfinite(loss)) return "no validation loss at the end (diverged or not evaluated)";
+    if (!(run_record_params(r) > 0) || !(tokens > 0) || !(loss > 0)) return "damaged summary";
+    if (diverged(r, loss)) return "diverged: it ends nearer to its first loss than to its best";
+    if (!rules.repeated && tokens > unique) return "repeats its data";
+    if (!rules.undecayed && undecayed(r))
+        return "its learning rate has not decayed (above half of its peak at the end)";
+    return NULL;
+}
+
+/* --- points -------------------------------------------------------------------------------------
+ */
+
+static status leave_out(left_out *left, const run_record *r, const char *reason)
+{
+    const size_t bytes = strlen(r->folder) + strlen(reason) + 3;
+    left->line[left->count] = malloc(bytes);
+    REQUIRE(left->line[left->count], ERR_MEMORY, "no memory");
+    (void)snprintf(left->line[left->count++], bytes, "%s: %s", r->folder, reason);
+    return OK;
+}
+
+static void copy(char out[LAW_FILE_TEXT], const char *text)
+{
+    (void)snprintf(out, LAW_FILE_TEXT, "%s", text);
+}
+
+static void set_origin(law_origin *o, const run_record *r)
+{
+    copy(o->data, json_text_at(r->header, "train_data.identity"));
+    copy(o->validation_set, json_text_at(r->header, "validation_data.identity"));
+    copy(o->tokenizer_sha256, json_text_at(r->header, "validation_data.tokenizer_sha256"));
+    copy(o->schedule_class, json_text_at(r->header, "config.schedule.name"));
+    copy(o->flop_count, "model");
+    const json_t *context = json_at(r->header, "config.model.context");
+    o->context = (int32_t)json_integer_value(context);
+}
+
+static double known(double x) { return isfinite(x) ? x : 0; }
+
+/* Runs that share a trunk carry its name; numbers stand for names. */
+static int32_t trunk_of(const run_record *run, int32_t i)
+{
+    const char *trunk = json_text_at(run[i].header, "trunk");
+    for (int32_t j = 0; j < i && *trunk; j++)
+        if (strcmp(json_text_at(run[j].header, "trunk"), trunk) == 0) return j;
+    return i;
+}
+
+static status add_run(points *out, const run_record *run, int32_t i)
+{
+    const run_record *r = &run[i];
+    const fit_point row = {.params = run_record_params(r),
+                           .tokens = run_record_tokens(r),
+                           .loss = run_record_val_loss(r),
+                           .flops = known(run_record_flops(r)),
+                           .unique = known(json_number_at(r->header, "train_data.tokens")),
+                           .params_nonemb = known(run_record_params_nonemb(r)),
+                           .group = trunk_of(run, i),
+                           .line = i + 1};
+    out->has_group = out->has_group || *json_text_at(r->header, "trunk");
+    return points_add(out, &row);
+}
+
+status run_points_of(points *out, left_out *left, law_origin *origin, const run_record *run,
+                     int32_t runs, run_points_rules rules)
+{
+    *out = (points){.has_flops = true, .has_unique = true, .has_nonemb = true};
+    *left = (left_out){calloc((size_t)runs + 1, sizeof(char *)), 0};
+    *origin = (law_origin){0};
+    REQUIRE(left->line, ERR_MEMORY, "no memory");
+    const run_record *first = NULL;
+    for (int32_t i = 0; i < runs; i++) {
+        const char *reason = run_points_reason(&run[i], rules);
+        if (reason) {
+            TRY(leave_out(left, &run[i], reason));
+            continue;
+        }
+        if (!first) first = &run[i];
+        TRY(run_points_same_setting(first, &run[i], rules));
+        TRY(add_run(out, run, i));
+    }
+    REQUIRE(out->count > 0, ERR_CONFIG, "none of %d runs is a point: %s", runs,
+            left->count ? left->line[0] : "there are none");
+    set_origin(origin, first);
+    return OK;
+}
+
+void left_out_deinit(left_out *left)
+{
+    for (int32_t i = 0; i < left->count; i++) free(left->line[i]);
+    free(left->line);
+    *left = (left_out){0};
+}
+
+/* --- curves -------------------------------------------------------------------------------------
+ */
+
+status run_curves_of(run_curves *out, const run_record *run, int32_t runs)
+{
+    size_t steps = 0;
+    for (int32_t i = 0; i < runs; i++) steps += (size_t)run[i].steps;
+    *out = (run_curves){calloc((size_t)runs + 1, sizeof(loss_curve)), 0,
+                        calloc(3 * steps + 1, sizeof(double))};
+    if (!out->curve || !out->column) {
+        run_curves_deinit(out);
+        FAIL(ERR_MEMORY, "no memory for the curves of %d runs", runs);
+    }
+    double *at = out->column;
+    for (int32_t i = 0; i < runs; i++) {
+        const run_record *r = &run[i];
+        double *tokens = at, *flops = at + r->steps, *loss = at + 2 * r->steps;
+        at += 3 * (ptrdiff_t)r->steps;
+        for (int32_t k = 0; k < r->steps; k++) {
+            tokens[k] = r->step[k].tokens;
+            flops[k] = r->step[k].flops;
+            loss[k] = r->step[k].skipped ? NAN : r->step[k].loss;
+        }
+        // a run that has not come far draws no curve
+        if (r->steps < 2 || !(run_record_params(r) > 0)) continue;
+        out->curve[out->count++] = (loss_curve){
+            run_record_params(r), run_record_params_nonemb(r), r->steps, tokens, flops, loss};
+    }
+    return OK;
+}
+
+void run_curves_deinit(run_curves *c)
+{
+    free(c->curve);
+    free(c->column);
+    *c = (run_curves){0};
+}
