@@ -95,7 +95,8 @@
 
 #define LIMITS_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                       \
     I64(nonfinite_in_a_row,    1, 1000, "5",  NO, "skipped steps in a row that end the run")                             \
-    F64(collective_deadline_s, 1, 86400, "60", NO, "seconds a collective waits for a peer")
+    F64(collective_deadline_s, 1, 86400, "60", NO, "seconds a collective waits for a peer")                            \
+    F64(heartbeat_s,         0.1, 3600, "10", NO, "seconds a rank's process may stand still before the run ends")
 
 #define FORECAST_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                     \
     TEXT(law, 256, "",           NO, "law behind the forecast; written by plan --emit, graded at the end")               \

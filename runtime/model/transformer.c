@@ -202,11 +202,17 @@ status transformer_logits(const transformer *t, int64_t n, float *logits, void *
     return t->ops->download(t->device, logits, scratch, V * 4);
 }
 
+static status between(const transformer *t)
+{
+    return t->between ? t->between(t->between_context) : OK;
+}
+
 /* dx += gradient through a norm whose output has gradient dh */
 static status norm_backward(const transformer *t, param_role gain, int32_t layer, tensor x,
                             tensor mean, tensor rstd)
 {
     activations *all = t->act;
+    TRY(between(t));
     return t->ops->norm_backward(
         t->device,
         &(norm_backward_args){.kind = kind_of(t),
@@ -228,6 +234,7 @@ typedef struct linear_flow {
 /* dy -> dw, dbias and dx */
 static status linear_backward(const transformer *t, int32_t l, const linear_rows *r, linear_flow f)
 {
+    TRY(between(t));
     TRY(t->ops->linear_backward_weight(
         t->device,
         &(linear_backward_weight_args){.dw = params_gradient_span(t->params, r->first, r->last, l),
@@ -235,6 +242,7 @@ static status linear_backward(const transformer *t, int32_t l, const linear_rows
                                                                      r->last_bias, l),
                                        .dy = f.dy,
                                        .x = f.x}));
+    TRY(between(t));
     return t->ops->linear_backward_input(
         t->device,
         &(linear_backward_input_args){.dx = f.dx,
@@ -271,6 +279,7 @@ static status attention_backward(const transformer *t, int32_t l)
     const model_config *m = t->config;
     TRY(linear_backward(t, l, &rows_o,
                         (linear_flow){.dx = all->datt, .dy = all->dx_act, .x = a->att}));
+    TRY(between(t));
     TRY(t->ops->attention_backward(t->device, &(attention_backward_args){.dqkv = all->dqkv,
                                                                          .dout = all->datt,
                                                                          .out = a->att,

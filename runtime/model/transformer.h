@@ -15,6 +15,9 @@ typedef struct transformer {
     const params *params;
     activations *act;
     float z_loss;
+    /* Called between the operations of a backward pass, for what goes on beside it; may be NULL. */
+    status (*between)(void *context);
+    void *between_context;
 } transformer;
 
 /* Called in backward when every gradient of bucket b is complete. */

@@ -74,12 +74,23 @@ static status open_data(run *r)
     return measure_windows(r);
 }
 
+/* ISOFLOP_OVERLAP=off is for measuring what overlap is worth: the bits are the same. */
+static status choose_overlap(run *r)
+{
+    const char *text = getenv("ISOFLOP_OVERLAP");
+    r->overlap = !text || text[0] == '\0' || strcmp(text, "on") == 0;
+    REQUIRE(r->overlap || strcmp(text, "off") == 0, ERR_CONFIG,
+            "ISOFLOP_OVERLAP: \"%s\" is not one of on, off", text);
+    return OK;
+}
+
 /* Everything that needs no other rank. */
 static status open_local(run *r)
 {
     const config *cfg = r->cfg;
     int32_t ranks = world_size(r->world);
     TRY(config_check_trainable(cfg));
+    TRY(choose_overlap(r));
     int64_t micro_tokens = cfg->train.micro_batch * cfg->model.context;
     r->M = cfg->train.batch_tokens / micro_tokens;
     r->steps_total = (cfg->train.tokens + cfg->train.batch_tokens - 1) / cfg->train.batch_tokens;

@@ -80,6 +80,7 @@ typedef struct run {
     float *losses;           /* (N) host           */
     comm_request *requests;  /* (buckets)          */
 
+    bool overlap;            /* reductions start while backward goes on; see run.c */
     int64_t M, first, count; /* micro-batches of a step; this rank's range */
     int64_t micro;           /* index inside this rank's range, while a step runs */
     int64_t steps_total;

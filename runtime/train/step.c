@@ -10,6 +10,7 @@
  * 6. digest of the weights, chunk by chunk */
 #include "base/clock.h"
 #include "base/digest.h"
+#include "comm/world_watch.h"
 #include "measure/energy.h"
 #include "train/checkpoint.h"
 #include "train/run.h"
@@ -25,6 +26,9 @@ typedef struct report {
     int64_t spare;
     double values[];
 } report;
+
+/* For those who ask where this rank is. */
+static void note(run *r, watch_phase phase) { world_watch_note(r->world, phase, r->at.step + 1); }
 
 static report *report_of(const run *r, int32_t rank)
 {
@@ -72,9 +76,20 @@ static status bucket_done(void *context, int32_t b)
                            .kind = reduction_of(r),
                            .first = r->micro == 0,
                            .limit = 0x1p63 / (double)r->M}));
-    if (r->micro + 1 < r->count) return OK;
+    if (r->micro + 1 < r->count || !r->overlap) return OK;
     double start = clock_s();
     TRY(reduce_bucket(r, b));
+    TRY(comm_progress(r->comm));
+    r->times.comm += clock_s() - start;
+    return OK;
+}
+
+/* Between the operations of the last backward pass: reductions under way go on. */
+static status between_operations(void *context)
+{
+    run *r = context;
+    if (r->micro + 1 < r->count) return OK;
+    double start = clock_s();
     TRY(comm_progress(r->comm));
     r->times.comm += clock_s() - start;
     return OK;
@@ -90,6 +105,7 @@ static status load_batch(run *r, int64_t j)
 {
     double start = clock_s();
     int64_t T = r->cfg->model.context;
+    note(r, WATCH_DATA);
     for (int64_t b = 0; b < r->cfg->train.micro_batch; b++)
         TRY(samples_read(r->train, sample_of(r, j, b), r->batch + b * (T + 1)));
     TRY(transformer_load(&r->model, r->batch));
@@ -110,13 +126,25 @@ static status micro_loss(run *r, double *out)
 
 static status own_micro_batches(run *r, report *mine)
 {
+    r->model.between = r->overlap && comm_size(r->comm) > 1 ? between_operations : NULL;
+    r->model.between_context = r;
     for (r->micro = 0; r->micro < r->count; r->micro++) {
         TRY(load_batch(r, r->first + r->micro));
         double start = clock_s(), comm_before = r->times.comm;
+        note(r, WATCH_COMPUTE);
         TRY(transformer_train(&r->model, bucket_done, r));
         TRY(micro_loss(r, &mine->values[r->micro]));
         r->times.compute += clock_s() - start - (r->times.comm - comm_before);
     }
+    return OK;
+}
+
+/* Without overlap: all reductions after the last backward pass, in the same order. */
+static status reduce_late(run *r)
+{
+    double start = clock_s();
+    for (int32_t b = 0; b < r->layout.bucket_count; b++) TRY(reduce_bucket(r, b));
+    r->times.comm += clock_s() - start;
     return OK;
 }
 
@@ -180,6 +208,7 @@ static double node_energy(run *r)
 /* Gathers all reports; then loss, verdicts and squares are the same on every rank. */
 static status exchange_reports(run *r, report *mine, bool stop, step_result *out)
 {
+    note(r, WATCH_REPORTS);
     TRY(stripe_squares(r, mine->values + r->exchange.losses));
     mine->flag = *r->flag;
     mine->stop = stop;
@@ -347,10 +376,13 @@ status run_step(run *r, bool stop, step_result *out)
     *out = (step_result){0};
     set_scalars(r);
     TRY(own_micro_batches(r, mine));
+    note(r, WATCH_REDUCTION);
+    if (!r->overlap) TRY(reduce_late(r));
     TRY(wait_for_buckets(r));
     TRY(exchange_reports(r, mine, stop, out));
 
     double update = clock_s();
+    note(r, WATCH_UPDATE);
     TRY(r->ops->clip_scalars(r->device, &(clip_args){.scalars = r->scalars,
                                                      .squares = tensor_1(r->squares, DTYPE_F64,
                                                                          r->layout.chunks),
@@ -361,6 +393,7 @@ status run_step(run *r, bool stop, step_result *out)
         if (own.count > 0) TRY(update_range(r, own));
     }
     r->times.compute += clock_s() - update;
+    note(r, WATCH_WEIGHTS);
     TRY(gather_weights(r));
     TRY(run_digest(r, &out->digest));
     TRY(r->ops->sync(r->device));
