@@ -5,33 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEMBER(name)                                                                               \
-    .key = #name, .offset = offsetof(owner, name), .bytes = sizeof((owner *)0)->name
-#define ROW_I64(name, low, high, def, id, about)                                                   \
-    {MEMBER(name),                                                                                 \
-     .kind = FIELD_I64,                                                                            \
-     .min_integer = (int64_t)(low),                                                                \
-     .max_integer = (int64_t)(high),                                                               \
-     .fallback = def,                                                                              \
-     .identity = id,                                                                               \
-     .meaning = about},
-#define ROW_F64(name, low, high, def, id, about)                                                   \
-    {MEMBER(name),    .kind = FIELD_F64, .min = low,      .max = high,                             \
-     .fallback = def, .identity = id,    .meaning = about},
-#define ROW_TEXT(name, size, def, id, about)                                                       \
-    {MEMBER(name), .kind = FIELD_TEXT, .fallback = def, .identity = id, .meaning = about},
-#define ROW_ENUM(name, words, def, id, about)                                                      \
-    {MEMBER(name),    .kind = FIELD_ENUM, .choices = words,                                        \
-     .fallback = def, .identity = id,     .meaning = about},
-#define ROW_BOOL(name, def, id, about)                                                             \
-    {MEMBER(name), .kind = FIELD_BOOL, .fallback = def, .identity = id, .meaning = about},
-
 /* one function per section, so that `owner` can name its struct inside the rows */
 #define SECTION_ROWS(prefix, type, member, LIST)                                                   \
     static const field *type##_rows(int32_t *count)                                                \
     {                                                                                              \
         typedef type owner;                                                                        \
-        static const field rows[] = {LIST(ROW_I64, ROW_F64, ROW_TEXT, ROW_ENUM, ROW_BOOL)};        \
+        static const field rows[] = {                                                              \
+            LIST(FIELD_ROW_I64, FIELD_ROW_F64, FIELD_ROW_TEXT, FIELD_ROW_ENUM, FIELD_ROW_BOOL)};   \
         *count = (int32_t)(sizeof rows / sizeof rows[0]);                                          \
         return rows;                                                                               \
     }

@@ -1,9 +1,11 @@
-/* table.h — the field lists of fields.h as rows that can be walked, and single values as text.
- * Private to runtime/config.                                                                   */
+/* table.h — field lists (fields.h, and those of rows.h) as rows that can be walked, and single
+ * values as text. Private to runtime/config, but for what rows.h needs of it.                    */
 #ifndef CONFIG_TABLE_H
 #define CONFIG_TABLE_H
 
 #include "config/config.h"
+
+#include <stddef.h>
 
 typedef enum field_kind { FIELD_I64, FIELD_F64, FIELD_TEXT, FIELD_ENUM, FIELD_BOOL } field_kind;
 
@@ -19,6 +21,28 @@ typedef struct field {
     size_t offset, bytes;             /* of the member in its section's struct      */
     bool identity;
 } field;
+
+/* Expansions of a field list into rows; `owner` names the struct whose members they are. */
+#define FIELD_MEMBER(name)                                                                         \
+    .key = #name, .offset = offsetof(owner, name), .bytes = sizeof((owner *)0)->name
+#define FIELD_ROW_I64(name, low, high, def, id, about)                                             \
+    {FIELD_MEMBER(name),                                                                           \
+     .kind = FIELD_I64,                                                                            \
+     .min_integer = (int64_t)(low),                                                                \
+     .max_integer = (int64_t)(high),                                                               \
+     .fallback = def,                                                                              \
+     .identity = id,                                                                               \
+     .meaning = about},
+#define FIELD_ROW_F64(name, low, high, def, id, about)                                             \
+    {FIELD_MEMBER(name),    .kind = FIELD_F64, .min = low,      .max = high,                       \
+     .fallback = def, .identity = id,    .meaning = about},
+#define FIELD_ROW_TEXT(name, size, def, id, about)                                                 \
+    {FIELD_MEMBER(name), .kind = FIELD_TEXT, .fallback = def, .identity = id, .meaning = about},
+#define FIELD_ROW_ENUM(name, words, def, id, about)                                                \
+    {FIELD_MEMBER(name),    .kind = FIELD_ENUM, .choices = words,                                  \
+     .fallback = def, .identity = id,     .meaning = about},
+#define FIELD_ROW_BOOL(name, def, id, about)                                                       \
+    {FIELD_MEMBER(name), .kind = FIELD_BOOL, .fallback = def, .identity = id, .meaning = about},
 
 /* One section of the file. */
 typedef struct section {

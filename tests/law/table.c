@@ -2,6 +2,13 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <string.h>
+
+static published table;
+
+static void open_table(void) { cr_assert(published_read(&table) == OK, "%s", status_message()); }
+static void close_table(void) { published_deinit(&table); }
+TestSuite(published, .init = open_table, .fini = close_table);
 
 /* parameters and tokens by budget, from independent programs; 0: not given */
 typedef struct answer {
@@ -49,7 +56,7 @@ Test(published, optima_match_the_reference_answers)
     };
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         const answer *a = &answers[i];
-        const published_law *row = published_find(a->name);
+        const published_law *row = published_find(&table, a->name);
         cr_assert(row, "%s", a->name);
         const published_optimum o = published_optimum_of(row, a->flops);
         cr_expect(fabs(o.params / a->params - 1) < a->tolerance, "%s at %g: N %g, not %g", a->name,
@@ -71,31 +78,68 @@ Test(published, losses_of_gopher_and_chinchilla_match_the_reference_answers)
                 {"huber-refit", 1.99867, 1.97337},
                 {"muennighoff", 2.05033, 2.02460}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const published_law *row = published_find(rows[i].name);
+        const published_law *row = published_find(&table, rows[i].name);
         const double g = published_loss(row, (law_case){.params = 280e9, .tokens = 300e9});
         const double c = published_loss(row, (law_case){.params = 70e9, .tokens = 1.4e12});
         cr_expect(fabs(g - rows[i].gopher) < 6e-6, "%s: %.6f", rows[i].name, g);
         cr_expect(fabs(c - rows[i].chinchilla) < 6e-6, "%s: %.6f", rows[i].name, c);
     }
-    cr_expect(
-        isnan(published_loss(published_find("llama3"), (law_case){.params = 1, .tokens = 1})));
+    cr_expect(isnan(
+        published_loss(published_find(&table, "llama3"), (law_case){.params = 1, .tokens = 1})));
 }
 
 Test(published, every_row_says_where_it_comes_from_and_what_it_counts)
 {
-    for (int32_t i = 0; i < published_laws_count; i++) {
-        const published_law *row = &published_laws[i];
-        cr_expect(row->source[0] && row->data[0] && row->flop_count[0] && row->note);
-        cr_expect(!row->form || law_find(row->form), "%s", row->name);
+    for (int32_t i = 0; i < table.count; i++) {
+        const published_law *row = &table.row[i];
+        cr_expect(row->source[0] && row->data[0] && row->flop_count[0]);
         cr_expect(row->range_params[1] > 0 || row->range_flops[1] > 0, "%s has no range",
                   row->name);
-        cr_expect(published_find(row->name) == row);
+        cr_expect(published_find(&table, row->name) == row);
         // a pair of lines that spends the budget does so within the rounding of its constants
         const published_optimum o = published_optimum_of(row, 1e21);
+        if (row->form && (row->form->needs & LAW_OF_X)) continue;
         const double spent = 6 * o.params * o.tokens / 1e21;
-        cr_expect(row->no_pair || fabs(spent - 1) < 0.02, "%s spends %g", row->name, spent);
-        cr_expect(!row->no_pair || spent > 1.5);
+        cr_expect(!row->pair || fabs(spent - 1) < 0.02, "%s spends %g", row->name, spent);
+        cr_expect(row->pair || spent > 1.5);
     }
-    cr_expect(!published_optimum_of(published_find("besiroglu"), 1e25).inside);
-    cr_expect(published_optimum_of(published_find("besiroglu"), 1e21).inside);
+    cr_expect(!published_optimum_of(published_find(&table, "besiroglu"), 1e25).inside);
+    cr_expect(published_optimum_of(published_find(&table, "besiroglu"), 1e21).inside);
+}
+
+/* Kaplan et al. 2020: 3.1e8 PF-days would bring the loss to 1 */
+Test(published, a_law_of_compute_gives_a_loss_and_no_allocation)
+{
+    const published_law *row = published_find(&table, "kaplan-compute");
+    cr_assert(row);
+    cr_expect(fabs(published_loss(row, (law_case){.x = 8.64e19}) - pow(3.1e8, 0.05)) < 1e-9);
+    cr_expect(isnan(published_optimum_of(row, 1e21).params));
+}
+
+Test(published, a_wrong_file_is_refused_with_line_and_field)
+{
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"rows:\n  x: {source: a, data: b}\n", "laws.yaml:2: law 'x': neither a form nor lines"},
+        {"rows:\n  x: {source: a, form: chinchilla}\n", "law 'x': data: not given"},
+        {"rows:\n  x: {source: a, data: b, form: chinchila}\n", "'chinchila' is not known"},
+        {"rows:\n  x: {source: a, data: b, form: power, constants: {K: 2}}\n",
+         "constants.gamma is missing"},
+        {"rows:\n  x:\n    source: a\n    constants: {Q: 2}\n",
+         "laws.yaml:4: constants_Q: unknown field of a law; nearest: constants_"},
+        {"rows:\n  x: {params: {factor: -1}}\n", "laws.yaml:2: params_factor: -1 is outside"},
+        {"rows:\n  x: {source: a, data: b, tokens: {factor: 1e400}}\n", "beyond the range"},
+        {"rows:\n  x: {source: a, data: b, tokens: {factor: 1}}\n  x: {source: a}\n",
+         "a second row of this name"},
+        {"rows: 3\n", "laws.yaml:1: rows; allowed in this file: the mappings"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        published p;
+        const status s =
+            published_parse(&p, "laws.yaml", bad[i].text, (int64_t)strlen(bad[i].text));
+        cr_expect(s == ERR_CONFIG && strstr(status_message(), bad[i].says), "%s: %s", bad[i].text,
+                  status_message());
+        published_deinit(&p);
+    }
 }

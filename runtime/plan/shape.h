@@ -1,0 +1,36 @@
+/* shape.h — a model that can be built and trained, near a number of parameters.
+ * Geometry (layers, width, heads, ffn) from Table A9 of Hoffmann et al. or the Gopher family where
+ * a row is near, else by a rule; the rest (rotary positions, layernorm, gelu, biases, tied
+ * embedding) is the same for all, so that train runs it. Counts are exact: block.h. Flow: config.h
+ * (rows of configs/models), block.h -> shape -> launcher/plan_answer.h            */
+#ifndef PLAN_SHAPE_H
+#define PLAN_SHAPE_H
+
+#include "model/block.h"
+
+typedef struct shape_question {
+    double params;          /* wanted                                     */
+    bool without_embedding; /* ... counted without embeddings             */
+    int64_t vocab, context;
+} shape_question;
+
+typedef struct shape {
+    model_config model; /* resolved */
+    int64_t params, params_without_embedding;
+    flop_counts flops; /* of a token           */
+    char origin[96];   /* "a9-2639m: layers, width and heads of that row" or the rule in words  */
+    double off;        /* counted / wanted - 1 */
+} shape;
+
+/* Wanted and built differ by less than this where a row of a table is taken. */
+#define SHAPE_NEAR 0.03
+
+/* ERR_CONFIG when nothing that small can be built with this vocabulary: names the smallest. */
+status shape_near(shape *out, const shape_question *q);
+/* The counts of a model that is given. */
+void shape_of(shape *out, const model_config *m, const char *origin, double wanted,
+              bool without_embedding);
+/* Width of a model of these parameters by the rule: width / layers = 64 (N / 1e8)^0.12. */
+double shape_aspect(double params);
+
+#endif
