@@ -79,8 +79,9 @@ typedef struct cuda_activation_args {
 } cuda_activation_args;
 cudaError_t cuda_launch_activation(const cuda_call *call, const cuda_activation_args *a);
 
-/* dx (M, K) *= activation'(pre (M, K)); both act */
-cudaError_t cuda_launch_activation_backward(const cuda_call *call, tensor dx, tensor pre,
+/* dx (M, K) act = in (M, K) f32 or act, times activation'(pre (M, K) act); in may be dx. A bf16 dx
+ * is rounded once only where in is the product in f32. */
+cudaError_t cuda_launch_activation_backward(const cuda_call *call, tensor dx, tensor in, tensor pre,
                                             activation act);
 
 /* out (N) f32 = sums over the rows of in (M, N) act, always in the same pattern */

@@ -406,7 +406,7 @@ status cuda_linear_backward_input(device *d, const linear_backward_input_args *a
     if (keeps_rows(a->pre)) TRY(try_product(d, &p, &done));
     if (done) return OK;
     TRY(plain_product(d, &p));
-    CUDA_TRY(cuda_launch_activation_backward(&d->call, a->dx, a->pre, a->act));
+    CUDA_TRY(cuda_launch_activation_backward(&d->call, a->dx, a->dx, a->pre, a->act));
     return OK;
 }
 

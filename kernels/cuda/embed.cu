@@ -161,6 +161,7 @@ cudaError_t gather_launch(const cuda_call *call, const embed_backward_args *a, c
     cudaError_t e = cudaSuccess;
     if (N > 0) e = CUDA_LAUNCH((embed_gather<K>), grid, 32 * GATHER_WARPS, 0, call->stream, p);
     if (!a->dpositions.data || e != cudaSuccess) return e;
+    if (!flat_fits(packs)) return cudaErrorInvalidValue;
     return CUDA_LAUNCH((embed_positions<K>), flat_blocks(packs), FLAT_THREADS, 0, call->stream,
                        (float *)a->dpositions.data, dout, N, a->T, C, packs);
 }

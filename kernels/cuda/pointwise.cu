@@ -94,13 +94,14 @@ __global__ void __launch_bounds__(FLAT_THREADS)
     store<K>(out + i, v);
 }
 
-template <class A, int K>
-__global__ void __launch_bounds__(FLAT_THREADS) activate_back(A *dx, const A *pre, int64_t packs)
+template <class I, class A, int K>
+__global__ void __launch_bounds__(FLAT_THREADS)
+    activate_back(A *dx, const I *in, const A *pre, int64_t packs)
 {
     const int64_t pack = flat_index(), i = pack * K;
     if (pack >= packs) return;
     float d[K], x[K];
-    load<K>(d, dx + i);
+    load<K>(d, in + i);
     load<K>(x, pre + i);
     for (int k = 0; k < K; k++) d[k] *= gelu_slope(x[k]);
     store<K>(dx + i, d);
@@ -156,6 +157,7 @@ template <class A, int K> cudaError_t swiglu_launch(cudaStream_t stream, const s
 {
     const int64_t packs = tensor_count(a->out) / K;
     if (packs == 0) return cudaSuccess;
+    if (!flat_fits(packs)) return cudaErrorInvalidValue;
     return CUDA_LAUNCH((swiglu_forward<A, K>), flat_blocks(packs), FLAT_THREADS, 0, stream,
                        (A *)a->out.data, (const A *)a->gate_up.data, a->out.dim[1], packs);
 }
@@ -165,6 +167,7 @@ cudaError_t swiglu_backward_launch(cudaStream_t stream, const swiglu_backward_ar
 {
     const int64_t packs = tensor_count(a->dout) / K;
     if (packs == 0) return cudaSuccess;
+    if (!flat_fits(packs)) return cudaErrorInvalidValue;
     return CUDA_LAUNCH((swiglu_back<A, K>), flat_blocks(packs), FLAT_THREADS, 0, stream,
                        (A *)a->dgate_up.data, (const A *)a->dout.data, (const A *)a->gate_up.data,
                        a->dout.dim[1], packs);
@@ -181,6 +184,7 @@ template <class A, int K> cudaError_t rope_launch(cudaStream_t stream, const rop
                           half,
                           a->inverse ? -1.f : 1.f};
     if (s.packs == 0) return cudaSuccess;
+    if (!flat_fits(s.packs)) return cudaErrorInvalidValue;
     return CUDA_LAUNCH((rope_turn<A, K>), flat_blocks(s.packs), FLAT_THREADS, 0, stream,
                        (A *)a->qkv.data, (const float *)a->table.data, s);
 }
@@ -190,18 +194,23 @@ cudaError_t activation_launch(cudaStream_t stream, const cuda_activation_args *a
 {
     const int64_t packs = tensor_count(a->out) / K;
     if (packs == 0) return cudaSuccess;
+    if (!flat_fits(packs)) return cudaErrorInvalidValue;
     return CUDA_LAUNCH((activate<I, A, K>), flat_blocks(packs), FLAT_THREADS, 0, stream,
                        (A *)a->out.data, (A *)a->pre.data, (const I *)a->in.data,
                        (const A *)a->bias.data, a->act == ACT_GELU, a->out.dim[1], packs);
 }
 
-template <class A, int K>
-cudaError_t activation_backward_launch(cudaStream_t stream, tensor dx, tensor pre)
+template <class I, class A>
+cudaError_t activation_backward_launch(cudaStream_t stream, tensor dx, tensor in, tensor pre)
 {
-    const int64_t packs = tensor_count(dx) / K;
-    if (packs == 0) return cudaSuccess;
-    return CUDA_LAUNCH((activate_back<A, K>), flat_blocks(packs), FLAT_THREADS, 0, stream,
-                       (A *)dx.data, (const A *)pre.data, packs);
+    const tensor *const all[] = {&dx, &in, &pre};
+    const bool wide = wide_rows(8, dx.dim[1], all, 3);
+    const int64_t n = tensor_count(dx), packs = wide ? n / 8 : n;
+    if (n == 0) return cudaSuccess;
+    return wide ? CUDA_LAUNCH((activate_back<I, A, 8>), flat_blocks(packs), FLAT_THREADS, 0, stream,
+                              (A *)dx.data, (const I *)in.data, (const A *)pre.data, packs)
+                : CUDA_LAUNCH((activate_back<I, A, 1>), flat_blocks(packs), FLAT_THREADS, 0, stream,
+                              (A *)dx.data, (const I *)in.data, (const A *)pre.data, packs);
 }
 
 template <class O, class I> cudaError_t convert_launch(cudaStream_t stream, tensor to, tensor from)
@@ -263,13 +272,14 @@ cudaError_t cuda_launch_activation(const cuda_call *call, const cuda_activation_
                 : activation_launch<bf16, bf16, 1>(call->stream, a);
 }
 
-cudaError_t cuda_launch_activation_backward(const cuda_call *call, tensor dx, tensor pre,
+cudaError_t cuda_launch_activation_backward(const cuda_call *call, tensor dx, tensor in, tensor pre,
                                             activation act)
 {
-    const tensor *const all[] = {&dx, &pre};
-    const bool wide = wide_rows(8, dx.dim[1], all, 2);
-    if (act == ACT_NONE) return cudaSuccess;
-    return BY_TYPE_AND_WIDTH(dx.type, wide, activation_backward_launch, call->stream, dx, pre);
+    if (act != ACT_GELU) return cudaErrorInvalidValue;
+    if (dx.type == DTYPE_F32)
+        return activation_backward_launch<float, float>(call->stream, dx, in, pre);
+    return in.type == DTYPE_F32 ? activation_backward_launch<float, bf16>(call->stream, dx, in, pre)
+                                : activation_backward_launch<bf16, bf16>(call->stream, dx, in, pre);
 }
 
 cudaError_t cuda_launch_convert(const cuda_call *call, tensor to, tensor from)
