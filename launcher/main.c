@@ -14,6 +14,7 @@ typedef struct verb {
 static const verb verbs[] = {
     {"prepare", cmd_prepare, "text or JSONL -> token shards and a manifest"},
     {"train", cmd_train, "one run; under mpirun or srun it is data-parallel"},
+    {"study", cmd_study, "many runs from one file: comparisons, IsoFLOP ladders; resumable"},
     {"generate", cmd_generate, "text from a checkpoint"},
     {"score", cmd_score, "loss of a checkpoint on a file (nats/token, bits/byte)"},
     {"fit", cmd_fit, "a scaling law fitted to runs: constants, intervals, warnings"},

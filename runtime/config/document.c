@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { KEY_BYTES = 128, DEPTH_MAX = 8 };
+enum { KEY_BYTES = 128 };
 
 /* What libyaml would refuse without a line, or by a message about its own insides. */
 static status check_bytes(const char *path, const char *bytes, int64_t size)
@@ -52,7 +52,9 @@ static status next(document *d, yaml_event_t *e)
         refused = "an alias (*name)";
         break;
     case YAML_SEQUENCE_START_EVENT:
-        refused = "a list";
+        refused = d->lists ? NULL : "a list";
+        anchor = e->data.sequence_start.anchor;
+        tag = e->data.sequence_start.tag;
         break;
     case YAML_SCALAR_EVENT:
         anchor = e->data.scalar.anchor;
@@ -105,29 +107,54 @@ static status check_value(const document *d, const yaml_event_t *e, const char *
     return OK;
 }
 
-/* The value of one key: hands it to the visitor. */
+/* A value, whose first event is e: hands it to the visitor. */
+static status hand_over(document *d, yaml_event_t *e, const char *key, int32_t line,
+                        pair_visitor visit, void *context)
+{
+    pair p = {.key = key, .line = line};
+    status s;
+    if (e->type == YAML_SCALAR_EVENT) {
+        p.text = (const char *)e->data.scalar.value;
+        s = check_value(d, e, key);
+        if (s == OK) s = visit(context, d, &p);
+    } else {
+        p.list = e->type == YAML_SEQUENCE_START_EVENT;
+        ASSERT(p.list || e->type == YAML_MAPPING_START_EVENT);
+        s = visit(context, d, &p);
+    }
+    yaml_event_delete(e);
+    return s;
+}
+
+/* The value of one key. */
 static status read_value(document *d, const char *key, int32_t line, pair_visitor visit,
                          void *context)
 {
     yaml_event_t e;
     TRY(next(d, &e));
-    pair p = {.key = key, .line = line};
-    status s;
-    if (e.type == YAML_SCALAR_EVENT) {
-        p.text = (const char *)e.data.scalar.value;
-        s = check_value(d, &e, key);
-        if (s == OK) s = visit(context, d, &p);
-    } else {
-        ASSERT(e.type == YAML_MAPPING_START_EVENT);
-        s = visit(context, d, &p);
+    return hand_over(d, &e, key, line, visit, context);
+}
+
+status document_list(document *d, pair_visitor visit, void *context)
+{
+    ASSERT(d->depth < DOCUMENT_DEPTH_MAX);
+    d->depth++;
+    for (;;) {
+        yaml_event_t e;
+        TRY(next(d, &e));
+        if (e.type == YAML_SEQUENCE_END_EVENT) {
+            yaml_event_delete(&e);
+            break;
+        }
+        TRY(hand_over(d, &e, "", line_of(&e), visit, context));
     }
-    yaml_event_delete(&e);
-    return s;
+    d->depth--;
+    return OK;
 }
 
 status document_mapping(document *d, pair_visitor visit, void *context)
 {
-    ASSERT(d->depth < DEPTH_MAX);
+    ASSERT(d->depth < DOCUMENT_DEPTH_MAX);
     d->depth++;
     for (;;) {
         yaml_event_t e;
@@ -169,15 +196,27 @@ static status read_document(document *d, pair_visitor visit, void *context)
     return expect(d, YAML_STREAM_END_EVENT, "a second document; a file holds one");
 }
 
+static status read_bytes(document *d, pair_visitor visit, void *context)
+{
+    TRY(check_bytes(d->path, d->bytes, (int64_t)d->size));
+    REQUIRE(yaml_parser_initialize(&d->parser), ERR_MEMORY, "no memory to read %s", d->path);
+    yaml_parser_set_encoding(&d->parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&d->parser, (const unsigned char *)d->bytes, d->size);
+    const status s = read_document(d, visit, context);
+    yaml_parser_delete(&d->parser);
+    return s;
+}
+
 status document_read(const char *path, const char *bytes, int64_t size, pair_visitor visit,
                      void *context)
 {
-    TRY(check_bytes(path, bytes, size));
     document d = {.path = path, .bytes = bytes, .size = (size_t)size};
-    REQUIRE(yaml_parser_initialize(&d.parser), ERR_MEMORY, "no memory to read %s", path);
-    yaml_parser_set_encoding(&d.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&d.parser, (const unsigned char *)bytes, (size_t)size);
-    const status s = read_document(&d, visit, context);
-    yaml_parser_delete(&d.parser);
-    return s;
+    return read_bytes(&d, visit, context);
+}
+
+status document_read_lists(const char *path, const char *bytes, int64_t size, pair_visitor visit,
+                           void *context)
+{
+    document d = {.path = path, .bytes = bytes, .size = (size_t)size, .lists = true};
+    return read_bytes(&d, visit, context);
 }

@@ -1,0 +1,293 @@
+#include "study_print.h"
+
+#include "cli.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS_SHOWN = 60 };
+
+static double run_tokens(const study_run *run)
+{
+    return (double)(expand_steps(&run->cfg) * run->cfg.train.batch_tokens);
+}
+
+/* --- before ------------------------------------------------------------------------------------
+ */
+
+static int by_cost(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+double study_duration(const study_runs *runs, int32_t groups, double flops_per_s)
+{
+    double *cost = malloc((size_t)runs->count * sizeof *cost);
+    double *busy = calloc((size_t)groups, sizeof *busy), last = 0;
+    for (int32_t i = 0; cost && busy && i < runs->count; i++) cost[i] = runs->run[i].own_flops;
+    if (cost && busy) qsort(cost, (size_t)runs->count, sizeof *cost, by_cost);
+    for (int32_t i = 0; cost && busy && i < runs->count; i++) {
+        int32_t free_one = 0;
+        for (int32_t g = 1; g < groups; g++)
+            if (busy[g] < busy[free_one]) free_one = g;
+        busy[free_one] += cost[i] / flops_per_s;
+    }
+    for (int32_t g = 0; busy && g < groups; g++) last = fmax(last, busy[g]);
+    free(cost);
+    free(busy);
+    return last;
+}
+
+static void print_prediction(const study_run *run, const study_forecast *f, int32_t i)
+{
+    law_forecast p;
+    double unique = f->unique ? f->unique[i] : 0;
+    if (!f->law) return;
+    law_case at = {.params =
+                       (double)(f->law->origin.without_embedding ? run->params_without_embedding
+                                                                 : run->params),
+                   .tokens = run_tokens(run),
+                   .unique = unique > 0 && unique < run_tokens(run) ? unique : 0};
+    at.x = f->law->x == X_PARAMS ? at.params : f->law->x == X_TOKENS ? at.tokens : run->flops;
+    const bool interval = law_file_predict(&p, f->law, at, 0.8);
+    printf("  %7.4f", p.loss);
+    if (interval) printf(" [%.4f, %.4f]", p.low, p.high);
+    if (!p.inside) printf(" beyond its points");
+}
+
+void study_print_plan(const study *s, const study_runs *runs, const study_forecast *f)
+{
+    double flops = 0;
+    int32_t short_runs = 0;
+    for (int32_t i = 0; i < runs->count; i++) {
+        flops += runs->run[i].own_flops;
+        short_runs += expand_steps(&runs->run[i].cfg) < 500 && runs->run[i].role != RUN_TRUNK;
+    }
+    printf("study      %s: %d runs, %.4g FLOPs (model)\n", s->keys.name, runs->count, flops);
+    printf("groups     %d of %" PRId64 " rank%s\n\n", f->groups, s->keys.ranks_per_run,
+           s->keys.ranks_per_run == 1 ? "" : "s");
+    printf("%-38s %8s %8s %7s %9s %9s%s\n", "run", "params", "tokens", "steps", "FLOPs", "rate",
+           f->law ? "  predicted loss" : "");
+    for (int32_t i = 0; i < runs->count && i < ROWS_SHOWN; i++) {
+        const study_run *run = &runs->run[i];
+        printf("%-38s %8s %8s %7" PRId64 " %9.3g %9.3g", run->name,
+               cli_count((double)run->params).text, cli_count(run_tokens(run)).text,
+               expand_steps(&run->cfg), run->own_flops, run->cfg.optimizer.learning_rate);
+        print_prediction(run, f, i);
+        (void)fputc('\n', stdout);
+    }
+    if (runs->count > ROWS_SHOWN) printf("... and %d more\n", runs->count - ROWS_SHOWN);
+    (void)fputc('\n', stdout);
+    if (s->keys.learning_rate_rule == RATE_SWEEP)
+        printf("sweep      these choose the rates; the other %d seeds of each cell follow\n",
+               s->seed_count - 1);
+    if (short_runs) printf("short      %d runs have fewer than 500 steps\n", short_runs);
+    if (f->flops_per_s > 0)
+        printf("time       about %s at %.1f GFLOP/s per group (measured now)\n",
+               cli_duration(study_duration(runs, f->groups, f->flops_per_s)).text,
+               f->flops_per_s * 1e-9);
+}
+
+/* --- during ------------------------------------------------------------------------------------
+ */
+
+void study_print_begin(const study_run *run, int32_t count)
+{
+    printf("begins %-38s %s parameters, %s tokens; one of %d runs\n", run->name,
+           cli_count((double)run->params).text, cli_count(run_tokens(run)).text, count);
+    (void)fflush(stdout);
+}
+
+void study_print_end(const study_run *run, status s, const outcome *o, double busy_s)
+{
+    if (s == OK) {
+        printf("done   %-38s validation %.4f", run->name, o->validation.loss);
+        if (isfinite(o->test.loss)) printf(", test %.4f", o->test.loss);
+        if (isfinite(o->validation.entropy)) printf(", entropy %.4f", o->validation.entropy);
+        printf(" nats/token (%s, %s tokens/s)\n", cli_duration(busy_s).text,
+               cli_count(o->tokens_per_s).text);
+    } else if (s == INTERRUPTED) {
+        printf("left   %-38s %s\n", run->name, status_message());
+    } else {
+        printf("FAILED %-38s exit code %d: %s\n", run->name, (int)s, status_message());
+    }
+    (void)fflush(stdout);
+}
+
+void study_print_message(const study_run *run, const char *text)
+{
+    printf("note   %s: %s\n", run->name, text);
+    (void)fflush(stdout);
+}
+
+/* --- after -------------------------------------------------------------------------------------
+ */
+
+static void print_failures(const study_runs *runs, const result *r)
+{
+    for (int32_t i = 0; i < runs->count; i++)
+        if (r[i].failed)
+            printf("failed     %s ended with exit code %d; it is in no table and no fit\n",
+                   runs->run[i].name, r[i].exit);
+}
+
+static void print_sweep(const study_runs *runs, const result *r)
+{
+    sweep_choice *choice;
+    int32_t cells;
+    double flops = 0;
+    bool any = false;
+    if (results_choose(&choice, &cells, runs, r) != OK) return;
+    for (int32_t k = 0; k < cells; k++) {
+        if (choice[k].run < 0) continue;
+        const study_run *best = &runs->run[choice[k].run];
+        if (!any) printf("\nlearning rates (validation loss, seed %" PRId64 ")\n", best->seed);
+        any = true;
+        printf("  %-30s", best->cell);
+        for (int32_t i = 0; i < runs->count; i++) {
+            const study_run *run = &runs->run[i];
+            if (run->cell_index != k || run->role != RUN_SWEEP) continue;
+            flops += run->own_flops;
+            printf(" %.2e: %.4f%s", run->cfg.optimizer.learning_rate, r[i].got.validation.loss,
+                   i == choice[k].run ? "*" : "");
+        }
+        printf("%s\n", choice[k].interior ? "" : "  best at the edge: widen the factors");
+    }
+    if (any) printf("  search: %.3g FLOPs\n", flops);
+    free(choice);
+}
+
+static void print_brackets(const study_runs *runs, const result *r)
+{
+    bool any = false;
+    for (int32_t i = 0; i < runs->count; i++) {
+        const study_run *run = &runs->run[i];
+        if (run->role != RUN_BRACKET || !r[i].done) continue;
+        for (int32_t k = 0; k < runs->count; k++) {
+            const study_run *centre = &runs->run[k];
+            if (centre->cell_index != run->cell_index || centre->role != RUN_POINT ||
+                centre->seed != run->seed || !r[k].done)
+                continue;
+            if (!any) printf("\nlearning rates at the corners (change of validation loss)\n");
+            any = true;
+            const double change = r[i].got.validation.loss - r[k].got.validation.loss;
+            printf("  %-30s x %-5.3g %+.4f%s\n", run->cell, run->factor, change,
+                   change < 0 ? "  lower than the rule's" : "");
+        }
+    }
+}
+
+static void print_comparison(const study *s, const study_runs *runs, const result *r)
+{
+    comparison c;
+    if (!*s->arms[0]) return;
+    results_compare(&c, s, runs, r);
+    printf("\ncomparison on the %s part, means over seeds; FLOPs by the model count\n",
+           c.on_test ? "test" : "validation");
+    printf("%-10s %-11s %7s %7s %9s %9s %11s %9s %9s\n", "row", "arm", "params", "tokens", "FLOPs",
+           "rate", "nats/token", "bits/byte", "tokens/s");
+    bool energy = true;
+    for (int32_t k = 0; k < c.rows; k++) {
+        const compare_row *w = &c.row[k];
+        for (int a = 0; a < 2; a++) {
+            const compare_arm *arm = &w->arm[a];
+            if (!arm->like) continue;
+            const study_run *run = arm->like;
+            printf("%-10s %-11s %7s %7s %9.3g %9.2g %11.4f %9.4f %9s", w->row, s->arms[a],
+                   cli_count((double)run->params).text, cli_count(run_tokens(run)).text, run->flops,
+                   run->cfg.optimizer.learning_rate, arm->loss, arm->bits_per_byte,
+                   cli_count(arm->tokens_per_s).text);
+            energy = energy && isfinite(arm->energy_j);
+            (void)fputc('\n', stdout);
+        }
+        if (energy && w->arm[0].like)
+            printf("%-10s energy of all seeds: %s %.3g kJ, %s %.3g kJ (measured)\n", w->row,
+                   s->arms[0], w->arm[0].energy_j * 1e-3, s->arms[1], w->arm[1].energy_j * 1e-3);
+        const paired *d = &w->difference;
+        if (d->pairs == 0) {
+            printf("%-10s no seed finished in both arms\n", w->row);
+            continue;
+        }
+        printf("%-10s %s - %s: %+.4f", w->row, s->arms[0], s->arms[1], d->mean);
+        if (isfinite(d->low))
+            printf(" [%+.4f, %+.4f] nats/token (95 %%, paired t, %d seeds)", d->low, d->high,
+                   d->pairs);
+        else
+            printf(" nats/token (one seed: no interval)");
+        printf(": %s\n", w->winner < 0 ? "no winner" : s->arms[w->winner]);
+    }
+    if (!energy) printf("energy     not measured: this machine has no meter that may be read\n");
+    if (c.winner >= 0)
+        printf("winner     %s, in all %d rows\n", s->arms[c.winner], c.rows);
+    else
+        printf("winner     none is named: the rows do not all agree\n");
+}
+
+static void print_trunks(const study_runs *runs, const result *r)
+{
+    const trunk_costs t = results_trunks(runs);
+    if (t.branched > 0)
+        printf("\ntrunks     %.4g FLOPs with branched cool-downs, %.4g as separate runs: %.0f %% "
+               "saved\n",
+               t.branched, t.separate, 100 * (1 - t.branched / t.separate));
+    for (int32_t i = 0; i < runs->count; i++) {
+        const study_run *twin = &runs->run[i];
+        if (twin->role != RUN_TWIN || !r[i].done) continue;
+        for (int32_t k = 0; k < runs->count; k++) {
+            const study_run *run = &runs->run[k];
+            if (run->role != RUN_POINT || run->trunk < 0 || run->seed != twin->seed || !r[k].done ||
+                run->params != twin->params || run_tokens(run) != run_tokens(twin))
+                continue;
+            printf("  %-30s cool-down %.4f, cosine %.4f: %+.4f nats/token\n", run->name,
+                   r[k].got.validation.loss, r[i].got.validation.loss,
+                   r[k].got.validation.loss - r[i].got.validation.loss);
+        }
+    }
+}
+
+/* No model may beat the entropy of the tokens it is judged on. */
+static void print_entropy(const study_runs *runs, const result *r)
+{
+    double lowest = INFINITY;
+    int32_t which = -1, count = 0;
+    for (int32_t i = 0; i < runs->count; i++) {
+        const outcome_loss *l = &r[i].got.validation;
+        if (!r[i].done || !isfinite(l->entropy)) continue;
+        const double excess = (l->loss - l->entropy) / l->loss_se;
+        if (excess < lowest) lowest = excess, which = i;
+        count++;
+    }
+    if (which < 0) return;
+    const outcome_loss *l = &r[which].got.validation;
+    printf(
+        "\nentropy    %d runs against the exact entropy of their validation tokens: the nearest, "
+        "%s,\n           lies %+.4f nats/token from it (%+.1f standard errors)%s\n",
+        count, runs->run[which].name, l->loss - l->entropy, lowest,
+        lowest < -4 ? ": BELOW what is possible" : "");
+}
+
+void study_print_results(const study *s, const study_runs *runs, const result *r)
+{
+    print_sweep(runs, r);
+    print_brackets(runs, r);
+    print_comparison(s, runs, r);
+    print_trunks(runs, r);
+    print_entropy(runs, r);
+    print_failures(runs, r);
+    if (*s->keys.note) printf("note       %s\n", s->keys.note);
+}
+
+void study_print_report(const execute_report *e, const study_runs *runs)
+{
+    printf("\nruns       %d of %d done", e->done, runs->count);
+    if (e->failed) printf(", %d failed", e->failed);
+    if (e->left) printf(", %d left", e->left);
+    if (e->wall_s > 1)
+        printf("; %s, groups busy %.1f %% of it", cli_duration(e->wall_s).text,
+               100 * e->utilisation);
+    (void)fputc('\n', stdout);
+}

@@ -1,0 +1,33 @@
+/* study_print.h — a study for people: what will run, what runs, what came out.
+ * Flow: study/expand.h, study/results.h -> cmd_study.c */
+#ifndef LAUNCHER_STUDY_PRINT_H
+#define LAUNCHER_STUDY_PRINT_H
+
+#include "law/law_file.h"
+#include "study/execute.h"
+#include "study/results.h"
+
+/* What a dry run knows beside the runs. */
+typedef struct study_forecast {
+    const law_file *law;  /* NULL: no predicted losses                       */
+    const double *unique; /* (runs) unique training tokens; 0 unlimited      */
+    const int64_t *bytes; /* (runs) per rank, as the planner counts          */
+    double flops_per_s;   /* of one group, measured; 0 unknown               */
+    int32_t groups;
+} study_forecast;
+
+/* The runs, their FLOPs, predicted losses and the time. */
+void study_print_plan(const study *s, const study_runs *runs, const study_forecast *f);
+/* Seconds until all runs are over, taken longest first by `groups` groups at this speed. */
+double study_duration(const study_runs *runs, int32_t groups, double flops_per_s);
+
+/* One line when a run begins and ends; a message of a run. */
+void study_print_begin(const study_run *run, int32_t count);
+void study_print_end(const study_run *run, status s, const outcome *o, double busy_s);
+void study_print_message(const study_run *run, const char *text);
+
+/* Everything that the runs gave: failures, sweeps, the comparison, trunks, known entropies. */
+void study_print_results(const study *s, const study_runs *runs, const result *r);
+void study_print_report(const execute_report *e, const study_runs *runs);
+
+#endif

@@ -1,0 +1,95 @@
+#include "study_slurm.h"
+
+#include "base/file.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The run that stands first in the chain of `i`. */
+static int32_t origin_of(const study_runs *runs, int32_t i)
+{
+    while (runs->run[i].parent >= 0) i = runs->run[i].parent;
+    return i;
+}
+
+status study_slurm_job(bool **out, const study_runs *runs, int32_t job)
+{
+    int32_t number = 0, origin = -1;
+    for (int32_t i = 0; i < runs->count && origin < 0; i++)
+        if (runs->run[i].parent < 0 && ++number == job) origin = i;
+    REQUIRE(origin >= 0, ERR_CONFIG, "--only: %d; this study has %d jobs", job, number);
+    *out = calloc((size_t)runs->count, sizeof **out);
+    REQUIRE(*out, ERR_MEMORY, "no memory for %d runs", runs->count);
+    for (int32_t i = 0; i < runs->count; i++) (*out)[i] = origin_of(runs, i) == origin;
+    return OK;
+}
+
+/* 'a b' -> quoted for a shell. */
+static void put_word(FILE *out, const char *text)
+{
+    (void)fputc('\'', out);
+    for (; *text; text++) {
+        if (*text == '\'')
+            (void)fputs("'\\''", out);
+        else
+            (void)fputc(*text, out);
+    }
+    (void)fputc('\'', out);
+}
+
+static void write_script(FILE *out, const char *folder, const char *path, const study *s,
+                         int32_t jobs)
+{
+    (void)fprintf(out,
+                  "#!/bin/bash\n"
+                  "# One task for each run of the study; add --partition, --account and --time.\n"
+                  "#SBATCH --job-name=%s\n"
+                  "#SBATCH --array=1-%d\n"
+                  "#SBATCH --ntasks=%" PRId64 "\n"
+                  "#SBATCH --cpus-per-task=1\n"
+                  "#SBATCH --requeue\n"
+                  "#SBATCH --signal=TERM@120\n"
+                  "#SBATCH --open-mode=append\n\n",
+                  s->keys.name, jobs, s->keys.ranks_per_run);
+    (void)fprintf(out, "srun --mpi=pmix ${ISOFLOP:-isoflop} study ");
+    put_word(out, path);
+    (void)fprintf(out, " --run ");
+    put_word(out, folder);
+    if (*s->keys.scale) {
+        (void)fprintf(out, " --scale ");
+        put_word(out, s->keys.scale);
+    }
+    (void)fprintf(out, " --resume --only \"$SLURM_ARRAY_TASK_ID\"\n"
+                       "code=$?\n"
+                       "# the machine's fault, or out of time: once more\n"
+                       "case $code in 5|6|75|137|143)\n"
+                       "    scontrol requeue \"${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}\" ;;\n"
+                       "esac\n"
+                       "exit $code\n");
+}
+
+status study_slurm_write(const char *folder, const char *path, const study *s,
+                         const study_runs *runs)
+{
+    char *text = NULL, name[1100], real[PATH_MAX], real_folder[PATH_MAX];
+    size_t bytes = 0;
+    int32_t jobs = 0;
+    for (int32_t i = 0; i < runs->count; i++) jobs += runs->run[i].parent < 0;
+    TRY(file_make_folder(folder));
+    FILE *out = open_memstream(&text, &bytes);
+    REQUIRE(out, ERR_MEMORY, "no memory for study.sbatch");
+    write_script(out, realpath(folder, real_folder) ? real_folder : folder,
+                 realpath(s->path, real) ? real : path, s, jobs);
+    (void)fclose(out);
+    (void)snprintf(name, sizeof name, "%s/study.sbatch", folder);
+    const status code = file_write_text(name, text, (int64_t)bytes);
+    free(text);
+    if (code != OK) return code;
+    printf("wrote %s: %d tasks of %" PRId64 " ranks\n", name, jobs, s->keys.ranks_per_run);
+    printf("submit it with   sbatch %s\n", name);
+    printf("tables after it  isoflop study %s --run %s --resume\n", path, folder);
+    return OK;
+}
