@@ -176,8 +176,9 @@ static status case_killed(world *w)
     return comm_barrier(c);
 }
 
-/* a watched world whose rank 1 does something else at its barrier, in step 7 */
-static status watched(world *w, double heartbeat_s, double deadline_s, void (*instead)(void))
+/* a watched world; one rank does something else than the barrier of step 7 */
+static status watched(world *w, double heartbeat_s, double deadline_s, int32_t rank,
+                      void (*instead)(void))
 {
     comm *c = NULL;
     TRY(world_watch_open(w, heartbeat_s));
@@ -185,7 +186,8 @@ static status watched(world *w, double heartbeat_s, double deadline_s, void (*in
     world_watch_note(w, WATCH_REDUCTION, 7);
     TRY(comm_barrier(c));
     world_watch_note(w, WATCH_DATA, 7);
-    if (world_rank(w) == 1) instead();
+    sleep_s(0.7); /* other hosts hear of it */
+    if (world_rank(w) == rank) instead();
     status s = comm_barrier(c);
     if (s != OK) world_abort(w, s);
     comm_close(c);
@@ -199,13 +201,14 @@ static void oversleep(void) { sleep_s(30); }
 static void nap(void) { sleep_s(2.5); }
 
 /* a rank stopped by a signal is named by those that wait */
-static status case_stopped(world *w) { return watched(w, 1, 60, stop_self); }
+static status case_stopped(world *w) { return watched(w, 1, 60, 1, stop_self); }
+static status case_stopped_first(world *w) { return watched(w, 1, 60, 0, stop_self); }
 /* a rank that is killed likewise */
-static status case_gone(world *w) { return watched(w, 10, 60, kill_self); }
+static status case_gone(world *w) { return watched(w, 10, 60, 1, kill_self); }
 /* a rank that lives but does not come is named with its place */
-static status case_behind(world *w) { return watched(w, 10, 1, oversleep); }
+static status case_behind(world *w) { return watched(w, 10, 1, 1, oversleep); }
 /* a rank that takes its time is let be: its heart beats */
-static status case_slow(world *w) { return watched(w, 1, 60, nap); }
+static status case_slow(world *w) { return watched(w, 1, 60, 1, nap); }
 
 /* nobody waits for the one that stopped: the watching thread ends the job */
 static status case_stopped_unseen(world *w)
@@ -246,6 +249,7 @@ static const struct {
     {"world_late", case_world_late},
     {"killed", case_killed},
     {"stopped", case_stopped},
+    {"stopped_first", case_stopped_first},
     {"stopped_unseen", case_stopped_unseen},
     {"gone", case_gone},
     {"behind", case_behind},
