@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_MAX = 256, RANKS_MAX = 10000000, DENSE = 64 };
+enum { LIST_MAX = 256, RANKS_MAX = 10000000, DENSE = 64, BASE_MAX = 4096 };
 
 /* What was asked, understood. */
 typedef struct asked {
@@ -26,6 +26,8 @@ typedef struct asked {
     int32_t list[LIST_MAX], list_count;
     double tokens;
     predict_answer answer;
+    predict_case *cases; /* owned */
+    int32_t base_ranks;  /* of efficiency */
 } asked;
 
 /* --- options ------------------------------------------------------------------------------------
@@ -104,7 +106,7 @@ static status config_of_row(config *out, const char *row, int count, const char 
     char text[512];
     const int n = snprintf(text, sizeof text,
                            "name: prediction\nmodel: \"%s\"\ndata: {train: none}\n"
-                           "train: {tokens: 1, batch_tokens: 1000000000000, micro_batch: 1}\n"
+                           "train: {tokens: 1e18, batch_tokens: 1000000000000, micro_batch: 1}\n"
                            "optimizer: {learning_rate: 1e-3}\n",
                            row);
     ASSERT(n > 0 && n < (int)sizeof text);
@@ -278,14 +280,27 @@ static status answer_one(predict_case *out, const asked *a, int32_t n)
     return OK;
 }
 
-/* Efficiency is against the fewest ranks: one, or the first of the list. */
-static status answer_many(predict_case *cases, int32_t count, const asked *a, const int32_t *ranks)
+/* The fewest ranks (of 1, 2, 4, ...) on which the model fits: what efficiency is measured against;
+ * 1 when it fits nowhere. */
+static status find_base(predict_case *base, const asked *a)
 {
-    predict_case one = {0};
-    TRY(answer_one(&one, a, 1));
+    predict_case one;
+    TRY(answer_one(base, a, 1));
+    one = *base;
+    for (int32_t n = 2; !base->p.fits && n <= BASE_MAX && n <= a->micro_most; n *= 2)
+        TRY(answer_one(base, a, n));
+    if (!base->p.fits) *base = one;
+    return OK;
+}
+
+static status answer_many(asked *a, int32_t count, const int32_t *ranks)
+{
+    predict_case base = {0};
+    TRY(find_base(&base, a));
+    a->base_ranks = base.p.ranks;
     for (int32_t i = 0; i < count; i++) {
-        TRY(answer_one(&cases[i], a, ranks[i]));
-        cases[i].efficiency = cases[i].p.tokens_per_s_per_rank / one.p.tokens_per_s_per_rank;
+        TRY(answer_one(&a->cases[i], a, ranks[i]));
+        a->cases[i].efficiency = a->cases[i].p.tokens_per_s_per_rank / base.p.tokens_per_s_per_rank;
     }
     return OK;
 }
@@ -343,7 +358,7 @@ static int32_t candidates(int32_t *out, int32_t capacity, const asked *a)
     return count;
 }
 
-static status answer_question(predict_report *r, const asked *a)
+static status answer_question(predict_report *r, asked *a)
 {
     enum { CANDIDATES = 1024 };
     int32_t ranks[CANDIDATES];
@@ -358,13 +373,14 @@ static status answer_question(predict_report *r, const asked *a)
         list = ranks;
         count = 1;
     }
-    predict_case *cases = calloc((size_t)count, sizeof *cases);
-    REQUIRE(cases, ERR_MEMORY, "no memory for %d predictions", (int)count);
-    r->cases = cases;
+    a->cases = calloc((size_t)count, sizeof *a->cases);
+    REQUIRE(a->cases, ERR_MEMORY, "no memory for %d predictions", (int)count);
+    TRY(answer_many(a, count, list));
+    if (a->answer.asked) choose(&a->answer, a, a->cases, count);
+    r->cases = a->cases;
     r->count = count;
-    TRY(answer_many(cases, count, a, list));
+    r->base_ranks = a->base_ranks;
     r->answer = a->answer;
-    if (a->answer.asked) choose(&r->answer, a, cases, count);
     return OK;
 }
 
@@ -393,7 +409,7 @@ status plan_predict(const plan_predict_options *o)
         s = predict_print_json(&r);
     else if (s == OK)
         predict_print_text(&r);
-    free((void *)(uintptr_t)r.cases);
+    free(a->cases);
     free(a);
     return s;
 }

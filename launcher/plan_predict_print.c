@@ -142,11 +142,10 @@ static void print_list(const predict_report *r)
         beyond |= r->cases[i].p.beyond;
         large |= !r->cases[i].p.fits;
     }
-    printf(
-        "\neff.: tokens/s per rank against %d; comm: communication that nothing hides, wait: for "
-        "the\nslowest rank, %% of the step%s%s\n",
-        (int)r->cases[0].p.ranks, large ? "; !: does not fit in memory" : "",
-        beyond ? "; +: more ranks than the cluster has" : "");
+    printf("\neff.: tokens/s per rank against %d ranks; comm: communication that nothing hides,\n"
+           "wait: for the slowest rank, %% of the step%s%s\n",
+           (int)r->base_ranks, large ? "; !: does not fit in memory" : "",
+           beyond ? "; +: more ranks than the cluster has" : "");
 }
 
 static void print_answer(const predict_report *r)
@@ -261,7 +260,7 @@ static json_t *values_object(const cluster *hw)
     return out;
 }
 
-static json_t *case_object(const predict_report *r, const predict_case *c)
+json_t *predict_case_json(const predict_report *r, const predict_case *c)
 {
     const prediction *p = &c->p;
     const config *cfg = r->cfg;
@@ -288,6 +287,7 @@ static json_t *case_object(const predict_report *r, const predict_case *c)
     json_object_set_new(out, "parts", parts_object(p));
     json_object_set_new(out, "hidden_communication_s", json_real(p->hidden_communication_s));
     json_object_set_new(out, "efficiency", number(c->efficiency));
+    json_object_set_new(out, "efficiency_against_ranks", json_integer(r->base_ranks));
     json_object_set_new(out, "bytes_per_rank", json_integer((json_int_t)p->memory.total));
     json_object_set_new(out, "bytes", bytes_object(p));
     json_object_set_new(out, "fits", json_boolean(p->fits));
@@ -313,12 +313,12 @@ status predict_print_json(const predict_report *r)
 {
     json_t *list = json_array(), *root;
     for (int32_t i = 0; r->list && i < r->count; i++)
-        json_array_append_new(list, case_object(r, &r->cases[i]));
+        json_array_append_new(list, predict_case_json(r, &r->cases[i]));
     if (r->list && !r->answer.asked) {
         root = list;
     } else {
         const predict_case *shown = &r->cases[r->answer.asked ? r->answer.chosen : 0];
-        json_t *one = case_object(r, shown);
+        json_t *one = predict_case_json(r, shown);
         if (r->has_largest)
             json_object_set_new(one, "largest_params_that_fit",
                                 json_integer((json_int_t)block_param_count(&r->largest)));

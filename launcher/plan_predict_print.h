@@ -5,11 +5,13 @@
 
 #include "plan/predict.h"
 
+#include <jansson.h>
+
 /* One number of ranks, answered. */
 typedef struct predict_case {
     prediction p;
     run_cost run;      /* of `tokens` tokens; only with tokens > 0 */
-    double efficiency; /* tokens/s per rank against those of one rank (the fewest that can run) */
+    double efficiency; /* tokens/s per rank against those of base_ranks */
 } predict_case;
 
 /* The answer to --deadline, --budget, --efficiency. */
@@ -25,9 +27,10 @@ typedef struct predict_report {
     const config *cfg;
     const cluster *hw;
     predict_sharding sharding;
-    double tokens; /* of the run; 0: not said                      */
-    bool weak;     /* the batch grows with the ranks               */
-    bool list;     /* --scale was given: the cases are the answer  */
+    double tokens;      /* of the run; 0: not said                      */
+    int32_t base_ranks; /* the fewest of 1, 2, 4, ... on which it fits */
+    bool weak;          /* the batch grows with the ranks               */
+    bool list;          /* --scale was given: the cases are the answer  */
     const predict_case *cases;
     int32_t count;
     predict_answer answer;
@@ -37,5 +40,7 @@ typedef struct predict_report {
 
 void predict_print_text(const predict_report *r);
 status predict_print_json(const predict_report *r);
+/* The object of one case. The caller owns it. */
+json_t *predict_case_json(const predict_report *r, const predict_case *c);
 
 #endif

@@ -21,6 +21,7 @@ double goodput_share(const failure_model *f, double interval_s)
 /* E max = integral over x > 0 of 1 - F(x)^n minus that over x < 0 of F(x)^n */
 double goodput_largest_normal(double n)
 {
+    if (n <= 1.0) return 0.0;
     const double step = 0.0625, end = 9.0;
     double sum = 0.0;
     for (double x = step / 2.0; x < end; x += step) {

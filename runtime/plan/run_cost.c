@@ -25,14 +25,19 @@ double cluster_money(const cluster *hw, double rank_hours)
     return rank_hours * hw->price_per_hour.value;
 }
 
-/* Seconds for which training stands still: the whole write, or the copy that a thread then writes.
- */
-static double checkpoint_seconds(const prediction *p, const predict_question *q, const cluster *hw)
+/* Seconds until a checkpoint is on disk, and for which training stands still: the whole write, or
+ * the copy that a thread then writes. */
+static double write_seconds(const prediction *p, const predict_question *q, const cluster *hw)
 {
-    const double bytes = STATE_BYTES * (double)block_param_count(&q->cfg->model);
     const double storage = isnan(hw->storage.value) ? storage_default : hw->storage.value;
-    if (!q->cfg->checkpoint.asynchronous) return bytes / (storage * p->nodes);
-    return 2.0 * bytes / p->ranks / hw->memory_bandwidth.value;
+    return STATE_BYTES * (double)block_param_count(&q->cfg->model) / (storage * p->nodes);
+}
+
+static double stall_seconds(const prediction *p, const predict_question *q, const cluster *hw)
+{
+    if (!q->cfg->checkpoint.asynchronous) return write_seconds(p, q, hw);
+    const double own = STATE_BYTES * (double)block_param_count(&q->cfg->model) / p->ranks;
+    return 2.0 * own / hw->memory_bandwidth.value;
 }
 
 void predict_run(run_cost *out, const prediction *p, const predict_question *q, const cluster *hw,
@@ -41,13 +46,14 @@ void predict_run(run_cost *out, const prediction *p, const predict_question *q, 
     ASSERT(tokens > 0);
     run_cost r = {.steps = ceil(tokens / p->batch_tokens)};
     r.hours = r.steps * p->step_time_s / 3600.0;
-    r.checkpoint_s = checkpoint_seconds(p, q, hw);
+    r.checkpoint_s = stall_seconds(p, q, hw);
     r.mtbf_hours = hw->mtbf_hours.value / p->nodes;
     const failure_model f = {.mtbf_s = r.mtbf_hours * 3600.0,
                              .checkpoint_s = r.checkpoint_s,
                              .restart_s = isnan(hw->restart_s.value) ? restart_default_s
                                                                      : hw->restart_s.value};
-    r.checkpoint_interval_s = goodput_daly_s(&f);
+    /* one checkpoint is written before the next begins */
+    r.checkpoint_interval_s = fmax(goodput_daly_s(&f), write_seconds(p, q, hw));
     r.goodput = goodput_share(&f, r.checkpoint_interval_s);
     r.wall_hours = r.hours / r.goodput;
     /* failures cost hours too; where nobody knows their rate, none are counted */

@@ -111,7 +111,7 @@ Test(goodput, the_slowest_of_n_is_the_tabulated_order_statistic)
 {
     static const struct {
         double n, mean;
-    } known[] = {{1, 0.0},      {2, 0.5641895835}, {3, 0.8462843753}, {4, 1.0293753730},
+    } known[] = {{1, 0.0},          {2, 0.5641895835}, {3, 0.8462843753},  {4, 1.0293753730},
                  {5, 1.1629644736}, {8, 1.4236003060}, {10, 1.5387527308}, {20, 1.8674750598}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         cr_expect(fabs(goodput_largest_normal(known[i].n) - known[i].mean) < 1e-6, "n %g: %.10f",

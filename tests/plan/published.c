@@ -32,8 +32,10 @@ static double measured(const published_row *r, const config *cfg)
 static double error_of(const published_row *r, const cluster *hw, prediction *p)
 {
     const config cfg = config_of(r);
-    const predict_question q = {
-        .cfg = &cfg, .sharding = r->sharding, .ranks = r->ranks, .workspace_bytes = -1};
+    const predict_question q = {.cfg = &cfg,
+                                .sharding = r->sharding,
+                                .ranks = r->ranks,
+                                .workspace_bytes = -1};
     cr_assert(predict_step(p, &q, hw) == OK, "%s", status_message());
     return p->tokens_per_s_per_rank / measured(r, &cfg) - 1.0;
 }
@@ -75,9 +77,10 @@ Test(published, rows_left_out_of_the_fit_are_predicted_within_a_tenth)
         cr_assert(cluster_load(&hw, r->cluster) == OK, "%s", status_message());
         const double e = error_of(r, &hw, &p);
         error[i % 2][count[i % 2]++] = fabs(e);
-        printf("%-13s %-13s %-16s %4d %6lld %3lld %3lld %-5s %9.0f %9.0f %+5.1f%%  %s%s\n", r->group,
-               r->model, r->cluster, (int)r->ranks, (long long)r->sequence, (long long)r->micro_batch,
-               (long long)r->accumulate, config_choice("train", "recompute", r->recompute),
+        printf("%-13s %-13s %-16s %4d %6lld %3lld %3lld %-5s %9.0f %9.0f %+5.1f%%  %s%s\n",
+               r->group, r->model, r->cluster, (int)r->ranks, (long long)r->sequence,
+               (long long)r->micro_batch, (long long)r->accumulate,
+               config_choice("train", "recompute", r->recompute),
                p.tokens_per_s_per_rank / (1.0 + e), p.tokens_per_s_per_rank, 100.0 * e,
                i % 2 ? "tested" : "fitted", p.fits ? "" : ", does not fit");
     }

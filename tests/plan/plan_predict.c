@@ -1,0 +1,254 @@
+/* The prediction command as a user or a script meets it: JSON fields, lists, answers, refusals. */
+#include "launcher/plan_predict.h"
+
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What the command prints, read as JSON, or NULL when it refuses. The caller decrefs. */
+static char *printed(const plan_predict_options *o, status *code)
+{
+    FILE *file = tmpfile();
+    cr_assert(file != NULL);
+    (void)fflush(stdout);
+    const int keep = dup(STDOUT_FILENO);
+    cr_assert(dup2(fileno(file), STDOUT_FILENO) >= 0);
+    *code = plan_predict(o);
+    (void)fflush(stdout);
+    cr_assert(dup2(keep, STDOUT_FILENO) >= 0);
+    (void)close(keep);
+    const long bytes = ftell(file) > 0 ? ftell(file) : (fseek(file, 0, SEEK_END), ftell(file));
+    char *text = calloc((size_t)bytes + 1, 1);
+    rewind(file);
+    cr_assert(fread(text, 1, (size_t)bytes, file) == (size_t)bytes);
+    (void)fclose(file);
+    return text;
+}
+
+static json_t *answer(plan_predict_options o)
+{
+    status code;
+    o.json = true;
+    char *text = printed(&o, &code);
+    cr_assert(code == OK, "%s", status_message());
+    json_error_t error;
+    json_t *root = json_loads(text, 0, &error);
+    cr_assert(root != NULL, "%s\n%s", error.text, text);
+    free(text);
+    return root;
+}
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *v = json_object_get(object, key);
+    cr_assert(json_is_number(v), "%s", key);
+    return json_number_value(v);
+}
+
+static const plan_predict_options seven = {.model = "mpt-7b",
+                                           .cluster = "8xh100",
+                                           .ranks = "64",
+                                           .micro_batch = "6",
+                                           .accumulate = "2",
+                                           .sequence = "2048",
+                                           .sharding = "full",
+                                           .recompute = "none"};
+
+Test(plan_predict, one_prediction_has_the_agreed_fields)
+{
+    json_t *root = answer(seven), *p = json_object_get(root, "prediction");
+    cr_assert(json_is_object(p));
+    double sum = 0;
+    const char *key;
+    json_t *part;
+    json_object_foreach(json_object_get(p, "parts"), key, part) sum += json_number_value(part);
+    cr_expect(fabs(sum / number(p, "step_time_s") - 1) < 1e-12);
+    cr_expect(fabs(number(p, "tokens_per_s_per_rank") * 64 / number(p, "tokens_per_s") - 1) <
+              1e-12);
+    cr_expect(number(p, "batch_tokens") == 64 * 2 * 6 * 2048);
+    cr_expect(number(p, "mfu") > 0.3 && number(p, "mfu") < 0.6);
+    cr_expect(number(p, "bytes_per_rank") > 1e9);
+    cr_expect_str_eq(json_string_value(json_object_get(p, "source")), "modelled");
+    /* every value of the machine says where it comes from */
+    json_t *v;
+    json_object_foreach(json_object_get(root, "cluster"), key, v)
+        cr_expect(json_is_string(json_object_get(v, "source")), "%s", key);
+    json_decref(root);
+}
+
+Test(plan_predict, a_scale_is_an_array_of_powers_of_two_and_the_ends)
+{
+    plan_predict_options o = seven;
+    o.ranks = NULL;
+    o.scale = "1..100";
+    json_t *list = answer(o);
+    static const int expected[] = {1, 2, 4, 8, 16, 32, 64, 100};
+    cr_assert(json_is_array(list) && json_array_size(list) == 8);
+    for (size_t i = 0; i < 8; i++) {
+        const json_t *p = json_array_get(list, i);
+        cr_expect(number(p, "ranks") == expected[i]);
+        cr_expect(number(p, "step_time_s") > 0 && number(p, "efficiency") > 0);
+    }
+    json_decref(list);
+    o.scale = "3,5,8..16";
+    list = answer(o);
+    cr_expect(json_array_size(list) == 4);
+    json_decref(list);
+}
+
+Test(plan_predict, a_hundred_thousand_ranks_are_answered_in_milliseconds)
+{
+    plan_predict_options o = seven;
+    o.ranks = NULL;
+    o.scale = "1..100000";
+    const double start = clock_cpu_s();
+    json_decref(answer(o));
+    cr_expect(clock_cpu_s() - start < 0.25, "%g s", clock_cpu_s() - start);
+}
+
+Test(plan_predict, a_deadline_is_met_by_the_fewest_ranks_or_the_nearest_is_named)
+{
+    plan_predict_options o = seven;
+    o.ranks = NULL;
+    o.tokens = "140B";
+    o.deadline = "3d";
+    json_t *root = answer(o), *a = json_object_get(root, "answer");
+    json_t *run = json_object_get(json_object_get(root, "prediction"), "run");
+    cr_expect(json_is_true(json_object_get(a, "met")));
+    cr_expect(number(run, "wall_hours") <= 72 && number(run, "wall_hours") > 60);
+    const double met = number(a, "ranks");
+    json_decref(root);
+
+    o.deadline = "60";
+    root = answer(o);
+    a = json_object_get(root, "answer");
+    cr_expect(json_is_false(json_object_get(a, "met")));
+    cr_expect(number(a, "ranks") > met);
+    json_decref(root);
+}
+
+Test(plan_predict, a_budget_is_spent_by_the_most_ranks_it_pays)
+{
+    plan_predict_options o = seven;
+    o.ranks = NULL;
+    o.tokens = "140B";
+    o.budget = "13000";
+    json_t *root = answer(o);
+    cr_expect(json_is_true(json_object_get(json_object_get(root, "answer"), "met")));
+    json_t *run = json_object_get(json_object_get(root, "prediction"), "run");
+    cr_expect(number(run, "cost") <= 13000 && number(run, "cost") > 12500);
+    json_decref(root);
+    o.budget = "1";
+    root = answer(o);
+    cr_expect(json_is_false(json_object_get(json_object_get(root, "answer"), "met")));
+    json_decref(root);
+}
+
+Test(plan_predict, efficiency_is_kept_and_one_more_node_would_lose_it)
+{
+    plan_predict_options o = seven;
+    o.ranks = o.accumulate = NULL;
+    o.efficiency = "0.95";
+    json_t *root = answer(o);
+    const json_t *p = json_object_get(root, "prediction");
+    cr_expect(number(p, "efficiency") >= 0.95);
+    char more[16];
+    (void)snprintf(more, sizeof more, "%d", (int)number(p, "ranks") + 64);
+    json_decref(root);
+    o.efficiency = NULL;
+    o.scale = more;
+    json_t *list = answer(o);
+    cr_expect(number(json_array_get(list, 0), "efficiency") < 0.95);
+    json_decref(list);
+}
+
+Test(plan_predict, text_fits_a_hundred_columns)
+{
+    plan_predict_options all[3] = {seven, seven, seven};
+    all[0].tokens = "1.4T";
+    all[1].ranks = NULL;
+    all[1].scale = "1..100000";
+    all[1].tokens = "1.4T";
+    all[2].model = "mpt-70b";
+    all[2].sharding = "zero1";
+    for (int i = 0; i < 3; i++) {
+        status code;
+        char *text = printed(&all[i], &code), *rest = text;
+        cr_assert(code == OK, "%s", status_message());
+        for (char *line; (line = strsep(&rest, "\n")) != NULL;)
+            cr_expect(strlen(line) <= 100, "%zu: %s", strlen(line), line);
+        free(text);
+    }
+}
+
+typedef struct refusal {
+    size_t offset;
+    const char *value, *message;
+} refusal;
+
+#define BAD(field, value, message)                                                                 \
+    {                                                                                              \
+        offsetof(plan_predict_options, field), value, message                                      \
+    }
+static const refusal refusals[] = {
+    BAD(model, "mpt-8b", "nearest: mpt-"),
+    BAD(model, "", "--model"),
+    BAD(cluster, NULL, "--cluster"),
+    BAD(cluster, "8xh1000", "8xh1000"),
+    BAD(ranks, "0", "--ranks: 0 is outside"),
+    BAD(ranks, "-8", "--ranks"),
+    BAD(ranks, "1.5", "--ranks"),
+    BAD(ranks, "99999999999999999999", "--ranks"),
+    BAD(micro_batch, "x", "--micro-batch"),
+    BAD(accumulate, "0", "--accumulate: 0"),
+    BAD(sequence, "0", "--sequence: 0"),
+    BAD(sharding, "zero3", "--sharding: 'zero3' is not known; allowed: none, zero1, full"),
+    BAD(recompute, "some", "allowed: none, mlp, block"),
+    BAD(precision, "fp8", "allowed: fp32, bf16"),
+    BAD(batch_tokens, "4M", "give one of them"),
+    BAD(tokens, "1e400", "--tokens"),
+    BAD(tokens, "0", "--tokens"),
+    BAD(scale, "1..8", "--ranks: not beside --scale"),
+    BAD(deadline, "3d", "needs --tokens"),
+};
+enum { REFUSALS = sizeof refusals / sizeof refusals[0] };
+
+Test(plan_predict, bad_input_is_refused_in_one_line)
+{
+    for (int i = 0; i < REFUSALS; i++) {
+        plan_predict_options o = seven;
+        memcpy((char *)&o + refusals[i].offset, &refusals[i].value, sizeof refusals[i].value);
+        status code;
+        char *text = printed(&o, &code);
+        cr_expect(code == ERR_CONFIG, "case %d", i);
+        cr_expect_str_eq(text, "");
+        cr_expect(strstr(status_message(), refusals[i].message) != NULL, "case %d: '%s'", i,
+                  status_message());
+        cr_expect(strchr(status_message(), '\n') == NULL);
+        free(text);
+    }
+}
+
+Test(plan_predict, more_ranks_than_the_batch_holds_names_the_most)
+{
+    plan_predict_options o = seven;
+    o.accumulate = NULL;
+    o.batch_tokens = "122880"; /* ten micro-batches */
+    status code;
+    free(printed(&o, &code));
+    cr_expect(code == ERR_CONFIG);
+    cr_expect(strstr(status_message(), "nearest: 10 ranks") != NULL, "%s", status_message());
+    static const char *const lists[] = {"8..1", "1,1", "2,1", "", "1..", "..8", "a", "1,,2", "0"};
+    o.ranks = NULL;
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        o.scale = lists[i];
+        free(printed(&o, &code));
+        cr_expect(code == ERR_CONFIG, "--scale %s", lists[i]);
+    }
+}

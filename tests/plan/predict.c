@@ -1,0 +1,252 @@
+#include "plan/predict.h"
+
+#include "base/clock.h"
+#include "published_rows.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+static config run_config_of(const char *model, int64_t micro_batch, int64_t micro_batches)
+{
+    config cfg = {0};
+    cr_assert(config_model_row(&cfg.model, model) == OK, "%s", status_message());
+    cfg.train.micro_batch = micro_batch;
+    cfg.train.batch_tokens = micro_batches * micro_batch * cfg.model.context;
+    cfg.train.precision = PRECISION_BF16;
+    cfg.train.reduction = CONFIG_EXACT;
+    cfg.checkpoint.asynchronous = true;
+    return cfg;
+}
+
+static cluster load(const char *name)
+{
+    cluster c;
+    cr_assert(cluster_load(&c, name) == OK, "%s", status_message());
+    return c;
+}
+
+static prediction predict(const config *cfg, predict_sharding sharding, int32_t ranks,
+                          const cluster *hw)
+{
+    const predict_question q = {.cfg = cfg,
+                                .sharding = sharding,
+                                .ranks = ranks,
+                                .workspace_bytes = 12345};
+    prediction p;
+    cr_assert(predict_step(&p, &q, hw) == OK, "%s", status_message());
+    return p;
+}
+
+static const predict_sharding shardings[] = {PREDICT_NONE, PREDICT_ZERO1, PREDICT_FULL};
+static const int32_t rank_counts[] = {1, 2, 3, 8, 9, 16, 100, 512};
+enum { COUNTS = sizeof rank_counts / sizeof rank_counts[0] };
+
+Test(predict, parts_sum_to_the_step_and_none_is_negative)
+{
+    const cluster hw = load("8xh100");
+    for (int s = 0; s < 3; s++)
+        for (int r = 0; r < COUNTS; r++) {
+            const config cfg = run_config_of("gpt2-xl", 4, 1024);
+            const prediction p = predict(&cfg, shardings[s], rank_counts[r], &hw);
+            double sum = 0;
+            for (int i = 0; i < STEP_PARTS; i++) {
+                cr_expect(p.part_s[i] >= 0, "%s", step_part_name((step_part)i));
+                sum += p.part_s[i];
+            }
+            cr_expect(fabs(sum / p.step_time_s - 1) < 1e-12);
+            cr_expect(fabs(p.tokens_per_s * p.step_time_s / p.batch_tokens - 1) < 1e-12);
+            cr_expect(p.mfu > 0 && p.mfu < 1);
+            cr_expect(p.hidden_communication_s >= 0);
+        }
+}
+
+Test(predict, one_rank_waits_for_nobody)
+{
+    const cluster hw = load("1xh200");
+    const config cfg = run_config_of("gpt2-small", 8, 4);
+    const prediction p = predict(&cfg, PREDICT_ZERO1, 1, &hw);
+    cr_expect(p.part_s[PART_COMMUNICATION] == 0 && p.part_s[PART_SLOWEST] == 0);
+    cr_expect(p.hidden_communication_s == 0);
+}
+
+/* The planner's bytes are those from which the run opens its arenas. */
+Test(predict, bytes_are_the_runtimes_own)
+{
+    static const char *const models[] = {"r1", "chinchilla-70m", "gpt2-small", "llama3-8b"};
+    const cluster hw = load("cpu-2core");
+    for (size_t m = 0; m < 4; m++)
+        for (int s = 0; s < 2; s++)
+            for (int32_t ranks = 1; ranks <= 2; ranks++)
+                for (int reduction = CONFIG_EXACT; reduction <= CONFIG_FAST; reduction++) {
+                    config cfg = run_config_of(models[m], 2, 6);
+                    cfg.train.reduction = reduction;
+                    cfg.train.sharding = s == 0 ? SHARDING_NONE : SHARDING_ZERO1;
+                    const prediction p = predict(&cfg, shardings[s], ranks, &hw);
+                    layout l;
+                    memory_plan own;
+                    cr_assert(layout_init(&l, &cfg.model, ranks) == OK);
+                    memory_plan_build(&own, &cfg, &l, 12345, 0);
+                    layout_deinit(&l);
+                    cr_expect(p.memory_exact);
+                    cr_expect(p.memory.total == own.total);
+                    cr_expect(memcmp(&p.memory, &own, sizeof own) == 0, "%s", models[m]);
+                }
+}
+
+Test(predict, sharding_and_recomputing_take_less_memory_and_say_they_are_modelled)
+{
+    const cluster hw = load("8xh100");
+    config cfg = run_config_of("mpt-7b", 4, 64);
+    int64_t before = INT64_MAX;
+    for (int s = 0; s < 3; s++) {
+        const prediction p = predict(&cfg, shardings[s], 64, &hw);
+        cr_expect(p.memory.total < before);
+        cr_expect(p.memory_exact == (shardings[s] != PREDICT_FULL));
+        before = p.memory.total;
+    }
+    for (int again = RECOMPUTE_MLP; again <= RECOMPUTE_BLOCK; again++) {
+        cfg.train.recompute = again;
+        const prediction p = predict(&cfg, PREDICT_FULL, 64, &hw);
+        cr_expect(p.memory.total < before && !p.memory_exact);
+        before = p.memory.total;
+    }
+}
+
+Test(predict, every_fully_sharded_row_that_ran_fits)
+{
+    for (int i = 0; i < PUBLISHED_ROWS; i++) {
+        const published_row *r = &published_rows[i];
+        if (strcmp(r->group, "mpt") != 0) continue;
+        config cfg = run_config_of(r->model, r->micro_batch, 1);
+        cfg.model.context = r->sequence;
+        cfg.train.batch_tokens = r->micro_batch * r->sequence * r->ranks;
+        cfg.train.recompute = r->recompute;
+        cfg.train.reduction = CONFIG_FAST;
+        cfg.checkpoint.asynchronous = false;
+        const cluster hw = load(r->cluster);
+        cr_expect(predict(&cfg, r->sharding, r->ranks, &hw).fits, "%s at %lld on %d", r->model,
+                  (long long)r->sequence, (int)r->ranks);
+    }
+}
+
+Test(predict, better_hardware_is_never_slower)
+{
+    const config cfg = run_config_of("mpt-1b", 4, 1024);
+    for (int s = 0; s < 3; s++)
+        for (int r = 0; r < COUNTS; r++) {
+            const cluster base = load("8xh100");
+            const double before = predict(&cfg, shardings[s], rank_counts[r], &base).step_time_s;
+            cluster better[] = {base, base, base, base, base};
+            better[0].peak_bf16.value *= 1.5;
+            better[1].memory_bandwidth.value *= 1.5;
+            better[2].network_bandwidth.value *= 1.5;
+            better[3].network_latency_s.value /= 2;
+            better[4].overlap.value = 0.9;
+            for (int i = 0; i < 5; i++)
+                cr_expect(predict(&cfg, shardings[s], rank_counts[r], &better[i]).step_time_s <=
+                              before * (1 + 1e-12),
+                          "change %d, sharding %d, %d ranks", i, s, (int)rank_counts[r]);
+        }
+}
+
+Test(predict, exact_sums_cost_their_bytes)
+{
+    const cluster hw = load("8xh100");
+    config cfg = run_config_of("gpt2-xl", 4, 64);
+    const prediction exact = predict(&cfg, PREDICT_ZERO1, 64, &hw);
+    cfg.train.reduction = CONFIG_FAST;
+    const prediction fast = predict(&cfg, PREDICT_ZERO1, 64, &hw);
+    cr_expect(exact.step_time_s > fast.step_time_s);
+    cr_expect(exact.part_s[PART_PRODUCTS] == fast.part_s[PART_PRODUCTS]);
+}
+
+Test(predict, what_cannot_run_is_refused_with_the_nearest_that_can)
+{
+    const config cfg = run_config_of("gpt2-small", 4, 6);
+    cluster hw = load("8xh100");
+    prediction p = {.ranks = -1};
+    predict_question q = {.cfg = &cfg, .ranks = 7, .workspace_bytes = -1};
+    cr_expect(predict_step(&p, &q, &hw) == ERR_CONFIG);
+    cr_expect(strstr(status_message(), "nearest: 6 ranks") != NULL, "%s", status_message());
+    cr_expect(p.ranks == -1);
+    /* a second node without a network */
+    const config two = run_config_of("gpt2-small", 1, 64);
+    hw = load("1xh200");
+    q = (predict_question){.cfg = &two, .ranks = 2, .workspace_bytes = -1};
+    cr_expect(predict_step(&p, &q, &hw) == ERR_CONFIG);
+    cr_expect(strstr(status_message(), "links.network") != NULL, "%s", status_message());
+    /* no peak at this precision */
+    hw = load("tpu-v4");
+    config single = two;
+    single.train.precision = PRECISION_FP32;
+    q = (predict_question){.cfg = &single, .ranks = 1, .workspace_bytes = -1};
+    cr_expect(predict_step(&p, &q, &hw) == ERR_CONFIG);
+    cr_expect(strstr(status_message(), "peak_flops.fp32 is unknown") != NULL);
+}
+
+Test(predict, the_largest_that_fits_fits_and_one_more_layer_does_not)
+{
+    const cluster hw = load("8xh100");
+    config cfg = run_config_of("mpt-70b", 1, 8);
+    predict_question q = {.cfg = &cfg,
+                          .sharding = PREDICT_ZERO1,
+                          .ranks = 8,
+                          .workspace_bytes = -1};
+    prediction p;
+    cr_assert(predict_step(&p, &q, &hw) == OK);
+    cr_expect(!p.fits);
+    model_config largest;
+    cr_assert(predict_largest(&largest, &q, &hw));
+    const double aspect = (double)largest.width / (double)largest.layers;
+    cr_expect(fabs(aspect / (8192.0 / 80.0) - 1.0) < 0.05, "%lld wide, %lld layers",
+              (long long)largest.width, (long long)largest.layers);
+    cfg.model = largest;
+    cr_assert(predict_step(&p, &q, &hw) == OK);
+    cr_expect(p.fits);
+    cfg.model.layers++;
+    cfg.model.width += cfg.model.head_width;
+    cfg.model.heads++;
+    cfg.model.kv_heads++;
+    cfg.model.ffn = 4 * cfg.model.width;
+    cr_assert(predict_step(&p, &q, &hw) == OK);
+    cr_expect(!p.fits);
+    /* nothing fits in a megabyte */
+    cluster tiny = hw;
+    tiny.memory_bytes.value = 1e6;
+    cr_expect(!predict_largest(&largest, &q, &tiny));
+}
+
+Test(predict, a_run_costs_its_hours_and_failures_make_it_longer)
+{
+    const cluster hw = load("8xh100");
+    const config cfg = run_config_of("mpt-7b", 4, 512);
+    const predict_question q = {.cfg = &cfg,
+                                .sharding = PREDICT_ZERO1,
+                                .ranks = 512,
+                                .workspace_bytes = -1};
+    const prediction p = predict(&cfg, PREDICT_ZERO1, 512, &hw);
+    run_cost r;
+    predict_run(&r, &p, &q, &hw, 1e12);
+    cr_expect(r.steps == ceil(1e12 / p.batch_tokens));
+    cr_expect(fabs(r.hours * 3600 / (r.steps * p.step_time_s) - 1) < 1e-12);
+    cr_expect(r.goodput > 0.9 && r.goodput < 1 && r.wall_hours > r.hours);
+    cr_expect(fabs(r.mtbf_hours - 6335.0 / 64) < 1e-9);
+    cr_expect(fabs(r.money / (r.wall_hours * 512 * 3.5) - 1) < 1e-12);
+    cr_expect(fabs(r.energy_j / (r.wall_hours * 512 * 3600 * 700 * 1.1) - 1) < 1e-12);
+    /* an unknown rate of failures is not a rate of none */
+    cluster silent = hw;
+    silent.mtbf_hours = (cluster_value){.value = NAN, .source = SOURCE_UNKNOWN};
+    predict_run(&r, &p, &q, &silent, 1e12);
+    cr_expect(isnan(r.goodput) && isnan(r.wall_hours) && isfinite(r.money));
+}
+
+Test(predict, a_hundred_thousand_ranks_take_milliseconds)
+{
+    const cluster hw = load("8xh100");
+    const config cfg = run_config_of("mpt-7b", 1, 100000);
+    const double start = clock_cpu_s();
+    const prediction p = predict(&cfg, PREDICT_ZERO1, 100000, &hw);
+    cr_expect(p.nodes == 12500 && p.beyond);
+    cr_expect(clock_cpu_s() - start < 0.05, "%g s", clock_cpu_s() - start);
+}
