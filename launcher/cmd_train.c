@@ -204,6 +204,12 @@ static void finished(void *context, const run *r, const run_summary *s)
     printf("\ntime       compute %.1f s, reduction %.1f s, waiting %.1f s, data %.1f s, "
            "checkpoints %.1f s\n",
            t->compute, t->comm, t->wait, t->data, t->checkpoint);
+    double ratio;
+    const char *part;
+    int32_t slow = straggler_slowest(&s->stragglers, &ratio, &part);
+    if (slow >= 0)
+        printf("slowest    rank %d on %s: %s takes %.2f times the median rank's\n", slow,
+               s->stragglers.rows[slow].host, part, ratio);
     if (r->cfg->forecast.loss > 0 && s->last.windows > 0)
         printf("forecast   %s said %.4f [%.4f, %.4f]: %s\n", r->cfg->forecast.law,
                r->cfg->forecast.loss, r->cfg->forecast.low, r->cfg->forecast.high,

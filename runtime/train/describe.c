@@ -181,7 +181,7 @@ char *describe_summary(const run *r, const run_summary *s)
     bool evaluated = s->last.windows > 0;
     json_t *root =
         json_pack("{s:i, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                  "s:s, s:o, s:s, s:s, s:I, s:I, s:i}",
+                  "s:s, s:o, s:s, s:s, s:I, s:I, s:i, s:o}",
                   "schema", 1, "finished", (int)s->finished, "params",
                   (json_int_t)block_param_count(&r->cfg->model), "params_without_embedding",
                   (json_int_t)block_param_count_without_embedding(&r->cfg->model), "steps",
@@ -194,6 +194,7 @@ char *describe_summary(const run *r, const run_summary *s)
                   forecast_object(r, s), "reduction",
                   r->cfg->train.reduction == CONFIG_EXACT ? "exact" : "fast", "arithmetic_id",
                   r->arithmetic_id, "interruptions", (json_int_t)r->at.interruptions,
-                  "skipped_steps", (json_int_t)r->at.nonfinite, "ranks", r->layout.ranks);
+                  "skipped_steps", (json_int_t)r->at.nonfinite, "ranks", r->layout.ranks,
+                  "stragglers", straggler_table_json(&s->stragglers));
     return dump(root, JSON_INDENT(1));
 }

@@ -2,7 +2,7 @@
 #ifndef TRAIN_DESCRIBE_H
 #define TRAIN_DESCRIBE_H
 
-#include "train/run.h"
+#include "train/stragglers.h"
 
 /* Peak product rate of one rank, measured now and then; its median divides for MFU. */
 typedef struct peak_rate {
@@ -19,6 +19,7 @@ typedef struct run_summary {
     double loss;     /* mean of the last steps' training losses */
     double tokens_per_s, mfu, energy_j;
     bool finished;
+    straggler_table stragglers;
 } run_summary;
 
 /* Malloc'ed JSON without newline; NULL without memory. command: the command line. */

@@ -1,10 +1,12 @@
 #include "train/loop.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "comm/world_watch.h"
 #include "measure/energy.h"
 #include "measure/record.h"
 #include "train/checkpoint.h"
 #include "train/lock.h"
+#include "train/stragglers.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,6 +30,7 @@ typedef struct sitting {
     run_lock lock;
     peak_rate peak;
     flop_counts flops; /* per token */
+    stragglers slow;
     run_summary summary;
     double recent_s[RECENT], recent_loss[RECENT];
     int64_t steps_here; /* steps of this sitting */
@@ -151,6 +154,7 @@ static status in_step(const sitting *s, status code)
 
 static status evaluate(sitting *s)
 {
+    world_watch_note(s->w, WATCH_EVALUATION, s->r->at.step);
     TRY(in_step(s, run_evaluate(s->r, &s->summary.last)));
     HOOK(s, evaluated, s->r, &s->summary.last);
     return put(s, describe_evaluation(s->r, &s->summary.last));
@@ -161,6 +165,7 @@ static status checkpoint(sitting *s, bool wait)
 {
     double start = clock_s();
     int64_t bytes = 0;
+    world_watch_note(s->w, WATCH_CHECKPOINT, s->r->at.step);
     TRY(checkpoint_finish(s->r));
     status mine = s->first_rank ? record_sync(s->record, &bytes) : OK;
     TRY(world_agree(s->w, mine));
@@ -186,6 +191,7 @@ static status note_step(sitting *s, const step_result *step)
     int64_t batch = s->cfg->train.batch_tokens, slot = s->steps_here++ % RECENT;
     s->recent_s[slot] = step->time_s;
     s->recent_loss[slot] = step->loss;
+    stragglers_add(&s->slow, &s->r->times, step->time_s);
     s->energy_j += step->energy_j;
     double typical = recent_median(s), peak = peak_median(&s->peak) * s->r->layout.ranks;
     step_view view = {.step = *step,
@@ -258,6 +264,7 @@ static status finish(sitting *s, bool stopped)
 {
     if (!stopped && s->r->validation) TRY(evaluate(s));
     TRY(checkpoint(s, true));
+    TRY(straggler_table_init(&s->summary.stragglers, &s->slow, s->w));
     s->summary.finished = !stopped;
     if (stopped) TRY(put(s, describe_event(s->r, "interrupted", s->checkpoints)));
     TRY(write_summary(s));
@@ -273,6 +280,8 @@ static status sit(sitting *s)
     checkpoint_info from = {0};
     bool stopped = false;
     TRY(run_check(&s->r, s->cfg, s->w));
+    TRY(world_watch_open(s->w, s->cfg->limits.heartbeat_s));
+    TRY(world_agree(s->w, stragglers_init(&s->slow)));
     TRY(world_agree(s->w, s->first_rank ? claim_folder(s) : OK));
     if (s->options->resume) TRY(checkpoint_find(&from, s->w, s->checkpoints, note_skipped, s));
     HOOK(s, opened, s->r);
@@ -305,8 +314,13 @@ status train_loop(world *w, const config *cfg, const train_options *options,
                  .lock = {.fd = -1}};
     (void)snprintf(s.checkpoints, sizeof s.checkpoints, "%s/checkpoints", options->folder);
     status code = sit(&s);
+    /* a peer is missing: nobody leaves by the common door */
+    if (code == ERR_COMM && world_size(w) > 1) world_abort(w, code);
+    stragglers_deinit(&s.slow);
+    straggler_table_deinit(&s.summary.stragglers);
     record_close(s.record);
     lock_deinit(&s.lock);
     run_close(s.r);
+    world_watch_close(w);
     return code;
 }

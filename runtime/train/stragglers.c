@@ -132,10 +132,46 @@ int32_t straggler_slowest(const straggler_table *t, double *ratio, const char **
         const straggler_part *p = &t->part[own[i]];
         /* what is a small part of the step slows nobody */
         if (p->worst_s - p->median_s < (slow_ratio - 1) * t->part[PART_COMPUTE].median_s) continue;
-        if (!(p->worst_s >= slow_ratio * p->median_s) || found >= 0) continue;
-        *ratio = p->median_s > 0 ? p->worst_s / p->median_s : (double)INFINITY;
+        if (!(p->median_s > 0 && p->worst_s >= slow_ratio * p->median_s) || found >= 0) continue;
+        *ratio = p->worst_s / p->median_s;
         *part = stragglers_parts[own[i]];
         found = p->worst_rank;
     }
     return found;
+}
+
+static json_t *parts_json(const straggler_table *t)
+{
+    json_t *all = json_object();
+    for (int p = 0; p < STRAGGLERS_PARTS; p++) {
+        const straggler_part *part = &t->part[p];
+        (void)json_object_set_new(all, stragglers_parts[p],
+                                  json_pack("{s:f, s:f, s:i, s:s, s:f, s:f}", "median_s",
+                                            part->median_s, "worst_s", part->worst_s, "worst_rank",
+                                            part->worst_rank, "worst_host",
+                                            t->rows[part->worst_rank].host, "longest_s",
+                                            part->longest_s, "spread", part->spread));
+    }
+    return all;
+}
+
+json_t *straggler_table_json(const straggler_table *t)
+{
+    double ratio;
+    const char *part;
+    if (!t->rows || t->steps == 0) return json_null();
+    json_t *ranks = json_array();
+    for (int32_t r = 0; r < t->ranks; r++) {
+        const straggler_row *row = &t->rows[r];
+        json_t *o = json_pack("{s:i, s:s}", "rank", row->rank, "host", row->host);
+        for (int p = 0; p < STRAGGLERS_PARTS; p++)
+            (void)json_object_set_new(o, stragglers_parts[p], json_real(row->median_s[p]));
+        (void)json_array_append_new(ranks, o);
+    }
+    int32_t slow = straggler_slowest(t, &ratio, &part);
+    json_t *slowest = slow < 0 ? json_null()
+                               : json_pack("{s:i, s:s, s:s, s:f}", "rank", slow, "host",
+                                           t->rows[slow].host, "part", part, "ratio", ratio);
+    return json_pack("{s:I, s:o, s:o, s:o}", "steps", (json_int_t)t->steps, "slowest", slowest,
+                     "parts", parts_json(t), "ranks", ranks);
 }

@@ -5,6 +5,8 @@
 
 #include "train/run.h"
 
+#include <jansson.h>
+
 enum { STRAGGLERS_STEPS = 1024, STRAGGLERS_PARTS = 6, STRAGGLERS_HOST_BYTES = 64 };
 
 /* compute, comm, wait, data, checkpoint, step: the parts of summary.json */
@@ -48,5 +50,8 @@ void straggler_table_deinit(straggler_table *t);
 /* The rank whose own work (compute, data) takes at least 1.1 times the median of the ranks; -1 when
  * there is none. *ratio and *part say by how much and in what. */
 int32_t straggler_slowest(const straggler_table *t, double *ratio, const char **part);
+/* summary.json's "stragglers": parts over all ranks and of each rank, medians of a step. null when
+ * no step was noted. */
+json_t *straggler_table_json(const straggler_table *t);
 
 #endif
