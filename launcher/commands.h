@@ -9,5 +9,6 @@ int cmd_generate(int argc, char **argv);
 int cmd_score(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 int cmd_fit(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 
 #endif

@@ -18,6 +18,7 @@ static const verb verbs[] = {
     {"generate", cmd_generate, "text from a checkpoint"},
     {"score", cmd_score, "loss of a checkpoint on a file (nats/token, bits/byte)"},
     {"fit", cmd_fit, "a scaling law fitted to runs: constants, intervals, warnings"},
+    {"report", cmd_report, "tables, plots and one page of a run, a study, or two of them"},
     {"diff", cmd_diff, "the first step and tensor at which two runs differ"},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };

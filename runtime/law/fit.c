@@ -88,7 +88,7 @@ static status require_points(const law *form, const points *p, const law_points 
 /* --- the bootstrap ------------------------------------------------------------------------------
  */
 
-/* What is drawn as one, by number: points that share a trunk where the table says so, else runs of
+/* What is drawn as one, by number: points that share a group (a trunk), and of the others runs of
  * equal params and tokens. Seeds of one cell share what the law gets wrong there, so they travel
  * together; drawing them again inside a cell would count their spread twice. */
 typedef struct units {
@@ -96,21 +96,34 @@ typedef struct units {
     int32_t count;
 } units;
 
-static bool together(const points *p, int32_t i, int32_t j)
+static bool shares_group(const points *p, int32_t i)
 {
-    const fit_point *a = &p->row[i], *b = &p->row[j];
-    return p->has_group ? a->group == b->group : a->params == b->params && a->tokens == b->tokens;
+    for (int32_t j = 0; j < p->count; j++)
+        if (j != i && p->row[j].group == p->row[i].group) return true;
+    return false;
 }
 
 static status units_init(units *u, const points *p)
 {
+    bool *shared = calloc((size_t)p->count, sizeof *shared);
     *u = (units){calloc((size_t)p->count, sizeof(int32_t)), 0};
-    REQUIRE(u->of, ERR_MEMORY, "no memory for %d points", p->count);
+    if (!shared || !u->of) {
+        free(shared);
+        free(u->of);
+        FAIL(ERR_MEMORY, "no memory for %d points", p->count);
+    }
     for (int32_t i = 0; i < p->count; i++) {
+        const fit_point *a = &p->row[i];
         int32_t j = 0;
-        while (!together(p, i, j)) j++;
+        shared[i] = shares_group(p, i);
+        for (; j < i; j++) {
+            const fit_point *b = &p->row[j];
+            const bool cell = a->params == b->params && a->tokens == b->tokens;
+            if (a->group == b->group || (cell && !shared[i] && !shared[j])) break;
+        }
         u->of[i] = j == i ? u->count++ : u->of[j];
     }
+    free(shared);
     return OK;
 }
 
@@ -208,8 +221,10 @@ static status bootstrap(fit_result *r, const points *p, law_points *c, const obj
     for (int32_t i = 0; i < p->count; i++) c->weight[i] = 1;
     free(u.of);
     if (u.count < p->count && u.count < 2 * n)
-        fit_warn(r, "only %d %s: intervals from so few are too narrow", u.count,
-                 p->has_group ? "groups" : "different runs (the others repeat them)");
+        fit_warn(r,
+                 "%d points, of which only %d are independent (others share a trunk or differ "
+                 "in their seed alone): intervals from so few are too narrow",
+                 p->count, u.count);
     set_calibration(r, u.count);
     set_covariance(r);
     return OK;

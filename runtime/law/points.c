@@ -136,7 +136,6 @@ static status read_lines(points *p, char *text, const char *path, char **group)
     p->has_flops = index[FLOPS] >= 0;
     p->has_unique = index[UNIQUE] >= 0;
     p->has_nonemb = index[NONEMB] >= 0;
-    p->has_group = index[GROUP] >= 0;
     return OK;
 }
 

@@ -19,7 +19,7 @@ typedef struct fit_point {
 typedef struct points {
     fit_point *row;
     int32_t count, capacity;
-    bool has_flops, has_unique, has_nonemb, has_group;
+    bool has_flops, has_unique, has_nonemb;
 } points;
 
 /* ERR_CONFIG names file, line and column of what is wrong; ERR_IO when it cannot be read. The

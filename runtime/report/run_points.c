@@ -50,10 +50,17 @@ static bool diverged(const run_record *r, double loss)
     return r->steps && loss > 0.5 * (best + r->step[0].loss);
 }
 
+/* A study says which of its runs count. */
+static bool no_point(const run_record *r)
+{
+    return r->role && !json_is_true(json_at(r->role, "point"));
+}
+
 const char *run_points_reason(const run_record *r, run_points_rules rules)
 {
     const double unique = json_number_at(r->header, "train_data.tokens");
     const double loss = run_record_val_loss(r), tokens = run_record_tokens(r);
+    if (no_point(r)) return "no point of its study";
     if (!run_record_finished(r)) return "unfinished";
     if (!isfinite(loss)) return "no validation loss at the end (diverged or not evaluated)";
     if (!(run_record_params(r) > 0) || !(tokens > 0) || !(loss > 0)) return "damaged summary";
@@ -67,12 +74,12 @@ const char *run_points_reason(const run_record *r, run_points_rules rules)
 /* --- points -------------------------------------------------------------------------------------
  */
 
-static status leave_out(left_out *left, const run_record *r, const char *reason)
+static status leave_out(left_out *left, const char *who, const char *reason)
 {
-    const size_t bytes = strlen(r->folder) + strlen(reason) + 3;
+    const size_t bytes = strlen(who) + strlen(reason) + 3;
     left->line[left->count] = malloc(bytes);
     REQUIRE(left->line[left->count], ERR_MEMORY, "no memory");
-    (void)snprintf(left->line[left->count++], bytes, "%s: %s", r->folder, reason);
+    (void)snprintf(left->line[left->count++], bytes, "%s: %s", who, reason);
     return OK;
 }
 
@@ -94,12 +101,12 @@ static void set_origin(law_origin *o, const run_record *r)
 
 static double known(double x) { return isfinite(x) ? x : 0; }
 
-/* Runs that share a trunk carry its name; numbers stand for names. */
-static int32_t trunk_of(const run_record *run, int32_t i)
+/* Branches of one trunk of a study are a group; every other run is its own. */
+static int32_t group_of(const run_record *run, int32_t i)
 {
-    const char *trunk = json_text_at(run[i].header, "trunk");
-    for (int32_t j = 0; j < i && *trunk; j++)
-        if (strcmp(json_text_at(run[j].header, "trunk"), trunk) == 0) return j;
+    const json_t *trunk = json_at(run[i].role, "trunk");
+    for (int32_t j = 0; j < i && json_is_integer(trunk); j++)
+        if (json_equal(json_at(run[j].role, "trunk"), trunk)) return j;
     return i;
 }
 
@@ -112,9 +119,8 @@ static status add_run(points *out, const run_record *run, int32_t i)
                            .flops = known(run_record_flops(r)),
                            .unique = known(json_number_at(r->header, "train_data.tokens")),
                            .params_nonemb = known(run_record_params_nonemb(r)),
-                           .group = trunk_of(run, i),
+                           .group = group_of(run, i),
                            .line = i + 1};
-    out->has_group = out->has_group || *json_text_at(r->header, "trunk");
     return points_add(out, &row);
 }
 
@@ -122,20 +128,26 @@ status run_points_of(points *out, left_out *left, law_origin *origin, const run_
                      int32_t runs, run_points_rules rules)
 {
     *out = (points){.has_flops = true, .has_unique = true, .has_nonemb = true};
-    *left = (left_out){calloc((size_t)runs + 1, sizeof(char *)), 0};
+    *left = (left_out){calloc((size_t)runs + 2, sizeof(char *)), 0};
     *origin = (law_origin){0};
     REQUIRE(left->line, ERR_MEMORY, "no memory");
     const run_record *first = NULL;
+    int32_t others = 0;
     for (int32_t i = 0; i < runs; i++) {
         const char *reason = run_points_reason(&run[i], rules);
-        if (reason) {
-            TRY(leave_out(left, &run[i], reason));
-            continue;
-        }
+        others += no_point(&run[i]);
+        if (reason && !no_point(&run[i])) TRY(leave_out(left, run[i].folder, reason));
+        if (reason) continue;
         if (!first) first = &run[i];
         TRY(run_points_same_setting(first, &run[i], rules));
         TRY(add_run(out, run, i));
     }
+    char count[32];
+    (void)snprintf(count, sizeof count, "%d run%s", others, others == 1 ? "" : "s");
+    if (others)
+        TRY(leave_out(left, count,
+                      "no points of their study (they chose learning rates, carry branches, or "
+                      "compare)"));
     REQUIRE(out->count > 0, ERR_CONFIG, "none of %d runs is a point: %s", runs,
             left->count ? left->line[0] : "there are none");
     set_origin(origin, first);

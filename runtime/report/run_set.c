@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, STUDY_LIMIT = 1 << 28 };
 
 __attribute__((format(printf, 2, 3))) static status add_note(run_set *s, const char *format, ...)
 {
@@ -58,6 +58,35 @@ static status add_folder(run_set *s, const char *folder)
     return code;
 }
 
+/* study.json, if this folder is a study, and what it says of each of its runs. A run that failed or
+ * was never begun is said: nothing is dropped silently. */
+static status add_study(run_set *s, const char *folder, int32_t first)
+{
+    char path[PATH_BYTES], *text;
+    int64_t bytes;
+    (void)snprintf(path, sizeof path, "%s/study.json", folder);
+    if (s->study || !file_exists(path)) return OK;
+    TRY(file_read_text(&text, &bytes, path, STUDY_LIMIT));
+    s->study = json_loads(text, 0, NULL);
+    free(text);
+    if (!s->study) return add_note(s, "study.json is damaged: the runs stand by themselves");
+    size_t index;
+    const json_t *row;
+    json_array_foreach(json_at(s->study, "runs"), index, row)
+    {
+        const char *name = json_text_at(row, "run"), *state = json_text_at(row, "state");
+        run_record *found = NULL;
+        for (int32_t i = first; i < s->count && !found; i++)
+            if (strcmp(s->run[i].name, name) == 0) found = &s->run[i];
+        if (found) found->role = row;
+        if (strcmp(state, "failed") == 0)
+            TRY(add_note(s, "%s: failed with exit code %.0f", name, json_number_at(row, "exit")));
+        else if (!found)
+            TRY(add_note(s, "%s: not begun yet", name));
+    }
+    return OK;
+}
+
 status run_set_read(run_set *out, const char *const *path, int32_t paths)
 {
     run_set s = {0};
@@ -70,6 +99,7 @@ status run_set_read(run_set *out, const char *const *path, int32_t paths)
             code = add_run(&s, path[i]);
         else
             code = add_folder(&s, file_exists(runs) ? runs : path[i]);
+        if (code == OK) code = add_study(&s, path[i], before);
         if (code == OK && s.count == before)
             code = status_set(ERR_CONFIG, __FILE__, __LINE__,
                               "%s: no run directory (it has no record.jsonl), and none below it",
@@ -86,6 +116,7 @@ void run_set_deinit(run_set *s)
 {
     for (int32_t i = 0; i < s->count; i++) run_record_deinit(&s->run[i]);
     for (int32_t i = 0; i < s->notes; i++) free(s->note[i]);
+    json_decref(s->study);
     free(s->run);
     free(s->note);
     *s = (run_set){0};

@@ -9,7 +9,8 @@
 typedef struct run_set {
     run_record *run;
     int32_t count;
-    char **note; /* what could not be read, and damage: "FOLDER: ..."; owned */
+    json_t *study; /* study.json of the first study among the paths; NULL: none */
+    char **note;   /* what could not be read, and damage: "FOLDER: ..."; owned */
     int32_t notes;
 } run_set;
 

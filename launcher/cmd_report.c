@@ -1,0 +1,173 @@
+#include "cli.h"
+#include "commands.h"
+#include "base/file.h"
+#include "config/config.h"
+#include "plan/cluster.h"
+#include "report/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PATH_BYTES = 4096, COLUMNS = 98 };
+
+static const char help[] =
+    "usage: isoflop report DIR [options]           a run, a study, or a folder of runs\n"
+    "       isoflop report A B [options]           what differs between two, paired by seed\n"
+    "\n"
+    "Reads records and nothing else, of finished and of running jobs. Prints tables and plots, "
+    "and\n"
+    "writes DIR/report: index.html (one self-contained page), figures/*.svg with their scripts,\n"
+    "tables/*.csv, numbers.json. The same records give the same page. Every number says where it\n"
+    "comes from; what is not known is a dash, never 0.\n"
+    "\n"
+    "  --out DIR         where the page goes (default DIR/report; of two, A/report/against-B)\n"
+    "  --cluster NAME    watts and price of the machine, for runs without a meter (modelled)\n"
+    "  --bootstrap N     replicates of the fits (default 300; 0: no intervals)\n"
+    "  --watch           again every --every seconds until all runs are finished, or Ctrl-C\n"
+    "  --every S         seconds (default 10)\n"
+    "  --json            the numbers on stdout instead of text\n"
+    "\n"
+    "examples:\n"
+    "  isoflop report runs/quickstart\n"
+    "  isoflop report runs/cosine runs/wsd\n"
+    "  isoflop report runs/my-study --cluster h200-node --out page\n";
+
+typedef struct report_arguments {
+    const char *out, *cluster, *bootstrap, *every;
+    bool json, watch;
+} report_arguments;
+
+/* The last part of a path, without slashes at its end. */
+static void last_part(char *out, size_t bytes, const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/') end--;
+    size_t from = end;
+    while (from > 0 && path[from - 1] != '/') from--;
+    (void)snprintf(out, bytes, "%.*s", (int)(end - from), path + from);
+}
+
+static status out_folder(char *out, const report_arguments *a, const char *const *path, int count)
+{
+    char other[256];
+    if (a->out)
+        (void)snprintf(out, PATH_BYTES, "%s", a->out);
+    else if (count == 1)
+        (void)snprintf(out, PATH_BYTES, "%s/report", path[0]);
+    else {
+        last_part(other, sizeof other, path[1]);
+        (void)snprintf(out, PATH_BYTES, "%s/report/against-%s", path[0], other);
+    }
+    return file_make_folder(out);
+}
+
+/* Reads the records and builds the page. *open: how many runs have not ended. */
+static status build(page *out, const char *const *path, int count, const report_options *options,
+                    int *open)
+{
+    run_set a = {0}, b = {0};
+    char title[160], name[140];
+    *open = 0;
+    status s = run_set_read(&a, path, 1);
+    if (s == OK && count == 2) s = run_set_read(&b, path + 1, 1);
+    for (int32_t i = 0; i < a.count; i++) *open += !run_record_finished(&a.run[i]);
+    for (int32_t i = 0; i < b.count; i++) *open += !run_record_finished(&b.run[i]);
+    if (s == OK && count == 2)
+        s = compare_build(out, &a, &b);
+    else if (s == OK) {
+        last_part(name, sizeof name, path[0]);
+        (void)snprintf(title, sizeof title, "%s: %d run%s", name, a.count, a.count == 1 ? "" : "s");
+        s = report_build(out, &a, title, options);
+    }
+    run_set_deinit(&a);
+    run_set_deinit(&b);
+    return s;
+}
+
+static status show(const report_arguments *a, const page *p, const char *folder)
+{
+    if (a->json) {
+        json_t *root = page_json(p);
+        REQUIRE(root, ERR_MEMORY, "no memory for a report");
+        (void)json_dumpf(root, stdout,
+                         JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
+        (void)fputc('\n', stdout);
+        json_decref(root);
+        return OK;
+    }
+    // while watching, each page takes the place of the one before
+    if (a->watch && cli_terminal()) (void)fputs("\033[H\033[2J", stdout);
+    page_text(p, stdout, COLUMNS);
+    printf("\npage: %s/index.html\n", folder);
+    if (!figure_can_draw())
+        printf("gnuplot was not found: pictures are left out, their scripts lie in %s/figures\n",
+               folder);
+    (void)fflush(stdout);
+    return OK;
+}
+
+static status report(const report_arguments *a, const char *const *path, int count,
+                     const report_options *options, double every)
+{
+    char folder[PATH_BYTES];
+    for (bool first = true;; first = false) {
+        page p = {0};
+        int open;
+        status s = build(&p, path, count, options, &open);
+        if (s == OK && first) s = out_folder(folder, a, path, count);
+        if (s == OK) s = page_write(&p, folder, COLUMNS);
+        if (s == OK) s = show(a, &p, folder);
+        page_deinit(&p);
+        TRY(s);
+        if (!a->watch || !open) return OK;
+        const struct timespec pause = {(time_t)every, 0};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static status number_of(double *out, const char *option, const char *text, double low, double high)
+{
+    double value;
+    const status s = config_number(&value, text);
+    if (s != OK) return status_prefix(s, "%s", option);
+    REQUIRE(value >= low && value <= high, ERR_CONFIG, "%s: %.60s is outside [%g, %g]", option,
+            text, low, high);
+    *out = value;
+    return OK;
+}
+
+static status run(int argc, char **argv, const char **rest)
+{
+    report_arguments a = {0};
+    const cli_option options[] = {
+        {"--out", &a.out, NULL},     {"--cluster", &a.cluster, NULL},
+        {"--every", &a.every, NULL}, {"--watch", NULL, &a.watch},
+        {"--json", NULL, &a.json},   {"--bootstrap", &a.bootstrap, NULL},
+        {NULL, NULL, NULL},
+    };
+    double every = 10, bootstrap = 300;
+    cluster machine;
+    int count;
+    TRY(cli_parse(argc, argv, options, rest, &count));
+    REQUIRE(count == 1 || count == 2, ERR_CONFIG,
+            "report takes one directory, or two to compare: isoflop report DIR");
+    if (a.every) TRY(number_of(&every, "--every", a.every, 1, 86400));
+    if (a.bootstrap) TRY(number_of(&bootstrap, "--bootstrap", a.bootstrap, 0, 1e6));
+    REQUIRE(bootstrap != 1, ERR_CONFIG, "--bootstrap: 1 replicate has no spread; 0 or at least 2");
+    REQUIRE(!a.every || a.watch, ERR_CONFIG, "--every belongs to --watch");
+    REQUIRE(!a.cluster || count == 1, ERR_CONFIG, "--cluster belongs to a report on one directory");
+    if (a.cluster) TRY(cluster_load(&machine, a.cluster));
+    const report_options w = {a.cluster ? &machine : NULL, (int32_t)bootstrap};
+    return report(&a, rest, count, &w, every);
+}
+
+int cmd_report(int argc, char **argv)
+{
+    if (cli_help(argc, argv, help)) return OK;
+    const char **rest = calloc((size_t)argc + 1, sizeof *rest);
+    const int code = cli_report(rest ? run(argc, argv, rest) : ERR_MEMORY);
+    free(rest);
+    return code;
+}

@@ -1,0 +1,34 @@
+/* parts.h — the sections of a report; what they share. Private to this folder.
+ * Flow: report.c, compare.c -> parts_*.c -> page.h                                              */
+#ifndef REPORT_PARTS_H
+#define REPORT_PARTS_H
+
+#include "report/report.h"
+#include "report/run_points.h"
+
+/* Colours from dark to light by the order of sizes; out has 8 bytes, "#21918c". */
+const char *part_colour(char out[8], double place);
+/* The different sizes (params) of the runs, rising; returns their number. size has room for all. */
+int32_t part_sizes(double *size, const run_set *set);
+
+/* One line per run: what it was and how it ended; and what it cost. */
+status part_runs(page *p, const run_set *set);
+status part_cost(page *p, const run_set *set, const report_options *options);
+/* Loss against tokens and FLOPs. */
+status part_curves(page *p, const run_set *set);
+/* Means over seeds; pairs of sizes at equal FLOPs. */
+status part_seeds(page *p, const run_set *set);
+/* Approach 2 and 3 where the runs allow. */
+status part_laws(page *p, const run_set *set, const report_options *options);
+status part_forecasts(page *p, const run_set *set);
+/* What another person needs to repeat this; a paragraph on methods. */
+status part_reproduce(page *p, const run_set *set);
+
+/* Joules of a run and where they come from; NaN when nobody knows. */
+double part_energy(const run_record *r, const report_options *options, number_source *source);
+/* Money of a run after its machine's price; NaN without one. */
+double part_money(const run_record *r, const report_options *options);
+/* The half width of a 95 % interval of a mean over count numbers with this spread. */
+double part_half_width(double sd, int32_t count);
+
+#endif

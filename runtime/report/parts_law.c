@@ -1,0 +1,441 @@
+/* What the runs say together: means over seeds, Approach 2 and 3, forecasts. */
+#include "report/parts.h"
+
+#include "law/published.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+double part_half_width(double sd, int32_t count)
+{
+    // quantile 0.975 of Student's t with 1, 2, ... degrees of freedom
+    static const double t[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306,
+                               2.262,  2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
+                               2.110,  2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064,
+                               2.060,  2.056, 2.052, 2.048, 2.045, 2.042};
+    enum { KNOWN = sizeof t / sizeof *t };
+    if (count < 2) return NAN;
+    return (count - 1 <= KNOWN ? t[count - 2] : 1.96 + 2.4 / (count - 1)) * sd / sqrt(count);
+}
+
+/* --- seeds --------------------------------------------------------------------------------------
+ */
+
+/* The same run but for its seeds. */
+static bool same_cell(const run_record *a, const run_record *b)
+{
+    static const char *const path[] = {"config.model", "config.optimizer", "config.schedule",
+                                       "config.train.batch_tokens", "config.train.precision"};
+    if (run_record_params(a) != run_record_params(b)) return false;
+    if (run_record_tokens(a) != run_record_tokens(b)) return false;
+    for (size_t k = 0; k < sizeof path / sizeof *path; k++) {
+        const json_t *x = json_at(a->header, path[k]), *y = json_at(b->header, path[k]);
+        if ((x || y) && !json_equal(x, y)) return false;
+    }
+    return true;
+}
+
+static bool whole(const run_record *r)
+{
+    return run_record_finished(r) && isfinite(run_record_val_loss(r));
+}
+
+typedef struct cell {
+    int32_t first, count;
+    double mean, sd;
+} cell;
+
+/* Cells of the finished runs, in the order of their first runs. */
+static int32_t find_cells(cell *out, const run_set *set)
+{
+    int32_t cells = 0;
+    for (int32_t i = 0; i < set->count; i++) {
+        if (!whole(&set->run[i])) continue;
+        int32_t at = 0;
+        while (at < cells && !same_cell(&set->run[out[at].first], &set->run[i])) at++;
+        if (at == cells) out[cells++] = (cell){.first = i};
+        out[at].count++;
+        out[at].mean += run_record_val_loss(&set->run[i]);
+    }
+    for (int32_t k = 0; k < cells; k++) {
+        cell *c = &out[k];
+        double square = 0;
+        c->mean /= c->count;
+        for (int32_t i = 0; i < set->count; i++) {
+            if (!whole(&set->run[i]) || !same_cell(&set->run[c->first], &set->run[i])) continue;
+            const double away = run_record_val_loss(&set->run[i]) - c->mean;
+            square += away * away;
+        }
+        c->sd = c->count > 1 ? sqrt(square / (c->count - 1)) : NAN;
+    }
+    return cells;
+}
+
+status part_seeds(page *p, const run_set *set)
+{
+    static const table_column column[] = {
+        {"run", "first run", CELL_TEXT, FROM_NOTHING},
+        {"params", "N", CELL_COUNT, FROM_COUNT},
+        {"tokens", "D", CELL_COUNT, FROM_COUNT},
+        {"flops", "FLOPs", CELL_POWER, FROM_COUNT},
+        {"learning_rate", "rate", CELL_PLAIN, FROM_CONFIG},
+        {"seeds", "seeds", CELL_WHOLE, FROM_CONFIG},
+        {"mean", "mean loss", CELL_LOSS, FROM_MEASURE},
+        {"sd", "s.d.", CELL_LOSS, FROM_MEASURE},
+        {"half_width", "± (95 %)", CELL_LOSS, FROM_MEASURE},
+    };
+    cell *cells = calloc((size_t)set->count + 1, sizeof *cells);
+    REQUIRE(cells, ERR_MEMORY, "no memory for a report");
+    const int32_t count = find_cells(cells, set);
+    bool repeated = false;
+    for (int32_t k = 0; k < count; k++) repeated = repeated || cells[k].count > 1;
+    table *t = NULL;
+    status s = OK;
+    if (repeated) s = page_add(p, BLOCK_HEADING, "Seeds");
+    if (repeated && s == OK)
+        s = page_add_table(&t, p, "seeds", "Means over seeds, with their 95 % interval (Student)",
+                           column, sizeof column / sizeof *column);
+    for (int32_t k = 0; t && k < count; k++) {
+        const run_record *r = &set->run[cells[k].first];
+        table_cell *c = table_row(t);
+        if (!c) break;
+        cell_text(&c[0], "%s", r->name);
+        c[1].number = run_record_params(r);
+        c[2].number = run_record_tokens(r);
+        c[3].number = run_record_flops(r);
+        c[4].number = json_number_at(r->header, "config.optimizer.learning_rate");
+        c[5].number = cells[k].count;
+        c[6].number = cells[k].mean;
+        c[7].number = cells[k].sd;
+        c[8].number = part_half_width(cells[k].sd, cells[k].count);
+    }
+    free(cells);
+    return s;
+}
+
+/* --- approach 2 ---------------------------------------------------------------------------------
+ */
+
+static status parabola_figure(page *p, const points *runs, const optima *o)
+{
+    figure *f;
+    TRY(page_add_figure(&f, p, "isoflop", "IsoFLOP curves"));
+    for (int32_t k = 0; k < o->budgets; k++) {
+        const optimum *b = &o->budget[k];
+        (void)fprintf(f->to, "$points%d << EOD\n", k);
+        for (int32_t i = 0; i < runs->count; i++)
+            if (fabs(log(points_flops(&runs->row[i]) / b->flops)) < 0.13)
+                (void)fprintf(f->to, "%.8g %.6g\n", runs->row[i].params, runs->row[i].loss);
+        (void)fputs("EOD\n", f->to);
+        if (!b->used) continue;
+        (void)fprintf(f->to, "$curve%d << EOD\n", k);
+        for (int32_t i = 0; i <= 60; i++) {
+            const double n =
+                log(b->range_params[0]) + log(b->range_params[1] / b->range_params[0]) * i / 60;
+            const double x = n - b->center;
+            (void)fprintf(f->to, "%.8g %.6g\n", exp(n),
+                          b->curve[0] + x * (b->curve[1] + x * b->curve[2]));
+        }
+        (void)fprintf(f->to, "EOD\n$least%d << EOD\n%.8g %.6g\nEOD\n", k, b->params, b->loss);
+    }
+    (void)fputs("set logscale x\nset format x '10^{%T}'\nset xlabel 'parameters N'\n"
+                "set ylabel 'validation loss, nats per token'\nplot \\\n",
+                f->to);
+    for (int32_t k = 0; k < o->budgets; k++) {
+        char colour[8];
+        (void)part_colour(colour, o->budgets > 1 ? (double)k / (o->budgets - 1) : 0);
+        (void)fprintf(f->to,
+                      "%s  $points%d using 1:2 with points pt 6 ps 0.7 lc rgb '%s' "
+                      "title \"%.2g FLOPs\"",
+                      k ? ", \\\n" : "", k, colour, o->budget[k].flops);
+        if (o->budget[k].used)
+            (void)fprintf(f->to,
+                          ", \\\n  $curve%d using 1:2 with lines lc rgb '%s' notitle"
+                          ", \\\n  $least%d using 1:2 with points pt 7 ps 0.9 lc rgb '%s' notitle",
+                          k, colour, k, colour);
+    }
+    (void)fputc('\n', f->to);
+    return page_end_figure(f, "Circles: runs (measured). Lines: a parabola in ln N at each budget; "
+                              "full dots: their lowest points (modelled).");
+}
+
+/* One line of the literature over the range of the plot. */
+static void published_data(FILE *out, const published_law *row, const char *name, bool tokens,
+                           const double range[2])
+{
+    (void)fprintf(out, "$%s << EOD\n", name);
+    for (int32_t i = 0; i <= 20; i++) {
+        const double flops = range[0] * pow(range[1] / range[0], i / 20.0);
+        const published_optimum at = published_optimum_of(row, flops);
+        (void)fprintf(out, "%.8g %.8g\n", flops, tokens ? at.tokens : at.params);
+    }
+    (void)fputs("EOD\n", out);
+}
+
+static const struct {
+    const char *name, *label, *title, *colour;
+} lines[] = {{"kaplan", "kaplan", "Kaplan 2020", "#d62728"},
+             {"hoffmann-1", "hoffmann1", "Hoffmann 2022, Approach 1", "#7f7f7f"},
+             {"hoffmann-2", "hoffmann2", "Hoffmann 2022, Approach 2", "#999999"},
+             {"hoffmann-3", "hoffmann3", "Hoffmann 2022, Approach 3", "#b5b5b5"},
+             {"besiroglu", "besiroglu", "Besiroglu 2024", "#1f77b4"}};
+enum { LINES = sizeof lines / sizeof *lines };
+
+static status optima_figure(page *p, const optima *o, const published *papers, bool tokens)
+{
+    figure *f;
+    const double range[2] = {o->range_flops[0] / 2, o->range_flops[1] * 4};
+    TRY(page_add_figure(&f, p, tokens ? "optimal-tokens" : "optimal-params",
+                        tokens ? "Compute-optimal tokens" : "Compute-optimal parameters"));
+    for (int32_t k = 0; k < LINES; k++) {
+        const published_law *row = published_find(papers, lines[k].name);
+        if (row) published_data(f->to, row, lines[k].label, tokens, range);
+    }
+    (void)fputs("$own << EOD\n", f->to);
+    for (int32_t i = 0; i <= 20; i++) {
+        fit_value n, d;
+        const double flops = range[0] * pow(range[1] / range[0], i / 20.0);
+        optima_at(o, flops, &n, &d);
+        const fit_value *v = tokens ? &d : &n;
+        (void)fprintf(f->to, "%.8g %.8g %.8g %.8g\n", flops, v->value,
+                      isfinite(v->interval.p10) ? v->interval.p10 : v->value,
+                      isfinite(v->interval.p90) ? v->interval.p90 : v->value);
+    }
+    (void)fputs("EOD\n$minima << EOD\n", f->to);
+    for (int32_t k = 0; k < o->budgets; k++)
+        if (o->budget[k].used)
+            (void)fprintf(f->to, "%.8g %.8g\n", o->budget[k].flops,
+                          tokens ? o->budget[k].tokens : o->budget[k].params);
+    (void)fprintf(f->to,
+                  "EOD\nset logscale xy\nset format xy '10^{%%T}'\nset xlabel 'FLOPs'\n"
+                  "set ylabel '%s'\nplot $own using 1:3:4 with filledcurves fc rgb '#cfe3e2' "
+                  "title '80 %% interval', \\\n  $own using 1:2 with lines lw 2 lc rgb '#21918c' "
+                  "title 'these runs', \\\n  $minima using 1:2 with points pt 7 ps 0.9 lc rgb "
+                  "'#21918c' title 'minima'",
+                  tokens ? "optimal tokens D" : "optimal parameters N");
+    for (int32_t k = 0; k < LINES; k++)
+        if (published_find(papers, lines[k].name))
+            (void)fprintf(f->to, ", \\\n  $%s using 1:2 with lines dt 2 lc rgb '%s' title '%s'",
+                          lines[k].label, lines[k].colour, lines[k].title);
+    (void)fputc('\n', f->to);
+    return page_end_figure(
+        f,
+        "Full line, band and dots: these runs (modelled from measured losses). Dashed: published "
+        "laws, extrapolated far below the sizes they were fitted on; Kaplan counts parameters "
+        "without embeddings.");
+}
+
+static status optima_table(page *p, const optima *o)
+{
+    static const table_column column[] = {
+        {"flops", "budget", CELL_POWER, FROM_COUNT},
+        {"runs", "runs", CELL_WHOLE, FROM_COUNT},
+        {"sizes", "sizes", CELL_WHOLE, FROM_COUNT},
+        {"params", "N opt", CELL_COUNT, FROM_MODEL},
+        {"params_p10", "80 % from", CELL_COUNT, FROM_MODEL},
+        {"params_p90", "to", CELL_COUNT, FROM_MODEL},
+        {"tokens", "D opt", CELL_COUNT, FROM_MODEL},
+        {"loss", "loss there", CELL_LOSS, FROM_MODEL},
+        {"remark", "", CELL_TEXT, FROM_NOTHING},
+    };
+    table *t;
+    TRY(page_add_table(&t, p, "isoflop", "Approach 2: the lowest point of each budget's parabola",
+                       column, sizeof column / sizeof *column));
+    for (int32_t k = 0; k < o->budgets; k++) {
+        const optimum *b = &o->budget[k];
+        table_cell *c = table_row(t);
+        REQUIRE(c, ERR_MEMORY, "no memory for a report");
+        c[0].number = b->flops, c[1].number = b->points, c[2].number = b->sizes;
+        cell_text(&c[8], "%s", b->reason);
+        if (!b->used) continue;
+        c[3].number = b->params;
+        c[4].number = b->params_interval.p10, c[5].number = b->params_interval.p90;
+        c[6].number = b->tokens, c[7].number = b->loss;
+    }
+    return OK;
+}
+
+static const table_column value_column[] = {
+    {"name", "", CELL_TEXT, FROM_NOTHING},
+    {"value", "value", CELL_PLAIN, FROM_MODEL},
+    {"standard_error", "error", CELL_PLAIN, FROM_MODEL},
+    {"p10", "80 % from", CELL_PLAIN, FROM_MODEL},
+    {"p90", "to", CELL_PLAIN, FROM_MODEL},
+    {"p2_5", "95 % from", CELL_PLAIN, FROM_MODEL},
+    {"p97_5", "to", CELL_PLAIN, FROM_MODEL},
+};
+
+static status value_row(table *t, const char *name, const fit_value *v)
+{
+    table_cell *c = table_row(t);
+    REQUIRE(c, ERR_MEMORY, "no memory for a report");
+    cell_text(&c[0], "%s", name);
+    c[1].number = v->value, c[2].number = v->standard_error;
+    c[3].number = v->interval.p10, c[4].number = v->interval.p90;
+    c[5].number = v->interval.p2_5, c[6].number = v->interval.p97_5;
+    return OK;
+}
+
+static status say_optima(page *p, const points *runs, const optima *o)
+{
+    published papers = {0};
+    table *t;
+    status s = OK;
+    TRY(optima_table(p, o));
+    TRY(page_add_table(&t, p, "exponents", "Approach 2: N = kN C^a, D = kD C^b", value_column, 7));
+    TRY(value_row(t, "a", &o->a));
+    TRY(value_row(t, "b", &o->b));
+    TRY(value_row(t, "kN", &o->params_factor));
+    TRY(value_row(t, "kD", &o->tokens_factor));
+    TRY(parabola_figure(p, runs, o));
+    // without the published rows the figures still show these runs
+    if (published_read(&papers) != OK)
+        s = page_add(p, BLOCK_WARNING, "published laws are not drawn: %s", status_message());
+    if (s == OK) s = optima_figure(p, o, &papers, false);
+    if (s == OK) s = optima_figure(p, o, &papers, true);
+    published_deinit(&papers);
+    for (int32_t i = 0; i < o->warnings && s == OK; i++)
+        s = page_add(p, BLOCK_WARNING, "Approach 2: %s", o->warning[i]);
+    return s;
+}
+
+/* --- approach 3 ---------------------------------------------------------------------------------
+ */
+
+static status residual_figure(page *p, const points *runs, const fit_result *r)
+{
+    figure *f;
+    TRY(page_add_figure(&f, p, "residuals", "Residuals of the fitted law"));
+    (void)fputs("$points << EOD\n", f->to);
+    for (int32_t i = 0; i < runs->count; i++)
+        (void)fprintf(f->to, "%.8g %.6g %.6g\n", points_flops(&runs->row[i]), -100 * r->residual[i],
+                      log10(runs->row[i].params));
+    (void)fputs("EOD\nset logscale x\nset format x '10^{%T}'\nset xlabel 'FLOPs'\n"
+                "set ylabel 'observed / fitted - 1, %'\nset xzeroaxis lw 0.8 lc rgb '#666666'\n"
+                "set palette defined (0 '#440154', 1 '#3b528b', 2 '#21918c', 3 '#5eb450', 4 "
+                "'#d6aa14')\nset cblabel 'log_{10} N'\nplot $points using 1:2:3 with points pt 7 "
+                "ps 0.8 lc palette notitle\n",
+                f->to);
+    return page_end_figure(f, "Each dot a run: measured loss over the loss of the fitted law "
+                              "(modelled).");
+}
+
+static status say_fit(page *p, const points *runs, const fit_result *r)
+{
+    table *t;
+    TRY(page_add_table(&t, p, "law", "Approach 3: L = E + A / N^alpha + B / D^beta", value_column,
+                       7));
+    for (int32_t k = 0; k < r->options.form->constants; k++)
+        TRY(value_row(t, r->options.form->constant[k], &r->constant[k]));
+    TRY(value_row(t, "a", &r->a));
+    TRY(value_row(t, "b", &r->b));
+    char seeds[96] = "";
+    if (r->seed_freedom)
+        (void)snprintf(seeds, sizeof seeds,
+                       "; seeds alone spread it by %.3g (%d degrees of freedom)", r->seed_sd,
+                       r->seed_freedom);
+    TRY(page_add(p, BLOCK_PARAGRAPH,
+                 "%d points; Huber 1e-3 objective %.6g; residuals of ln loss spread by %.3g%s.",
+                 r->points, r->objective, r->residual_sd, seeds));
+    TRY(residual_figure(p, runs, r));
+    for (int32_t i = 0; i < r->warnings; i++)
+        TRY(page_add(p, BLOCK_WARNING, "Approach 3: %s", r->warning[i]));
+    return OK;
+}
+
+static status laws_of(page *p, const points *runs, const left_out *left,
+                      const report_options *options)
+{
+    TRY(page_add(p, BLOCK_HEADING, "Scaling laws of these runs"));
+    for (int32_t i = 0; i < left->count; i++)
+        TRY(page_add(p, BLOCK_WARNING, "left out of every fit: %s", left->line[i]));
+    optima *o = calloc(1, sizeof *o);
+    fit_result *r = calloc(1, sizeof *r);
+    status s = o && r ? OK : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a report");
+    if (s == OK &&
+        optima_of_parabolas(o, runs, (optima_options){NULL, 0, false, options->bootstrap, 1}) == OK)
+        s = say_optima(p, runs, o);
+    else if (s == OK)
+        s = page_add(p, BLOCK_PARAGRAPH, "Approach 2 (IsoFLOP parabolas): %s.", status_message());
+    const fit_options w = {
+        law_find("chinchilla"), FIT_HUBER, 1e-3, options->bootstrap, 1, X_FLOPS, false};
+    if (s == OK && fit_run(r, runs, w) == OK)
+        s = say_fit(p, runs, r);
+    else if (s == OK)
+        s = page_add(p, BLOCK_PARAGRAPH, "Approach 3 (a law of the loss): %s.", status_message());
+    if (o) optima_deinit(o);
+    if (r) fit_deinit(r);
+    free(o);
+    free(r);
+    return s;
+}
+
+status part_laws(page *p, const run_set *set, const report_options *options)
+{
+    enum { LEAST = 4 };
+    points runs = {0};
+    left_out left = {0};
+    law_origin origin;
+    if (set->count < LEAST) return OK;
+    // messages name runs, not the folders they lie in
+    run_record *named = calloc((size_t)set->count, sizeof *named);
+    REQUIRE(named, ERR_MEMORY, "no memory for a report");
+    for (int32_t i = 0; i < set->count; i++) {
+        named[i] = set->run[i];
+        named[i].folder = (char *)(intptr_t)named[i].name;
+    }
+    status s = run_points_of(&runs, &left, &origin, named, set->count, (run_points_rules){0});
+    free(named);
+    if (s == OK)
+        s = laws_of(p, &runs, &left, options);
+    else if (s == ERR_CONFIG) {
+        s = page_add(p, BLOCK_HEADING, "Scaling laws of these runs");
+        if (s == OK) s = page_add(p, BLOCK_PARAGRAPH, "No law was fitted: %s.", status_message());
+    }
+    points_deinit(&runs);
+    left_out_deinit(&left);
+    return s;
+}
+
+/* --- forecasts ----------------------------------------------------------------------------------
+ */
+
+status part_forecasts(page *p, const run_set *set)
+{
+    static const table_column column[] = {
+        {"run", "run", CELL_TEXT, FROM_NOTHING},
+        {"law", "law", CELL_TEXT, FROM_NOTHING},
+        {"predicted", "predicted", CELL_LOSS, FROM_MODEL},
+        {"low", "from", CELL_LOSS, FROM_MODEL},
+        {"high", "to", CELL_LOSS, FROM_MODEL},
+        {"outcome", "outcome", CELL_LOSS, FROM_MEASURE},
+        {"verdict", "", CELL_TEXT, FROM_NOTHING},
+    };
+    table *t = NULL;
+    int32_t inside = 0, graded = 0;
+    for (int32_t i = 0; i < set->count; i++) {
+        const run_record *r = &set->run[i];
+        const double loss = json_number_at(r->header, "config.forecast.loss");
+        if (!(loss > 0)) continue;
+        if (!t) {
+            TRY(page_add(p, BLOCK_HEADING, "Forecast and outcome"));
+            TRY(page_add_table(&t, p, "forecasts", "What was predicted before each run", column,
+                               sizeof column / sizeof *column));
+        }
+        table_cell *c = table_row(t);
+        REQUIRE(c, ERR_MEMORY, "no memory for a report");
+        cell_text(&c[0], "%s", r->name);
+        cell_text(&c[1], "%.60s", json_text_at(r->header, "config.forecast.law"));
+        c[2].number = loss;
+        c[3].number = json_number_at(r->header, "config.forecast.low");
+        c[4].number = json_number_at(r->header, "config.forecast.high");
+        if (!whole(r)) continue;
+        c[5].number = run_record_val_loss(r);
+        const bool hit = c[5].number >= c[3].number && c[5].number <= c[4].number;
+        inside += hit, graded++;
+        cell_text(&c[6], hit ? "inside" : "outside");
+    }
+    if (!t) return OK;
+    return page_add(p, BLOCK_PARAGRAPH, "%d of %d forecasts hold their outcome.", inside, graded);
+}
