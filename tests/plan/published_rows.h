@@ -95,6 +95,9 @@ static const published_row published_rows[] = {
     {"llmq", "qwen2.5-3b",   "8xh100", 1, 1024, 16, 32, ZERO1, NONE,  31000, 0, 0},
     {"llmq", "qwen2.5-7b",   "8xh100", 1, 1024, 16, 32, ZERO1, NONE,  14000, 0, 0},
     {"llmq", "qwen2.5-14b",  "8xh100", 1, 1024, 16, 32, ZERO1, NONE,   6300, 0, 0},
+    {"llmq", "qwen2.5-0.5b", "4xrtx4090",      1, 1024,  8, 64, ZERO1, NONE,  40000, 0, 0},
+    {"llmq", "qwen2.5-0.5b", "4xrtx4090",      4, 1024,  8, 16, ZERO1, NONE,  38500, 0, 0},
+    {"llmq", "qwen2.5-7b",   "8xrtx-pro-6000", 8, 1024,  8,  8, ZERO1, NONE,   7750, 0, 0},
 };
 // clang-format on
 enum { PUBLISHED_ROWS = sizeof published_rows / sizeof published_rows[0] };
