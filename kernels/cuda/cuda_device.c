@@ -130,7 +130,7 @@ int64_t cuda_workspace_bytes(const device *d, const op_shapes *shapes)
 {
     (void)d;
     return piece_256(linear_library_bytes(shapes)) + piece_256(linear_pieces_bytes(shapes)) +
-           piece_256(cuda_launch_workspace(shapes));
+           piece_256(linear_row_bytes(shapes)) + piece_256(cuda_launch_workspace(shapes));
 }
 
 status cuda_reserve(device *d, void *workspace, int64_t bytes, const op_shapes *shapes)
@@ -146,7 +146,9 @@ status cuda_reserve(device *d, void *workspace, int64_t bytes, const op_shapes *
     at += piece_256(d->scratch.library_bytes);
     d->scratch.pieces = (float *)(void *)at;
     d->scratch.pieces_bytes = linear_pieces_bytes(shapes);
-    d->call.workspace = at + piece_256(d->scratch.pieces_bytes);
+    at += piece_256(d->scratch.pieces_bytes);
+    d->scratch.row = (float *)(void *)at;
+    d->call.workspace = at + piece_256(linear_row_bytes(shapes));
     return OK;
 }
 

@@ -47,10 +47,15 @@ int64_t linear_library_bytes(const op_shapes *s)
 /* Distance of rows of logits, in f32 elements. */
 static int64_t logits_stride(int64_t V) { return round_up(V, 8); }
 
+int64_t linear_row_bytes(const op_shapes *s)
+{
+    return most(logits_stride(s->V), round_up(widest(s), 8)) * 4;
+}
+
 /* Room for all rows if they are few, else for as many as fit, but never less than PIECE_ROWS. */
 int64_t linear_pieces_bytes(const op_shapes *s)
 {
-    int64_t row = most(logits_stride(s->V), round_up(widest(s), 8)) * 4, rows = s->B * s->T;
+    int64_t row = linear_row_bytes(s), rows = s->B * s->T;
     return row * least(rows, most(PIECES_MOST / row / PIECE_ROWS * PIECE_ROWS, PIECE_ROWS));
 }
 
@@ -348,7 +353,7 @@ static product weight_product(tensor dw, tensor dy, tensor x)
  */
 
 /* The product in pieces of f32 rows, each finished by an own kernel. */
-static status linear_in_pieces(device *d, const linear_args *a)
+static status linear_in_pieces(device *d, const linear_args *a, tensor bias)
 {
     int64_t M = a->x.dim[0], N = a->w.dim[0], step = piece_rows(d, N);
     for (int64_t first = 0; first < M; first += step) {
@@ -359,7 +364,7 @@ static status linear_in_pieces(device *d, const linear_args *a)
         cuda_activation_args rest = {.out = rows_of(a->out, first, count),
                                      .pre = rows_of(a->pre, first, count),
                                      .in = piece,
-                                     .bias = a->bias,
+                                     .bias = bias,
                                      .act = a->act};
         CUDA_TRY(cuda_launch_activation(&d->call, &rest));
     }
@@ -377,7 +382,13 @@ status cuda_linear(device *d, const linear_args *a)
     int64_t N = a->w.dim[0];
     if (tensor_count(a->out) == 0) return OK;
     product p = forward_product(a->out, a->x, a->w);
-    p.bias = a->bias.data;
+    tensor bias = a->bias;
+    if (bias.data && bias.type != a->out.type) {
+        /* f32 logits with a bf16 bias */
+        bias = tensor_1(d->scratch.row, a->out.type, N);
+        CUDA_TRY(cuda_launch_convert(&d->call, bias, a->bias));
+    }
+    p.bias = bias.data;
     if (a->act != ACT_NONE) {
         p.aux = a->pre.data;
         p.shape.ld_aux = N;
@@ -386,11 +397,10 @@ status cuda_linear(device *d, const linear_args *a)
         p.shape.epilogue = p.bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
     else if (p.bias)
         p.shape.epilogue = CUBLASLT_EPILOGUE_BIAS;
-    /* the library wants both in the type of its output */
-    bool done = false, fits = (!p.bias || a->bias.type == a->out.type) &&
-                              (!p.aux || (keeps_rows(a->pre) && a->pre.type == a->out.type));
+    /* the library keeps it in the type of its output */
+    bool done = false, fits = !p.aux || (keeps_rows(a->pre) && a->pre.type == a->out.type);
     if (fits) TRY(try_product(d, &p, &done));
-    return done ? OK : linear_in_pieces(d, a);
+    return done ? OK : linear_in_pieces(d, a, bias);
 }
 
 status cuda_linear_backward_input(device *d, const linear_backward_input_args *a)
@@ -405,8 +415,16 @@ status cuda_linear_backward_input(device *d, const linear_backward_input_args *a
     p.shape.epilogue = CUBLASLT_EPILOGUE_DGELU;
     if (keeps_rows(a->pre)) TRY(try_product(d, &p, &done));
     if (done) return OK;
-    TRY(plain_product(d, &p));
-    CUDA_TRY(cuda_launch_activation_backward(&d->call, a->dx, a->dx, a->pre, a->act));
+    /* in pieces of f32 rows, rounded once */
+    int64_t step = piece_rows(d, K);
+    for (int64_t first = 0; first < M; first += step) {
+        int64_t count = least(step, M - first);
+        tensor piece = tensor_2(d->scratch.pieces, DTYPE_F32, count, K);
+        product rows = input_product(piece, rows_of(a->dy, first, count), a->w);
+        TRY(plain_product(d, &rows));
+        CUDA_TRY(cuda_launch_activation_backward(&d->call, rows_of(a->dx, first, count), piece,
+                                                 rows_of(a->pre, first, count), a->act));
+    }
     return OK;
 }
 

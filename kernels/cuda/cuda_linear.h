@@ -49,10 +49,12 @@ typedef struct cuda_scratch {
     int64_t library_bytes;
     float *pieces; /* rows of logits, or of products to be finished */
     int64_t pieces_bytes;
+    float *row; /* a bias in f32 */
 } cuda_scratch;
-/* Bytes of both parts for shapes up to these, by rule. */
+/* Bytes of the parts for shapes up to these, by rule. */
 int64_t linear_library_bytes(const op_shapes *shapes);
 int64_t linear_pieces_bytes(const op_shapes *shapes);
+int64_t linear_row_bytes(const op_shapes *shapes);
 
 status cuda_linear(device *d, const linear_args *a);
 status cuda_linear_backward_input(device *d, const linear_backward_input_args *a);

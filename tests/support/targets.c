@@ -2,6 +2,7 @@
 #include "support/strict_ops.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* paths of cpu, and the flags of /proc/cpuinfo without which one is missing */
 typedef struct cpu_path {
@@ -18,10 +19,18 @@ enum { CPU_PATHS = 4 };
 
 static bool is_cpu(const ops *o) { return strcmp(o->name, "cpu") == 0; }
 
+/* how many targets a backend is; OP_TARGETS=NAME leaves one backend */
+static int targets_of(const ops *o)
+{
+    const char *only = getenv("OP_TARGETS");
+    if (only && strcmp(only, o->name) != 0) return 0;
+    return is_cpu(o) ? CPU_PATHS : 1;
+}
+
 int target_count(void)
 {
     int n = 0;
-    for (int i = 0; backends[i]; i++) n += is_cpu(backends[i]) ? CPU_PATHS : 1;
+    for (int i = 0; backends[i]; i++) n += targets_of(backends[i]);
     return n;
 }
 
@@ -29,7 +38,7 @@ static const ops *find(int index, const cpu_path **path)
 {
     *path = NULL;
     for (int i = 0; backends[i]; i++) {
-        int n = is_cpu(backends[i]) ? CPU_PATHS : 1;
+        int n = targets_of(backends[i]);
         if (index < n) {
             if (is_cpu(backends[i])) *path = &cpu_paths[index];
             return backends[i];
@@ -71,7 +80,7 @@ status target_open(int index, bool strict, const ops **o, device **d, bool *miss
     const cpu_path *path;
     char name[64];
     const ops *inner = find(index, &path);
-    *missing = path && !machine_has(path);
+    *missing = (path && !machine_has(path)) || (inner->present && inner->present(NULL, 0) == 0);
     if (*missing) return OK;
     target_name(index, name, sizeof name);
     device_options options = {.path = strict ? name : path ? path->name : "auto"};
