@@ -12,6 +12,7 @@ typedef struct verb {
 } verb;
 
 static const verb verbs[] = {
+    {"plan", cmd_plan, "model size against tokens for a budget, under every published law"},
     {"prepare", cmd_prepare, "text or JSONL -> token shards and a manifest"},
     {"train", cmd_train, "one run; under mpirun or srun it is data-parallel"},
     {"study", cmd_study, "many runs from one file: comparisons, IsoFLOP ladders; resumable"},
@@ -31,8 +32,16 @@ static void print_verbs(FILE *out)
     for (int i = 0; i < VERBS; i++) (void)fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].does);
 }
 
+/* The name it was called by, without the folder. */
+static const char *called(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 0 && strcmp(called(argv[0]), "plan") == 0) return cmd_plan(argc, argv);
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_verbs(stdout);

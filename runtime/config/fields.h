@@ -20,7 +20,8 @@
 // clang-format off
 #define RUN_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                          \
     TEXT(name,    96, REQUIRED,              NO, "name of the run; the run directory defaults to runs/NAME")             \
-    ENUM(backend, "auto|ref|cpu|cuda", "auto", NO, "which kernels compute; auto = the fastest present")
+    ENUM(backend, "auto|ref|cpu|cuda", "auto", NO, "which kernels compute; auto = the fastest present")                \
+    BOOL(share_gpu, "false",                 NO, "cuda: ranks may share a GPU (for tests: slow); --share-gpu sets it")
 
 #define MODEL_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                        \
     I64(layers,     1, 1024,     REQUIRED, ID, "transformer blocks, L")                                                  \
@@ -99,10 +100,16 @@
     F64(heartbeat_s,         0.1, 3600, "10", NO, "seconds a rank's process may stand still before the run ends")
 
 #define FORECAST_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                     \
-    TEXT(law, 256, "",           NO, "law behind the forecast; written by plan --emit, graded at the end")               \
+    TEXT(law, 256, "",           NO, "law behind the forecast, or none; written by plan --emit, graded at the end")      \
     F64(loss, 0, 100, "0",       NO, "predicted validation loss, nats/token; 0 = no forecast")                           \
     F64(low,  0, 100, "0",       NO, "lower end of the prediction interval")                                             \
-    F64(high, 0, 100, "0",       NO, "upper end of the prediction interval")
+    F64(high, 0, 100, "0",       NO, "upper end of the prediction interval")                                             \
+    F64(level, 0, 1, "0.8",      NO, "share of new runs the interval should hold")                                       \
+    TEXT(config_hash, 17, "",    NO, "hash of the run this is about; another run is not graded; empty = any")            \
+    I64(ranks, 0, 10000000, "0", NO, "ranks the time is predicted for; 0 = no forecast of time, memory, energy")         \
+    F64(time_s, 0, 1e15, "0",    NO, "predicted seconds of training; 0 = no forecast")                                   \
+    I64(bytes_per_rank, 0, 9e18, "0", NO, "predicted bytes of the fullest rank; 0 = no forecast")                        \
+    F64(energy_j, 0, 1e30, "0",  NO, "predicted joules, chips and building; 0 = no forecast")
 // clang-format on
 
 /* Sections of the file: X(prefix in the file, struct type, member of config, LIST).

@@ -1,0 +1,241 @@
+#include "plan_answer.h"
+
+#include "plan_config.h"
+#include "plan_forecast.h"
+#include "plan_machine.h"
+#include "plan_model.h"
+#include "plan_words.h"
+
+#include "base/file.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_LAW  "besiroglu"
+#define REPEATED_LAW "muennighoff-repeated"
+
+enum { ITERATIONS = 12 };
+
+/* --- laws ---------------------------------------------------------------------------------------
+ */
+
+/* The published ones, and the file of --law where it is a file. */
+static status read_laws(plan_answer *a)
+{
+    const char *name = a->options->law;
+    law_file file;
+    TRY(published_read(&a->laws));
+    if (name && !published_find(&a->laws, name)) {
+        const bool path = strchr(name, '/') || strstr(name, ".json") || file_exists(name);
+        if (!path) return plan_words_unknown_law(&a->laws, name);
+        const status s = law_file_read(&file, name);
+        if (s != OK) {
+            // the file is a part of the question: whatever is wrong with it is wrong usage
+            (void)status_prefix(s, "--law");
+            return s == ERR_MEMORY ? s : ERR_CONFIG;
+        }
+        TRY(published_add(&a->laws, name, &file));
+    }
+    a->law = calloc((size_t)a->laws.count, sizeof *a->law);
+    REQUIRE(a->law, ERR_MEMORY, "no memory for the answers of the laws");
+    return OK;
+}
+
+/* What is asked of one law, in its own count of parameters. */
+static status question_for(allocate_question *q, const plan_answer *a, const published_law *row)
+{
+    *q = a->question.ask;
+    if (!row->without_embedding || !isfinite(q->params)) return OK;
+    if (a->model_given)
+        q->params = (double)block_param_count_without_embedding(&a->cfg.model);
+    else
+        TRY(plan_model_without_embedding(&q->params, a, q->params));
+    return OK;
+}
+
+static status ask_law(plan_law *out, const plan_answer *a, const published_law *row)
+{
+    allocate_question q;
+    out->row = row;
+    out->params_total = out->params_without_embedding = NAN;
+    TRY(question_for(&q, a, row));
+    allocate(&out->say, row, &q);
+    const double n = out->say.params;
+    if (!isfinite(n)) return OK;
+    const double with = a->model_given ? (double)block_param_count(&a->cfg.model) : NAN;
+    const double without =
+        a->model_given ? (double)block_param_count_without_embedding(&a->cfg.model) : NAN;
+    out->params_total = row->without_embedding ? with : n;
+    out->params_without_embedding = row->without_embedding ? n : without;
+    // models that cannot be built with this vocabulary have no exact counts
+    if (row->without_embedding && !a->model_given &&
+        plan_model_with_embedding(&out->params_total, a, n) != OK)
+        out->params_total = NAN;
+    return OK;
+}
+
+/* The law asked for, else Besiroglu's, unless tokens run out: then the one that knows repeats. */
+static status choose(plan_answer *a)
+{
+    const plan_options *o = a->options;
+    const char *name = o->law ? o->law : DEFAULT_LAW;
+    const char *slash = strrchr(name, '/');
+    int32_t chosen = -1;
+    for (int32_t i = 0; i < a->laws.count; i++) {
+        const published_law *row = &a->laws.row[i];
+        const bool named = strcmp(row->name, name) == 0 ||
+                           (row->fitted && strncmp(row->name, slash ? slash + 1 : name, 47) == 0);
+        if (named) chosen = i;
+    }
+    REQUIRE(chosen >= 0, ERR_CONFIG, "laws/published: the row '%s' is missing", name);
+    const double unique = a->question.ask.unique;
+    if (!o->law && isfinite(unique) && a->law[chosen].say.tokens > unique) {
+        const published_law *row = published_find(&a->laws, REPEATED_LAW);
+        REQUIRE(row, ERR_CONFIG, "laws/published: the row '%s' is missing", REPEATED_LAW);
+        chosen = (int32_t)(row - a->laws.row);
+    }
+    a->chosen = chosen;
+    const plan_law *own = &a->law[chosen];
+    REQUIRE(isfinite(own->say.params) || isfinite(own->say.tokens), ERR_CONFIG,
+            "--law %s %s; allowed here: %s", own->row->name,
+            own->say.why ? own->say.why : "has no allocation", DEFAULT_LAW);
+    return OK;
+}
+
+/* --- the recommendation -------------------------------------------------------------------------
+ */
+
+/* N with embeddings, D, C. A law whose N and D are no pair gives N; the budget gives the tokens. */
+static status recommend(plan_answer *a)
+{
+    const plan_law *own = &a->law[a->chosen];
+    allocation say = own->say;
+    if (!isfinite(say.tokens)) say.tokens = say.flops / 6 / say.params;
+    if (!isfinite(say.params)) say.params = say.flops / 6 / say.tokens;
+    a->tokens = say.tokens;
+    a->flops = 6 * say.params * say.tokens;
+    a->params = say.params;
+    if (own->row->without_embedding)
+        TRY(a->model_given ? OK : plan_model_with_embedding(&a->params, a, say.params));
+    if (a->model_given) a->params = (double)block_param_count(&a->cfg.model);
+    REQUIRE(isfinite(a->params) && isfinite(a->tokens) && a->params <= 1e18 && a->tokens <= 9e18,
+            ERR_CONFIG, "%s: %.3g parameters on %.3g tokens are beyond what can be planned",
+            own->row->name, a->params, a->tokens);
+    const double unique = a->question.ask.unique;
+    a->has_flatness = allocate_flatness(&a->flatness, own->row, a->flops, unique);
+    allocation best;
+    allocate_question q = allocate_nothing();
+    q.flops = a->flops;
+    q.unique = unique;
+    allocate(&best, own->row, &q);
+    a->best_loss = best.loss;
+    return OK;
+}
+
+static status answer(plan_answer *a)
+{
+    for (int32_t i = 0; i < a->laws.count; i++) TRY(ask_law(&a->law[i], a, &a->laws.row[i]));
+    TRY(choose(a));
+    TRY(recommend(a));
+    TRY(plan_model_build(a));
+    if (!a->machine.given) return plan_config_build(a);
+    return plan_machine_predict(a);
+}
+
+/* --- machines and money as the budget -----------------------------------------------------------
+ */
+
+/* Seconds of the whole job. */
+static status seconds_of(double *out, plan_answer *a)
+{
+    plan_question *q = &a->question;
+    const cluster *hw = &a->machine.hw;
+    int32_t ranks;
+    TRY(plan_machine_ranks(&ranks, a));
+    REQUIRE(isfinite(q->money) || ranks <= hw->nodes.value * hw->ranks_per_node.value, ERR_CONFIG,
+            "--gpus: %s has %.0f ranks; a file of a larger cluster, or fewer", hw->name,
+            hw->nodes.value * hw->ranks_per_node.value);
+    q->gpus = ranks;
+    *out = q->seconds;
+    if (!isfinite(q->money)) return OK;
+    REQUIRE(isfinite(hw->price_per_hour.value) && hw->price_per_hour.value > 0, ERR_CONFIG,
+            "--budget: cluster %s does not know its price_per_hour; copy its file and give one",
+            hw->name);
+    *out = q->money / hw->price_per_hour.value / ranks * 3600;
+    return OK;
+}
+
+/* The budget whose run takes just this long: compute follows from speed, speed from the model. */
+static status answer_machine(plan_answer *a)
+{
+    plan_question *q = &a->question;
+    const cluster *hw = &a->machine.hw;
+    double seconds = 0;
+    TRY(seconds_of(&seconds, a));
+    const bool fp32 =
+        a->options->predict.precision && strcmp(a->options->predict.precision, "fp32") == 0;
+    const double peak = fp32 ? hw->peak_fp32.value : hw->peak_bf16.value;
+    REQUIRE(isfinite(peak), ERR_CONFIG, "cluster %s does not know its peak_flops.%s", hw->name,
+            fp32 ? "fp32" : "bf16");
+    a->machine.mfu = isfinite(q->mfu) ? q->mfu : 0.4;
+    a->machine.mfu_source = isfinite(q->mfu) ? "given" : "modelled";
+    q->ask.flops = q->gpus * seconds * peak * a->machine.mfu;
+    TRY(answer(a));
+    for (int i = 0; i < ITERATIONS && !isfinite(q->mfu); i++) {
+        const prediction *p = &a->machine.step;
+        const double flops = 6 * (double)a->shape.params * p->tokens_per_s * seconds;
+        const bool settled = fabs(flops / q->ask.flops - 1) < 0.002;
+        a->machine.mfu = p->mfu;
+        q->ask.flops = sqrt(flops * q->ask.flops);
+        if (settled) break;
+        TRY(answer(a));
+    }
+    return OK;
+}
+
+/* --- all of it ----------------------------------------------------------------------------------
+ */
+
+static status build(plan_answer *a, const plan_options *o)
+{
+    plan_question *q = &a->question;
+    TRY(plan_question_read(q, o));
+    TRY(read_laws(a));
+    TRY(plan_model_read(a));
+    TRY(plan_machine_read(a));
+    if (a->model_given) {
+        REQUIRE(!o->params, ERR_CONFIG, "--params with --model: the model has its own");
+        REQUIRE(!o->loss, ERR_CONFIG, "--loss with --model: its tokens follow; give --tokens");
+        REQUIRE(!o->flops || !o->tokens, ERR_CONFIG,
+                "--flops and --tokens with --model: two of them give the third; leave one out");
+        q->ask.params = (double)block_param_count(&a->cfg.model);
+        // a run config says its tokens
+        if (a->based && !o->flops && !o->tokens && !q->machine && !o->tokens_per_param)
+            q->ask.tokens = (double)a->base.train.tokens;
+        q->asked = true;
+    }
+    REQUIRE(q->asked, ERR_CONFIG,
+            "plan needs a question: --flops, --params, --tokens, --loss, --gpus and --hours, "
+            "--budget, --model or --systems (--help shows examples)");
+    if (!isfinite(q->ask.unique)) q->ask.unique = a->data.tokens;
+    // tokens to be served are a question about fresh ones
+    if (isfinite(q->ask.inference)) q->ask.unique = NAN;
+    TRY(q->machine ? answer_machine(a) : answer(a));
+    plan_words_reason(a);
+    plan_words_agreement(a);
+    return plan_forecast_build(a);
+}
+
+status plan_answer_build(plan_answer *out, const plan_options *o)
+{
+    memset(out, 0, sizeof *out);
+    out->options = o;
+    return build(out, o);
+}
+
+void plan_answer_deinit(plan_answer *a)
+{
+    free(a->law);
+    published_deinit(&a->laws);
+}

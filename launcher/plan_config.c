@@ -1,0 +1,206 @@
+#include "plan_config.h"
+
+#include "cli.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Quotes for YAML; paths hold no control characters once parsed. */
+static void put_text(FILE *out, const char *text)
+{
+    (void)fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') (void)fputc('\\', out);
+        (void)fputc(*text, out);
+    }
+    (void)fputc('"', out);
+}
+
+static const char *truth(bool x) { return x ? "true" : "false"; }
+
+static void put_model(FILE *out, const plan_answer *a)
+{
+    const model_config *m = &a->shape.model;
+    (void)fprintf(out,
+                  "\nmodel:                    # %" PRId64 " parameters, %" PRId64
+                  " without embeddings\n",
+                  a->shape.params, a->shape.params_without_embedding);
+    if (a->model_given) (void)fprintf(out, "  row: %s\n", a->model_name);
+    (void)fprintf(out,
+                  "  layers: %" PRId64 "\n  width: %" PRId64 "\n  heads: %" PRId64
+                  "\n  head_width: %" PRId64 "\n  kv_heads: %" PRId64 "\n  ffn: %" PRId64
+                  "\n  vocab: %" PRId64 "\n  context: %" PRId64 "\n",
+                  m->layers, m->width, m->heads, m->head_width, m->kv_heads, m->ffn, m->vocab,
+                  m->context);
+    (void)fprintf(out, "  norm: %s\n  norm_eps: %.17g\n  positions: %s\n  rope_theta: %.17g\n",
+                  config_choice("model", "norm", m->norm), m->norm_eps,
+                  config_choice("model", "positions", m->positions), m->rope_theta);
+    (void)fprintf(out,
+                  "  mlp: %s\n  bias: %s\n  tied_embeddings: %s\n  qk_norm: %s\n"
+                  "  parallel_block: %s\n  init_std: %.17g\n",
+                  config_choice("model", "mlp", m->mlp), truth(m->bias), truth(m->tied_embeddings),
+                  truth(m->qk_norm), truth(m->parallel_block), m->init_std);
+}
+
+static void put_data(FILE *out, const plan_answer *a)
+{
+    const plan_data *d = &a->data;
+    (void)fputs("\ndata:\n", out);
+    if (!d->given) {
+        const bool wide = a->shape.model.vocab >= 80;
+        (void)fputs("  synthetic: zipf_facts   # no --data was given: a source of known entropy, "
+                    "to try the machine\n",
+                    out);
+        if (!wide) (void)fputs("  zipf_facts: {base: 2, values: 2}\n", out);
+        return;
+    }
+    (void)fputs("  train: ", out);
+    put_text(out, d->train);
+    if (d->validation[0]) {
+        (void)fputs("\n  validation: ", out);
+        put_text(out, d->validation);
+    }
+    (void)fputc('\n', out);
+    if (a->tokens + (double)a->batch_tokens > d->tokens)
+        (void)fprintf(out, "  repeat: allow           # %.2f epochs\n", a->tokens / d->tokens);
+}
+
+/* Windows of the evaluation set in tokens; 0: all there are. */
+static int64_t evaluation(const plan_answer *a)
+{
+    const int64_t wanted = INT64_C(1) << 20;
+    if (a->data.given && !(a->data.validation_tokens > (double)wanted)) return 0;
+    const int64_t few = (int64_t)(a->tokens / 20);
+    const int64_t n = few < wanted ? few : wanted, T = a->shape.model.context;
+    return (n + T - 1) / T * T;
+}
+
+/* Every so many tokens: a share of the run in whole steps. */
+static int64_t share_of(const plan_answer *a, double share)
+{
+    const int64_t steps = (int64_t)ceil((double)a->steps * share);
+    return steps * a->batch_tokens;
+}
+
+static void put_training(FILE *out, const plan_answer *a)
+{
+    const rule_answer *rule = &a->rules.row[a->rules.chosen];
+    const bool evaluated = !a->data.given || a->data.validation[0];
+    const plan_options *o = a->options;
+    (void)fprintf(out, "\ntrain:\n  tokens: %.0f\n  batch_tokens: %" PRId64 "\n", a->tokens,
+                  a->batch_tokens);
+    (void)fprintf(out, "  micro_batch: %" PRId64 "          # sequences: the unit of arithmetic\n",
+                  a->micro_batch);
+    (void)fprintf(out, "  precision: %s\n", o->predict.precision ? o->predict.precision : "bf16");
+    if (o->predict.reduction) (void)fprintf(out, "  reduction: %s\n", o->predict.reduction);
+    if (o->predict.recompute) (void)fprintf(out, "  recompute: %s\n", o->predict.recompute);
+    (void)fprintf(out, "  sharding: %s\n", a->machine.sharding == PREDICT_NONE ? "none" : "zero1");
+    (void)fprintf(out, "\noptimizer:\n  learning_rate: %.3g  # %s%s\n", a->learning_rate,
+                  a->based ? "of the config that was given" : rule->name,
+                  a->based || rule->inside ? "" : ", extrapolated: try half and twice too");
+    (void)fprintf(out,
+                  "\nschedule:\n  name: cosine\n  warmup_tokens: %" PRId64
+                  "   # 1 %% of the run\n  final_ratio: 0.1\n",
+                  share_of(a, 0.01));
+    (void)fprintf(out, "\nevaluate:\n  every_tokens: %" PRId64 "\n  tokens: %" PRId64 "\n",
+                  evaluated ? share_of(a, 0.1) : 0, evaluation(a));
+    (void)fprintf(out, "\ncheckpoint:\n  every_tokens: %" PRId64 "\n", share_of(a, 0.05));
+}
+
+/* What the run will be graded on. Zero: not forecast. */
+static void put_forecast(FILE *out, const plan_answer *a)
+{
+    const plan_machine *m = &a->machine;
+    char hash[17];
+    config_hash(&a->cfg, hash);
+    (void)fputs("\nforecast:                 # graded at the end of the run\n", out);
+    (void)fprintf(out, "  config_hash: %s   # of the run this is about\n", hash);
+    if (a->forecast.known)
+        (void)fprintf(out, "  law: %s\n  loss: %.6f\n  low: %.6f\n  high: %.6f\n  level: %.1f\n",
+                      a->forecast.law, a->forecast.loss, a->forecast.low, a->forecast.high,
+                      ALLOCATE_LEVEL / 100.0);
+    else
+        (void)fprintf(out, "  law: none               # %s\n", a->forecast.why);
+    if (!m->given) return;
+    (void)fprintf(out, "  ranks: %d\n  time_s: %.6g\n  bytes_per_rank: %" PRId64 "\n",
+                  (int)m->step.ranks, m->run.hours * 3600, m->step.memory.total);
+    if (isfinite(m->run.energy_j)) (void)fprintf(out, "  energy_j: %.6g\n", m->run.energy_j);
+}
+
+static void put_all(FILE *out, const plan_answer *a, bool graded)
+{
+    const published_law *row = a->law[a->chosen].row;
+    (void)fprintf(out, "# %s parameters on %s tokens, %.3g FLOPs (6 N D).\n",
+                  cli_count((double)a->shape.params).text, cli_count(a->tokens).text,
+                  6 * (double)a->shape.params * a->tokens);
+    (void)fprintf(out, "# Size by %s: %s\n", row->name, row->source);
+    (void)fprintf(out, "name: plan-%s-%s\n", cli_count((double)a->shape.params).text,
+                  cli_count(a->tokens).text);
+    put_model(out, a);
+    put_data(out, a);
+    put_training(out, a);
+    if (graded) put_forecast(out, a);
+}
+
+/* --model named a run config: all its keys, with the tokens and the data of the plan. */
+static status put_based(FILE *out, const plan_answer *a, bool graded)
+{
+    config c = a->base;
+    const plan_machine *m = &a->machine;
+    const forecast_config none = {0};
+    c.model = a->shape.model;
+    c.train.tokens = (int64_t)llround(a->tokens);
+    c.train.batch_tokens = a->batch_tokens;
+    c.train.micro_batch = a->micro_batch;
+    c.forecast = none;
+    if (a->data.given) {
+        c.data.synthetic = SYNTHETIC_NONE;
+        memcpy(c.data.train, a->data.train, sizeof c.data.train);
+        memcpy(c.data.validation, a->data.validation, sizeof c.data.validation);
+        c.data.repeat = a->tokens > a->data.tokens ? REPEAT_ALLOW : c.data.repeat;
+    }
+    if (graded) {
+        forecast_config *f = &c.forecast;
+        config_hash(&a->cfg, f->config_hash);
+        (void)snprintf(f->law, sizeof f->law, "%s", a->forecast.known ? a->forecast.law : "none");
+        if (a->forecast.known) {
+            f->loss = a->forecast.loss;
+            f->low = a->forecast.low;
+            f->high = a->forecast.high;
+        }
+        if (m->given) {
+            f->ranks = m->step.ranks;
+            f->time_s = m->run.hours * 3600;
+            f->bytes_per_rank = m->step.memory.total;
+            f->energy_j = isfinite(m->run.energy_j) ? m->run.energy_j : 0;
+        }
+    }
+    return config_write(&c, out);
+}
+
+status plan_config_text(char **out, const plan_answer *a, bool graded)
+{
+    size_t bytes = 0;
+    *out = NULL;
+    FILE *memory = open_memstream(out, &bytes);
+    REQUIRE(memory, ERR_MEMORY, "no memory for a config");
+    status s = OK;
+    if (a->based)
+        s = put_based(memory, a, graded);
+    else
+        put_all(memory, a, graded);
+    REQUIRE(fclose(memory) == 0, ERR_MEMORY, "no memory for a config");
+    return s;
+}
+
+status plan_config_build(plan_answer *a)
+{
+    char *text;
+    TRY(plan_config_text(&text, a, false));
+    const status s = config_parse(&a->cfg, "the plan", text, (int64_t)strlen(text), 0, NULL);
+    free(text);
+    return s;
+}

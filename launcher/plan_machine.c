@@ -1,0 +1,133 @@
+#include "plan_machine.h"
+
+#include "plan_config.h"
+
+#include "kernels/ops.h"
+#include "model/transformer.h"
+#include "plan/cost.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RANKS_MAX = 10000000 };
+
+status plan_machine_read(plan_answer *a)
+{
+    static const char *const words[] = {"none", "zero1", "full"};
+    const plan_predict_options *o = &a->options->predict;
+    plan_machine *m = &a->machine;
+    m->sharding = PREDICT_ZERO1;
+    m->workspace_bytes = -1;
+    if (o->sharding) {
+        int i = 0;
+        while (i < 3 && strcmp(words[i], o->sharding) != 0) i++;
+        REQUIRE(i < 3, ERR_CONFIG, "--sharding: '%.40s' is not known; allowed: none, zero1, full",
+                o->sharding);
+        m->sharding = (predict_sharding)i;
+    }
+    if (!o->cluster) {
+        REQUIRE(!o->ranks, ERR_CONFIG, "--ranks needs --cluster, the machine the ranks are of");
+        return OK;
+    }
+    TRY(cluster_load(&m->hw, o->cluster));
+    m->given = true;
+    return OK;
+}
+
+status plan_machine_ranks(int32_t *out, const plan_answer *a)
+{
+    const cluster *hw = &a->machine.hw;
+    const double all = hw->nodes.value * hw->ranks_per_node.value;
+    double ranks = fmin(all, RANKS_MAX);
+    if (isfinite(a->question.gpus)) ranks = a->question.gpus;
+    if (a->options->predict.ranks) {
+        int64_t n = 0;
+        const status s = config_integer(&n, a->options->predict.ranks);
+        if (s != OK) return status_prefix(s, "--ranks");
+        REQUIRE(n >= 1 && n <= RANKS_MAX, ERR_CONFIG, "--ranks: %s is outside [1, %d]",
+                a->options->predict.ranks, RANKS_MAX);
+        REQUIRE(!isfinite(a->question.gpus) || (double)n == a->question.gpus, ERR_CONFIG,
+                "--ranks %lld with --gpus %.0f: they are the same; give one", (long long)n,
+                a->question.gpus);
+        ranks = (double)n;
+    }
+    *out = (int32_t)ranks;
+    return OK;
+}
+
+/* Scratch of this machine's kernels where they would run; -1 where they are not here to be asked.
+ */
+static status ask_backend(plan_answer *a)
+{
+    plan_machine *m = &a->machine;
+    m->workspace_bytes = -1;
+    if (!cluster_of_cores(&m->hw) || config_check_trainable(&a->cfg) != OK) return OK;
+    const ops *backend;
+    device *d;
+    const char *path = getenv("ISOFLOP_CPU_PATH");
+    TRY(backend_find(&backend, "cpu"));
+    TRY(backend->open(&d, &(device_options){.path = path ? path : "auto"}));
+    const dtype act = a->cfg.train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    const op_shapes shapes = transformer_shapes(&a->cfg.model, a->cfg.train.micro_batch, act);
+    m->workspace_bytes = backend->workspace_bytes(d, &shapes);
+    backend->close(d);
+    return OK;
+}
+
+/* Windows of the evaluation set, as the run will count them. */
+static int64_t windows(const plan_answer *a)
+{
+    const int64_t T = a->cfg.model.context, wanted = (a->cfg.evaluate.tokens + T - 1) / T;
+    if (a->data.given && !a->data.validation[0]) return 0;
+    if (!a->data.given) return wanted;
+    const int64_t there = ((int64_t)a->data.validation_tokens - 1) / T;
+    return wanted > 0 && wanted < there ? wanted : there;
+}
+
+static status predict(plan_answer *a, int32_t ranks)
+{
+    plan_machine *m = &a->machine;
+    TRY(ask_backend(a));
+    const predict_question q = {.cfg = &a->cfg,
+                                .sharding = m->sharding,
+                                .ranks = ranks,
+                                .workspace_bytes = m->workspace_bytes,
+                                .eval_windows = windows(a)};
+    TRY(predict_step(&m->step, &q, &m->hw));
+    predict_run(&m->run, &m->step, &q, &m->hw, (double)(a->steps * a->batch_tokens));
+    m->has_largest = false;
+    if (m->step.fits) return OK;
+    predict_question other = q;
+    other.workspace_bytes = -1; /* of other shapes */
+    m->has_largest = predict_largest(&m->largest, &other, &m->hw);
+    return OK;
+}
+
+/* A smaller micro-batch leaves no rank idle and needs less memory. */
+status plan_machine_predict(plan_answer *a)
+{
+    const plan_options *o = a->options;
+    int32_t ranks;
+    int64_t micro = 0;
+    TRY(plan_machine_ranks(&ranks, a));
+    if (o->predict.micro_batch) {
+        const status s = config_integer(&micro, o->predict.micro_batch);
+        if (s != OK) return status_prefix(s, "--micro-batch");
+        REQUIRE(micro >= 1 && micro <= 65536, ERR_CONFIG, "--micro-batch: %s is outside [1, 65536]",
+                o->predict.micro_batch);
+        a->micro_batch = micro;
+    }
+    const int64_t sequences = a->batch_tokens / a->cfg.model.context;
+    if (!micro && !a->based)
+        while (a->micro_batch > 1 && sequences / a->micro_batch < ranks) a->micro_batch /= 2;
+    // ranks beyond the micro-batches of a step would have nothing to do
+    const int64_t work = sequences / a->micro_batch;
+    if (!o->predict.ranks && !isfinite(a->question.gpus) && work < ranks) ranks = (int32_t)work;
+    for (;;) {
+        TRY(plan_config_build(a));
+        TRY(predict(a, ranks));
+        if (a->machine.step.fits || micro || a->based || a->micro_batch == 1) return OK;
+        a->micro_batch /= 2;
+    }
+}

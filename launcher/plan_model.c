@@ -1,0 +1,196 @@
+#include "plan_model.h"
+
+#include "base/file.h"
+#include "data/token_manifest.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONTEXT = 2048, VOCAB = 32000, STEPS_LEAST = 100, MICRO_MOST = 8 };
+
+/* --- data ---------------------------------------------------------------------------------------
+ */
+
+static status read_manifest(token_manifest *out, const char *folder)
+{
+    const status s = token_manifest_read(out, folder);
+    return s == OK ? OK : status_prefix(s, "--data");
+}
+
+/* A folder with train and validation in it, as prepare writes; or the training tokens alone. */
+static status read_data(plan_data *d, const char *folder)
+{
+    char path[1024];
+    token_manifest m;
+    d->given = true;
+    REQUIRE(strlen(folder) < sizeof d->train - 16, ERR_CONFIG, "--data: the path is too long");
+    (void)snprintf(path, sizeof path, "%s/train/manifest.json", folder);
+    const bool both = file_exists(path);
+    (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
+    REQUIRE(
+        both || file_exists(path), ERR_CONFIG,
+        "--data %.200s: neither train/manifest.json nor manifest.json is there; isoflop prepare "
+        "makes such a folder",
+        folder);
+    (void)snprintf(d->train, sizeof d->train, "%.750s%s", folder, both ? "/train" : "");
+    TRY(read_manifest(&m, d->train));
+    (void)snprintf(d->tokenizer, sizeof d->tokenizer, "%s", m.tokenizer);
+    d->vocab = m.vocab;
+    d->tokens = (double)m.tokens;
+    d->bytes_per_token = m.bytes > 0 && m.tokens > 0 ? (double)m.bytes / (double)m.tokens : NAN;
+    token_manifest_deinit(&m);
+    (void)snprintf(path, sizeof path, "%s/validation/manifest.json", folder);
+    if (!both || !file_exists(path)) return OK;
+    (void)snprintf(d->validation, sizeof d->validation, "%.750s/validation", folder);
+    TRY(read_manifest(&m, d->validation));
+    d->validation_tokens = (double)m.tokens;
+    token_manifest_deinit(&m);
+    return OK;
+}
+
+/* --- the model ----------------------------------------------------------------------------------
+ */
+
+/* --model: a row of configs/models, or a run config. */
+static status read_given(plan_answer *a, const char *name)
+{
+    model_config m;
+    const bool plain = !strchr(name, '/') && strlen(name) < sizeof a->model_name;
+    status s = plain ? config_model_row(&m, name) : ERR_CONFIG;
+    if (s != OK) {
+        char path[1024];
+        if (plain && config_find(path, sizeof path, name) != OK) {
+            (void)config_model_row(&m, name); /* its message again: the nearest row */
+            return status_prefix(ERR_CONFIG, "--model");
+        }
+        s = config_load(&a->base, name, 0, NULL);
+        if (s != OK) return status_prefix(s, "--model");
+        a->based = true;
+        m = a->base.model;
+        const char *given = a->base.model_name[0] ? a->base.model_name : a->base.run.name;
+        (void)snprintf(a->model_name, sizeof a->model_name, "%s", given);
+    } else {
+        (void)snprintf(a->model_name, sizeof a->model_name, "%s", name);
+    }
+    a->model_given = true;
+    a->cfg.model = m;
+    return OK;
+}
+
+status plan_model_read(plan_answer *a)
+{
+    const plan_options *o = a->options;
+    int64_t context = 0;
+    a->data = (plan_data){.vocab = VOCAB,
+                          .tokens = NAN,
+                          .validation_tokens = NAN,
+                          .bytes_per_token = NAN};
+    if (o->data) TRY(read_data(&a->data, o->data));
+    if (o->predict.sequence) {
+        const status s = config_integer(&context, o->predict.sequence);
+        if (s != OK) return status_prefix(s, "--sequence");
+        REQUIRE(context >= 1 && context <= 1048576, ERR_CONFIG,
+                "--sequence: %s is outside [1, 1048576]", o->predict.sequence);
+    }
+    // a law of one's own holds at the context of its runs
+    const published_law *own = NULL;
+    for (int32_t i = 0; i < a->laws.count; i++)
+        if (a->laws.row[i].fitted) own = &a->laws.row[i];
+    const int64_t fitted = own ? own->file.origin.context : 0;
+    a->cfg.model.context = context ? context : fitted ? fitted : CONTEXT;
+    if (!o->predict.model) return OK;
+    TRY(read_given(a, o->predict.model));
+    if (context) a->cfg.model.context = context;
+    REQUIRE(!a->data.given || a->data.vocab <= a->cfg.model.vocab, ERR_CONFIG,
+            "--model %s has a vocabulary of %lld, --data one of %lld", o->predict.model,
+            (long long)a->cfg.model.vocab, (long long)a->data.vocab);
+    a->data.vocab = a->cfg.model.vocab;
+    return OK;
+}
+
+static status near(shape *out, const plan_answer *a, double params, bool without)
+{
+    const shape_question q = {.params = params,
+                              .without_embedding = without,
+                              .vocab = a->data.vocab,
+                              .context = a->cfg.model.context};
+    return shape_near(out, &q);
+}
+
+status plan_model_with_embedding(double *out, const plan_answer *a, double without)
+{
+    shape s;
+    TRY(near(&s, a, without, true));
+    *out = without + (double)(s.params - s.params_without_embedding);
+    return OK;
+}
+
+status plan_model_without_embedding(double *out, const plan_answer *a, double with)
+{
+    shape s;
+    TRY(near(&s, a, with, false));
+    *out = with - (double)(s.params - s.params_without_embedding);
+    return OK;
+}
+
+/* --- batch and learning rate --------------------------------------------------------------------
+ */
+
+/* The power of two of sequences nearest to a batch; not so many that few steps are left. */
+static void set_batch(plan_answer *a, double wanted)
+{
+    const double context = (double)a->cfg.model.context;
+    const double most = floor(log2(fmax(1, a->tokens / context / STEPS_LEAST)));
+    const double power = fmax(0, round(log2(fmax(1, wanted / context))));
+    a->batch_clamped = power > most;
+    a->batch_tokens = (int64_t)(exp2(fmin(power, fmax(0, most))) * context);
+}
+
+/* 0.000686 as 0.00069 */
+static double two_digits(double x)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "%.1e", x);
+    return strtod(text, NULL);
+}
+
+status plan_model_build(plan_answer *a)
+{
+    if (a->model_given)
+        shape_of(&a->shape, &a->cfg.model, a->model_name, a->params, false);
+    else
+        TRY(near(&a->shape, a, a->params, false));
+    const rule_case at = {.params = (double)a->shape.params,
+                          .params_without_embedding = (double)a->shape.params_without_embedding,
+                          .tokens = a->tokens,
+                          .flops = 6 * (double)a->shape.params * a->tokens};
+    TRY(rules_ask(&a->rules, &at));
+    const rule_answer *chosen = &a->rules.row[a->rules.chosen];
+    a->learning_rate = two_digits(chosen->learning_rate);
+    set_batch(a, chosen->batch_tokens);
+    if (a->based) {
+        a->learning_rate = a->base.optimizer.learning_rate;
+        a->batch_tokens = a->base.train.batch_tokens;
+        a->batch_clamped = false;
+    }
+    if (a->options->predict.batch_tokens) {
+        const status s = config_integer(&a->batch_tokens, a->options->predict.batch_tokens);
+        if (s != OK) return status_prefix(s, "--batch-tokens");
+        REQUIRE(a->batch_tokens > 0 && a->batch_tokens <= INT64_C(1000000000000), ERR_CONFIG,
+                "--batch-tokens: %s is outside [1, 1e12]", a->options->predict.batch_tokens);
+        a->batch_clamped = false;
+    }
+    REQUIRE(a->tokens >= (double)a->batch_tokens, ERR_CONFIG,
+            "%.3g tokens are less than one step of %lld tokens (context %lld); a shorter context "
+            "is --sequence",
+            a->tokens, (long long)a->batch_tokens, (long long)a->cfg.model.context);
+    a->steps = (int64_t)ceil(a->tokens / (double)a->batch_tokens);
+    // the unit of arithmetic: as many sequences as divide the batch, at most 8
+    const int64_t sequences = a->batch_tokens / a->cfg.model.context;
+    a->micro_batch = 1;
+    while (2 * a->micro_batch <= MICRO_MOST && sequences % (2 * a->micro_batch) == 0)
+        a->micro_batch *= 2;
+    if (a->based) a->micro_batch = a->base.train.micro_batch;
+    return OK;
+}
