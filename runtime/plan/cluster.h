@@ -46,7 +46,7 @@ typedef struct cluster_value {
     X("links.node.bandwidth",   node_bandwidth,   1, 1e18,  LINK,         "bytes/s a rank sends, and receives")              \
     X("links.network.latency_s",network_latency_s,0, 10,    LINK,         "between nodes")                                   \
     X("links.network.bandwidth",network_bandwidth,1, 1e18,  LINK,         "bytes/s a rank sends, and receives")              \
-    X("power_w",                power_w,          0, 1e7,   KNOWN_OR_NOT, "watts of a rank at work")                         \
+    X("power_w",                power_w,       1e-3, 1e7,   KNOWN_OR_NOT, "watts of a rank at work")                         \
     X("pue",                    pue,              1, 10,    KNOWN_OR_NOT, "energy of the building / energy of the chips")    \
     X("grid_g_per_kwh",         grid_g_per_kwh,   0, 1e5,   KNOWN_OR_NOT, "grams of CO2 per kWh")                            \
     X("price_per_hour",         price_per_hour,   0, 1e6,   KNOWN_OR_NOT, "money per rank and hour")                         \

@@ -6,17 +6,19 @@
 #include <string.h>
 
 /* --- what a file does not say -------------------------------------------------------------------
- * Dense products of recent chips are limited by power before they reach the peak: a large product
- * sustains about 1.05e12 bf16 FLOP/s per watt (0.74 of the peak of an H100 at 700 W), and on chips
- * with watts to spare 0.86 of the peak (A100). Fused attention, bound by its exponentials too,
- * reaches 0.58 of what products do. Rings reach 0.8 of a link, streams 0.85 of a memory. What runs
- * beside communication is slowed by nearly as much as it hides: the two share processors, memory
- * and watts. Fitted on the even rows of tests/plan/published.c, graded there on the odd ones.    */
-static const double flops_per_watt = 1.05e12, products_most = 0.86, products_default = 0.7;
+ * Dense products of recent chips are limited by power before they reach the peak. Watts grow with
+ * clock x voltage^2, so the clock a chip holds falls slower than its watts: the sustained share is
+ * taken as 0.88 of the root of the watts per TFLOP/s of peak (0.74 for an H100 of 700 W, 0.63 at
+ * 500 W), and 0.86 on chips with watts to spare (A100). Fused attention, bound by its exponentials
+ * too, reaches 0.58 of what products do. Rings reach 0.8 of a link, streams 0.85 of a memory. What
+ * runs beside communication is slowed by nearly as much as it hides: the two share processors,
+ * memory and watts. Fitted on the even rows of tests/plan/published.c, graded there on the odd
+ * ones. */
+static const double products_of_power = 0.88, products_most = 0.86, products_default = 0.7;
 static const double attention_of_products = 0.58;
 static const double stream_share = 0.85, link_share = 0.8, overlap_share = 0.1;
 static const double launch_gpu_s = 5e-6, launch_cpu_s = 2e-7, spread_default = 0.01;
-static const double units_gpu = 128.0;
+static const double units_gpu = 128.0, products_of_cores = 0.2;
 
 static double either(const cluster_value *v, double otherwise)
 {
@@ -39,9 +41,9 @@ static machine_link link_of(const cluster_value *latency, const cluster_value *b
 /* The sustained share of the peak where nobody measured it. */
 static double products_by_power(const cluster *c, double peak, bool cores)
 {
-    if (cores) return 0.5;
+    if (cores) return products_of_cores;
     if (isnan(c->power_w.value)) return products_default;
-    return fmin(products_most, flops_per_watt * c->power_w.value / peak);
+    return fmin(products_most, products_of_power * sqrt(c->power_w.value / (peak / 1e12)));
 }
 
 status machine_of(machine *out, const cluster *c, int32_t precision)
