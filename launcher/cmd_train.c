@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "measure/record.h"
 #include "train/loop.h"
 
 #include <inttypes.h>
@@ -25,7 +26,10 @@ static const char help[] =
     "  --run DIR     the run directory (default runs/NAME); not empty only with --resume\n"
     "  --resume      go on from the newest complete checkpoint, on any number of ranks; starts if "
     "there is none\n"
-    "  --check       print the resolved config, counts and bytes per rank, and stop\n"
+    "  --check       print the resolved config, counts, bytes per rank and the least time it can "
+    "take, and stop;\n"
+    "                with --json as one object\n"
+    "  --time-limit T   write a checkpoint and leave with 75 before T seconds (or 2h, 1d) are over\n"
     "  --accept-other-arithmetic   resume although other kernels or versions computed the "
     "checkpoint (marked)\n"
     "\n"
@@ -34,7 +38,7 @@ static const char help[] =
     "  mpirun -n 4 isoflop train quickstart train.tokens=20M --run runs/longer\n"
     "  mpirun -n 2 isoflop train quickstart --run runs/longer --resume\n"
     "\n"
-    "Ctrl-C and SIGTERM write a checkpoint and leave with exit code 75.\n";
+    "Ctrl-C, SIGTERM and SIGUSR1 write a checkpoint and leave with exit code 75.\n";
 
 enum { EXCHANGE_BYTES = 1 << 24 };
 
@@ -248,23 +252,60 @@ static status share_config(config *out, world *w, const char *path, int count,
     return s == OK ? world_agree(w, s) : s;
 }
 
-static status check_only(const config *cfg, world *w)
+/* Nothing can be faster than all products at the rate measured now: seconds, NaN unknown. */
+static double least_time_s(const run *r, double *peak)
+{
+    peak_rate rate = {0};
+    flop_counts f;
+    dtype type = r->cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    for (int i = 0; i < 3; i++) peak_add(&rate, r->ops->burst ? r->ops->burst(r->device, type) : 0);
+    block_flops(&f, &r->cfg->model);
+    *peak = peak_median(&rate);
+    return f.model * (double)(r->steps_total * r->cfg->train.batch_tokens) / *peak /
+           r->layout.ranks;
+}
+
+static void print_check_json(const run *r, double peak, double least_s)
+{
+    char number[2][32];
+    flop_counts f;
+    block_flops(&f, &r->cfg->model);
+    int64_t tokens = r->steps_total * r->cfg->train.batch_tokens;
+    printf("{\"params\": %" PRId64 ", \"tokens\": %" PRId64 ", \"steps\": %" PRId64
+           ", \"micro_batches\": %" PRId64 ", \"flops\": %.17g, \"ranks\": %d, "
+           "\"bytes_per_rank\": %" PRId64 ", \"peak_flops_per_rank\": %s, "
+           "\"peak_source\": \"measured\", \"least_time_s\": %s}\n",
+           block_param_count(&r->cfg->model), tokens, r->steps_total, r->M,
+           f.model * (double)tokens, r->layout.ranks, r->plan.total,
+           record_number(number[0], peak), record_number(number[1], least_s));
+}
+
+static status check_only(const config *cfg, world *w, bool json)
 {
     run *r = NULL;
-    if (world_rank(w) == 0) {
+    double peak = 0.0;
+    bool speaks = world_rank(w) == 0;
+    if (speaks && !json) {
         TRY(config_write(cfg, stdout));
         (void)fputc('\n', stdout);
         print_counts(cfg, world_size(w));
     }
     TRY(run_check(&r, cfg, w));
-    if (world_rank(w) == 0) print_plan(r);
+    double least_s = least_time_s(r, &peak);
+    if (speaks && json) print_check_json(r, peak, least_s);
+    if (speaks && !json) print_plan(r);
+    if (speaks && !json && isfinite(least_s))
+        printf("forecast   at least %s on %d rank%s, at the product rate measured now\n",
+               cli_duration(least_s).text, r->layout.ranks, r->layout.ranks == 1 ? "" : "s");
     run_close(r);
     return OK;
 }
 
 typedef struct arguments {
     const char *run;
-    bool resume, check, accept;
+    bool resume, check, accept, json;
+    const char *time_limit;
+    double time_limit_s;
     const char *path;
     int override_count;
     const char **overrides;
@@ -276,11 +317,20 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
     const cli_option options[] = {{"--run", &a->run, NULL},
                                   {"--resume", NULL, &a->resume},
                                   {"--check", NULL, &a->check},
+                                  {"--json", NULL, &a->json},
+                                  {"--time-limit", &a->time_limit, NULL},
                                   {"--accept-other-arithmetic", NULL, &a->accept},
                                   {NULL, NULL, NULL}};
     TRY(cli_parse(argc, argv, options, rest, &count));
     REQUIRE(count >= 1, ERR_CONFIG,
             "train needs a config: isoflop train CONFIG (--help shows examples)");
+    REQUIRE(!a->json || a->check, ERR_CONFIG,
+            "--json goes with --check; a run leaves record.jsonl and summary.json");
+    if (a->time_limit) {
+        TRY(config_number(&a->time_limit_s, a->time_limit));
+        REQUIRE(a->time_limit_s > 0, ERR_CONFIG, "--time-limit: %s is not a time; 3600, 2h, 1d",
+                a->time_limit);
+    }
     a->path = rest[0];
     a->overrides = rest + 1;
     a->override_count = count - 1;
@@ -311,9 +361,10 @@ static status train(world *w, const arguments *a, int argc, char **argv)
     train_options options = {.folder = folder,
                              .resume = a->resume,
                              .accept_other_arithmetic = a->accept,
-                             .command = command};
+                             .command = command,
+                             .time_limit_s = a->time_limit_s};
     if (s == OK && a->check)
-        s = check_only(cfg, w);
+        s = check_only(cfg, w, a->json);
     else if (s == OK)
         s = train_loop(w, cfg, &options, &hooks);
     end_line(&v);
@@ -328,13 +379,13 @@ int cmd_train(int argc, char **argv)
     arguments a = {0};
     world *w = NULL;
     status s = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
+    catch_signals();
     if (s == OK) s = world_open(&w);
     if (s == OK) {
         char pinned[256];
         log_open(world_rank(w), world_size(w));
         (void)pin_rank(w, pinned, sizeof pinned);
         log_debug("train", "%s", pinned);
-        catch_signals();
         s = train(w, &a, argc, argv);
     }
     int code = world_prints(w) ? cli_report(s) : (int)s;

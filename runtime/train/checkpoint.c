@@ -218,6 +218,14 @@ status checkpoint_start(run *r, const char *folder, int64_t record_bytes)
     return OK;
 }
 
+int64_t checkpoint_bytes(const run *r)
+{
+    int64_t elements = 0;
+    for (int32_t b = 0; b < r->layout.bucket_count; b++)
+        elements += layout_stripe(&r->layout, b, comm_rank(r->comm)).count;
+    return elements * 4 * VECTORS;
+}
+
 bool checkpoint_busy(const run *r) { return r->writer && !atomic_load(&r->writer->done); }
 
 static status join(checkpoint_writer *w)

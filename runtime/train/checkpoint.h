@@ -17,6 +17,8 @@ typedef struct checkpoint_writer checkpoint_writer;
  * stripes are copied, else when they are on disk. One at a time. record_bytes: length of
  * record.jsonl now. COLLECTIVE. */
 status checkpoint_start(run *r, const char *folder, int64_t record_bytes);
+/* Bytes this rank writes of one. */
+int64_t checkpoint_bytes(const run *r);
 /* This rank is still writing. */
 bool checkpoint_busy(const run *r);
 /* Waits for the writer, verifies and publishes, then removes what keep_last and keep_every_tokens

@@ -109,6 +109,16 @@ static void now_text(char out[32])
     (void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
 }
 
+/* The Slurm job this process belongs to, or null. */
+static json_t *job_object(void)
+{
+    const char *id = getenv("SLURM_JOB_ID"), *restart = getenv("SLURM_RESTART_COUNT");
+    const char *nodes = getenv("SLURM_JOB_NODELIST");
+    if (!id) return json_null();
+    return json_pack("{s:s, s:i, s:s}", "id", id, "restart", restart ? atoi(restart) : 0, "nodes",
+                     nodes ? nodes : "");
+}
+
 char *describe_header(const run *r, const char *command, const peak_rate *peak)
 {
     char hash[17], start[32];
@@ -121,14 +131,14 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
         json_pack("{s:o, s:s}", "flops_per_rank", number(peak_median(peak)), "source", "measured");
     json_t *root =
         json_pack("{s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:o, s:o, "
-                  "s:o, s:o, s:s, s:s}",
+                  "s:o, s:o, s:s, s:s, s:o}",
                   "type", "header", "schema", 1, "config", config_object(r->cfg), "config_hash",
                   hash, "arithmetic_id", r->arithmetic_id, "version", "0.1.0", "commit",
                   ISOFLOP_COMMIT, "compiler", __VERSION__, "mpi", world_describe(r->world), "comm",
                   comm_name(r->comm), "hardware", hardware_object(r), "command", command, "ranks",
                   r->layout.ranks, "peaks", peaks, "bytes_per_rank", bytes, "train_data",
                   data_object(r->train), "validation_data", data_object(r->validation),
-                  "energy_source", energy_source(), "started", start);
+                  "energy_source", energy_source(), "started", start, "job", job_object());
     return dump(root, JSON_COMPACT);
 }
 
@@ -144,14 +154,29 @@ char *describe_evaluation(const run *r, const evaluation *e)
                 JSON_COMPACT);
 }
 
-char *describe_event(const run *r, const char *event, const char *detail)
+static json_t *event_object(const run *r, const char *event, const char *detail)
 {
     char when[32];
     now_text(when);
-    return dump(json_pack("{s:s, s:s, s:I, s:I, s:i, s:s, s:s}", "type", "event", "event", event,
-                          "step", (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens,
-                          "ranks", r->layout.ranks, "time", when, "detail", detail),
-                JSON_COMPACT);
+    return json_pack("{s:s, s:s, s:I, s:I, s:i, s:s, s:o, s:s}", "type", "event", "event", event,
+                     "step", (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens, "ranks",
+                     r->layout.ranks, "time", when, "job", job_object(), "detail", detail);
+}
+
+char *describe_event(const run *r, const char *event, const char *detail)
+{
+    return dump(event_object(r, event, detail), JSON_COMPACT);
+}
+
+char *describe_resume(const run *r, const char *detail, int64_t steps, double seconds)
+{
+    json_t *event = event_object(r, "resume", detail);
+    if (event) {
+        (void)json_object_set_new(event, "interruptions", json_integer(r->at.interruptions));
+        (void)json_object_set_new(event, "lost_steps", json_integer(steps));
+        (void)json_object_set_new(event, "lost_s", json_real(seconds));
+    }
+    return dump(event, JSON_COMPACT);
 }
 
 static json_t *forecast_object(const run *r, const run_summary *s)

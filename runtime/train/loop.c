@@ -5,8 +5,10 @@
 #include "measure/energy.h"
 #include "measure/record.h"
 #include "train/checkpoint.h"
+#include "train/limit.h"
 #include "train/lock.h"
 #include "train/stragglers.h"
+#include "train/tail.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_BYTES = 1100, RECENT = 20, BURST_EVERY = 100 };
+enum { PATH_BYTES = 1100, RECENT = 20, BURST_EVERY = 100, LOCK_EVERY_S = 10 };
 
 /* One sitting of a run. The record, the lock and the hooks are rank 0's. */
 typedef struct sitting {
@@ -27,7 +29,10 @@ typedef struct sitting {
     bool first_rank;
     char checkpoints[PATH_BYTES];
     record *record;
-    run_lock lock;
+    run_lock *lock;
+    double lock_seen_s; /* when the lock was last found to be ours */
+    time_limit limit;
+    const char *why; /* of a stop, as far as this rank knows */
     peak_rate peak;
     flop_counts flops; /* per token */
     stragglers slow;
@@ -88,7 +93,7 @@ static status claim_folder(sitting *s)
     REQUIRE(empty || s->options->resume, ERR_CONFIG,
             "--run %s: the directory is not empty; --resume continues it, or name another", folder);
     TRY(file_make_folder(folder));
-    TRY(lock_init(&s->lock, folder));
+    TRY(lock_open(&s->lock, folder));
     if (!empty) TRY(same_run(s, path));
     return write_config(s, path);
 }
@@ -115,21 +120,33 @@ static status put(const sitting *s, char *json)
     return code;
 }
 
+/* The record is cut back to its checkpoint: steps after it are taken again, events stay. */
 static status open_record(sitting *s, const checkpoint_info *from)
 {
     char path[PATH_BYTES], detail[2048];
+    record_tail tail;
+    bool resumed = from->path[0] != '\0';
     (void)snprintf(path, sizeof path, "%s/record.jsonl", s->options->folder);
-    TRY(record_open(&s->record, path, from->record_bytes));
-    if (from->path[0] == '\0') return put(s, describe_header(s->r, s->options->command, &s->peak));
-    bool other = strcmp(from->arithmetic_id, s->r->arithmetic_id) != 0;
-    (void)snprintf(detail, sizeof detail, "%s%s%s", from->path, other ? "; other arithmetic: " : "",
-                   other ? s->r->arithmetic_id : "");
-    TRY(put(s, describe_event(s->r, "resume", detail)));
-    (void)snprintf(detail, sizeof detail,
-                   "resuming from %s (step %" PRId64 ", written by %d rank%s)", from->path,
-                   s->r->at.step, from->ranks, from->ranks == 1 ? "" : "s");
-    HOOK(s, message, detail);
-    return OK;
+    TRY(record_tail_init(&tail, path, from->record_bytes));
+    status code = record_open(&s->record, path, from->record_bytes);
+    if (code == OK && !resumed)
+        code = put(s, describe_header(s->r, s->options->command, &s->peak));
+    if (code == OK && tail.events[0]) code = record_text(s->record, tail.events);
+    if (code == OK && (resumed || tail.lines > 0)) {
+        s->r->at.interruptions += tail.resumes + 1;
+        bool other = resumed && strcmp(from->arithmetic_id, s->r->arithmetic_id) != 0;
+        (void)snprintf(detail, sizeof detail, "%s%s%s", resumed ? from->path : "no checkpoint",
+                       other ? "; other arithmetic: " : "", other ? s->r->arithmetic_id : "");
+        code = put(s, describe_resume(s->r, detail, tail.steps, tail.seconds));
+    }
+    if (code == OK && resumed) {
+        (void)snprintf(detail, sizeof detail,
+                       "resuming from %s (step %" PRId64 ", written by %d rank%s)", from->path,
+                       s->r->at.step, from->ranks, from->ranks == 1 ? "" : "s");
+        HOOK(s, message, detail);
+    }
+    record_tail_deinit(&tail);
+    return code;
 }
 
 static void measure_peak(sitting *s)
@@ -157,7 +174,7 @@ static status evaluate(sitting *s)
     world_watch_note(s->w, WATCH_EVALUATION, s->r->at.step);
     TRY(in_step(s, run_evaluate(s->r, &s->summary.last)));
     HOOK(s, evaluated, s->r, &s->summary.last);
-    return put(s, describe_evaluation(s->r, &s->summary.last));
+    return in_step(s, put(s, describe_evaluation(s->r, &s->summary.last)));
 }
 
 /* Publishes a checkpoint still in the writer, then starts the next; wait: until it is published. */
@@ -167,11 +184,15 @@ static status checkpoint(sitting *s, bool wait)
     int64_t bytes = 0;
     world_watch_note(s->w, WATCH_CHECKPOINT, s->r->at.step);
     TRY(checkpoint_finish(s->r));
-    status mine = s->first_rank ? record_sync(s->record, &bytes) : OK;
+    status mine = lock_held(s->lock);
+    if (mine == OK && s->first_rank) mine = record_sync(s->record, &bytes);
     TRY(world_agree(s->w, mine));
     TRY(checkpoint_start(s->r, s->checkpoints, bytes));
     s->r->times.checkpoint += clock_s() - start;
-    return wait ? checkpoint_finish(s->r) : OK;
+    if (wait) TRY(checkpoint_finish(s->r));
+    double took = clock_s() - start;
+    if (took > s->limit.checkpoint_s) s->limit.checkpoint_s = took;
+    return OK;
 }
 
 static double recent_median(const sitting *s)
@@ -199,8 +220,12 @@ static status note_step(sitting *s, const step_result *step)
                       .mfu = s->flops.palm * (double)batch / typical / peak,
                       .left_s = typical * (double)(s->r->steps_total - step->step)};
     HOOK(s, step, s->r, &view);
+    if (step->time_s > s->limit.step_s) s->limit.step_s = step->time_s;
     if (!s->first_rank) return OK;
-    lock_beat(&s->lock);
+    if (clock_s() - s->lock_seen_s > LOCK_EVERY_S) {
+        TRY(lock_held(s->lock));
+        s->lock_seen_s = clock_s();
+    }
     double rate = (double)batch / step->time_s;
     return record_step(s->record, &(step_line){.step = step->step,
                                                .tokens = step->tokens,
@@ -217,17 +242,26 @@ static status note_step(sitting *s, const step_result *step)
                                                .skipped = step->skipped});
 }
 
+static bool must_stop(sitting *s)
+{
+    if (limit_near(&s->limit))
+        s->why = "the time limit is near";
+    else if (s->hooks->stop && s->hooks->stop(s->hooks->context))
+        s->why = "asked by a signal";
+    return s->why != NULL;
+}
+
 /* Steps until the end or a stop; *stopped says which. */
 static status steps(sitting *s, bool *stopped)
 {
     run *r = s->r;
     while (r->at.step < r->steps_total && !*stopped) {
         int64_t before = r->at.tokens;
-        bool stop = s->hooks->stop && s->hooks->stop(s->hooks->context);
+        bool stop = must_stop(s);
         step_result result;
         if (s->steps_here > 0 && s->steps_here % BURST_EVERY == 0) measure_peak(s);
         TRY(in_step(s, run_step(r, stop, &result)));
-        TRY(note_step(s, &result));
+        TRY(in_step(s, note_step(s, &result)));
         *stopped = result.stop && r->at.step < r->steps_total;
         if (r->at.step == r->steps_total) break;
         if (r->validation && crossed(s->cfg->evaluate.every_tokens, before, r->at.tokens))
@@ -239,7 +273,7 @@ static status steps(sitting *s, bool *stopped)
     return OK;
 }
 
-static status write_summary(sitting *s)
+static status write_summary(sitting *s, const char *name)
 {
     run_summary *sum = &s->summary;
     int64_t count = s->steps_here < RECENT ? s->steps_here : RECENT;
@@ -252,22 +286,39 @@ static status write_summary(sitting *s)
     sum->energy_j = s->steps_here ? s->energy_j : (double)NAN;
     if (!s->first_rank) return OK;
     char path[PATH_BYTES], *text = describe_summary(s->r, sum);
-    (void)snprintf(path, sizeof path, "%s/summary.json", s->options->folder);
+    (void)snprintf(path, sizeof path, "%s/%s", s->options->folder, name);
     status code = text ? file_write_text(path, text, (int64_t)strlen(text))
                        : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for summary.json");
     free(text);
     return code;
 }
 
+/* A run killed after its last checkpoint and before its summary: rank 0 puts the one kept for that.
+ */
+static status recover_summary(const sitting *s)
+{
+    char kept[PATH_BYTES], path[PATH_BYTES];
+    (void)snprintf(kept, sizeof kept, "%s/summary.next.json", s->options->folder);
+    (void)snprintf(path, sizeof path, "%s/summary.json", s->options->folder);
+    if (!s->first_rank || !file_exists(kept)) return OK;
+    REQUIRE(rename(kept, path) == 0, ERR_IO, "cannot rename %s: %s", kept, strerror(errno));
+    return OK;
+}
+
 /* After the last step: evaluation, checkpoint, summary. */
 static status finish(sitting *s, bool stopped)
 {
     if (!stopped && s->r->validation) TRY(evaluate(s));
-    TRY(checkpoint(s, true));
     TRY(straggler_table_init(&s->summary.stragglers, &s->slow, s->w));
     s->summary.finished = !stopped;
-    if (stopped) TRY(put(s, describe_event(s->r, "interrupted", s->checkpoints)));
-    TRY(write_summary(s));
+    TRY(in_step(s, write_summary(s, "summary.next.json")));
+    TRY(checkpoint(s, true));
+    if (stopped) {
+        const char *why = s->why ? s->why : "another rank was asked by a signal";
+        TRY(in_step(s, put(s, describe_event(s->r, "interrupted", why))));
+    }
+    TRY(in_step(s, write_summary(s, "summary.next.json")));
+    TRY(in_step(s, recover_summary(s)));
     HOOK(s, finished, s->r, &s->summary);
     if (stopped)
         FAIL(INTERRUPTED, "interrupted at step %" PRId64 " of %" PRId64 "; checkpoint written",
@@ -286,18 +337,17 @@ static status sit(sitting *s)
     if (s->options->resume) TRY(checkpoint_find(&from, s->w, s->checkpoints, note_skipped, s));
     HOOK(s, opened, s->r);
     TRY(run_start(s->r));
-    if (from.path[0]) {
-        TRY(checkpoint_load(s->r, &from, s->options->accept_other_arithmetic));
-        s->r->at.interruptions++;
+    if (from.path[0]) TRY(checkpoint_load(s->r, &from, s->options->accept_other_arithmetic));
+    TRY(limit_check(&s->limit, s->w, s->options->folder, checkpoint_bytes(s->r)));
+    if (from.path[0] && s->r->at.step == s->r->steps_total) {
+        TRY(world_agree(s->w, recover_summary(s)));
+        HOOK(s, message, "this run is already finished; nothing to do");
+        return OK;
     }
     block_flops(&s->flops, &s->cfg->model);
     for (int i = 0; i < 3; i++) measure_peak(s);
     TRY(world_agree(s->w, s->first_rank ? open_record(s, &from) : OK));
     HOOK(s, started, s->r, peak_median(&s->peak));
-    if (from.path[0] && s->r->at.step == s->r->steps_total) {
-        HOOK(s, message, "this run is already finished; nothing to do");
-        return OK;
-    }
     s->r->energy_mark_j = energy_read_j();
     TRY(steps(s, &stopped));
     return finish(s, stopped);
@@ -310,8 +360,8 @@ status train_loop(world *w, const config *cfg, const train_options *options,
                  .cfg = cfg,
                  .options = options,
                  .hooks = hooks,
-                 .first_rank = world_rank(w) == 0,
-                 .lock = {.fd = -1}};
+                 .first_rank = world_rank(w) == 0};
+    limit_init(&s.limit, options->time_limit_s);
     (void)snprintf(s.checkpoints, sizeof s.checkpoints, "%s/checkpoints", options->folder);
     status code = sit(&s);
     /* a peer is missing: nobody leaves by the common door */
@@ -319,7 +369,7 @@ status train_loop(world *w, const config *cfg, const train_options *options,
     stragglers_deinit(&s.slow);
     straggler_table_deinit(&s.summary.stragglers);
     record_close(s.record);
-    lock_deinit(&s.lock);
+    lock_close(s.lock);
     run_close(s.r);
     world_watch_close(w);
     return code;

@@ -31,6 +31,7 @@ typedef struct train_options {
     const char *folder; /* the run directory */
     bool resume, accept_other_arithmetic;
     const char *command; /* command line, for the record */
+    double time_limit_s; /* write a checkpoint and leave in time for this; 0 = no limit */
 } train_options;
 
 /* COLLECTIVE. INTERRUPTED after a stop with a checkpoint written; ERR_* else. */
