@@ -39,14 +39,13 @@ typedef struct report_arguments {
     bool json, watch;
 } report_arguments;
 
-/* The last part of a path, without slashes at its end. */
-static void last_part(char *out, size_t bytes, const char *path)
+/* The last part of a folder's full path, also of "." */
+static void name_of(char *out, size_t bytes, const char *path)
 {
-    size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/') end--;
-    size_t from = end;
-    while (from > 0 && path[from - 1] != '/') from--;
-    (void)snprintf(out, bytes, "%.*s", (int)(end - from), path + from);
+    char *full = realpath(path, NULL);
+    const char *slash = strrchr(full ? full : path, '/');
+    (void)snprintf(out, bytes, "%s", slash && slash[1] ? slash + 1 : path);
+    free(full);
 }
 
 static status out_folder(char *out, const report_arguments *a, const char *const *path, int count)
@@ -57,7 +56,7 @@ static status out_folder(char *out, const report_arguments *a, const char *const
     else if (count == 1)
         (void)snprintf(out, PATH_BYTES, "%s/report", path[0]);
     else {
-        last_part(other, sizeof other, path[1]);
+        name_of(other, sizeof other, path[1]);
         (void)snprintf(out, PATH_BYTES, "%s/report/against-%s", path[0], other);
     }
     return file_make_folder(out);
@@ -77,7 +76,7 @@ static status build(page *out, const char *const *path, int count, const report_
     if (s == OK && count == 2)
         s = compare_build(out, &a, &b);
     else if (s == OK) {
-        last_part(name, sizeof name, path[0]);
+        name_of(name, sizeof name, path[0]);
         (void)snprintf(title, sizeof title, "%s: %d run%s", name, a.count, a.count == 1 ? "" : "s");
         s = report_build(out, &a, title, options);
     }
