@@ -32,6 +32,7 @@ static const char help[] =
     "  --time-limit T   write a checkpoint and leave with 75 before T seconds (or 2h, 1d) are over\n"
     "  --accept-other-arithmetic   resume although other kernels or versions computed the "
     "checkpoint (marked)\n"
+    "  --share-gpu   with backend cuda: ranks may share a GPU (for tests: slow)\n"
     "\n"
     "examples:\n"
     "  isoflop train quickstart\n"
@@ -303,7 +304,7 @@ static status check_only(const config *cfg, world *w, bool json)
 
 typedef struct arguments {
     const char *run;
-    bool resume, check, accept, json;
+    bool resume, check, accept, json, share;
     const char *time_limit;
     double time_limit_s;
     const char *path;
@@ -320,6 +321,7 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
                                   {"--json", NULL, &a->json},
                                   {"--time-limit", &a->time_limit, NULL},
                                   {"--accept-other-arithmetic", NULL, &a->accept},
+                                  {"--share-gpu", NULL, &a->share},
                                   {NULL, NULL, NULL}};
     TRY(cli_parse(argc, argv, options, rest, &count));
     REQUIRE(count >= 1, ERR_CONFIG,
@@ -334,6 +336,7 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
     a->path = rest[0];
     a->overrides = rest + 1;
     a->override_count = count - 1;
+    if (a->share) a->overrides[a->override_count++] = "share_gpu=true";
     return OK;
 }
 

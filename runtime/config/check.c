@@ -220,7 +220,5 @@ status config_check_trainable(const config *cfg)
         return untrained("train", "recompute", cfg->train.recompute, "none");
     if (cfg->train.attention == ATTENTION_CUDNN)
         return untrained("train", "attention", cfg->train.attention, "auto, own");
-    REQUIRE(cfg->run.backend != BACKEND_CUDA, ERR_CONFIG,
-            "backend: 'cuda' can be planned, not trained yet; trained: auto, ref, cpu");
     return OK;
 }

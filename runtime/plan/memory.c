@@ -7,7 +7,7 @@ const char *memory_kind_name(memory_kind kind)
 {
     static const char *const names[MEMORY_KINDS] = {"weights",  "gradients",   "sums",
                                                     "state",    "activations", "workspace",
-                                                    "exchange", "snapshot"};
+                                                    "exchange", "snapshot",    "twin"};
     return names[kind];
 }
 
@@ -42,20 +42,30 @@ void memory_plan_build(memory_plan *out, const config *cfg, const layout *l,
     out->bytes[MEMORY_WEIGHTS] = arena_piece(l->physical * (bf16 ? 2 : 4));
     out->bytes[MEMORY_GRADIENTS] = arena_piece(l->physical * 4);
     out->bytes[MEMORY_SUMS] = arena_piece(l->physical * (exact ? 8 : 4));
-    out->bytes[MEMORY_STATE] = arena_piece(state * 4) * (bf16 ? 3 : 2) +
-                               arena_piece(sizeof(step_scalars)) + arena_piece(4);
+    out->bytes[MEMORY_STATE] = arena_piece(state * 4) * (bf16 ? 3 : 2);
     out->bytes[MEMORY_ACTIVATIONS] =
         activations_bytes(&cfg->model, cfg->train.micro_batch, act, true);
     out->bytes[MEMORY_WORKSPACE] = arena_piece(workspace_bytes);
-    /* ranks' slots of report, digests and evaluation; ordered copies; the host's batch */
+    /* ranks' slots of report, digests and evaluation; ordered copies; the host's batch; losses of
+     * the own micro-batches; what ops read by pointer */
     out->bytes[MEMORY_EXCHANGE] =
         arena_piece(l->ranks * x.report_bytes) + arena_piece(l->ranks * x.digest_bytes) +
         arena_piece(l->ranks * x.eval_windows * 8) + arena_piece(l->chunks * 8) +
-        arena_piece(x.batch_bytes) + arena_piece(cfg->train.micro_batch * cfg->model.context * 4);
+        arena_piece(x.batch_bytes) +
+        arena_piece(x.losses * cfg->train.micro_batch * cfg->model.context * 4) +
+        arena_piece(sizeof(step_scalars)) + arena_piece(4);
     /* own stripes only: with replicated state each rank still writes its stripe */
     out->bytes[MEMORY_SNAPSHOT] = cfg->checkpoint.asynchronous ? 3 * arena_piece(l->shard * 4) : 0;
     for (int k = 0; k < MEMORY_KINDS; k++) out->total += out->bytes[k];
 }
+
+void memory_plan_device(memory_plan *p)
+{
+    p->total += p->bytes[MEMORY_EXCHANGE] - p->bytes[MEMORY_TWIN];
+    p->bytes[MEMORY_TWIN] = p->bytes[MEMORY_EXCHANGE];
+}
+
+bool memory_on_host(memory_kind kind) { return kind == MEMORY_SNAPSHOT || kind == MEMORY_TWIN; }
 
 int64_t memory_of_peers(const memory_plan *p, const config *cfg, int32_t ranks, int32_t node_ranks)
 {

@@ -14,8 +14,9 @@ typedef enum memory_kind {
     MEMORY_STATE,       /* first and second moments, and in bf16 the fp32 masters: own part */
     MEMORY_ACTIVATIONS, /* see model/activations.h                                          */
     MEMORY_WORKSPACE,   /* the backend's scratch                                            */
-    MEMORY_EXCHANGE,    /* losses, norms, digests, verdicts between ranks; batches          */
+    MEMORY_EXCHANGE,    /* losses, norms, digests, verdicts between ranks; batches; scalars */
     MEMORY_SNAPSHOT,    /* own part of masters and moments while a checkpoint is written    */
+    MEMORY_TWIN,        /* host copy of exchange; 0 where ops compute in host memory        */
     MEMORY_KINDS
 } memory_kind;
 
@@ -43,6 +44,10 @@ void memory_plan_build(memory_plan *out, const config *cfg, const layout *l,
  * those pages as resident (RssShmem) in every process that reads them, though they exist once:
  * a process shows total + this. node_ranks: of the ranks, those on this rank's node. */
 int64_t memory_of_peers(const memory_plan *p, const config *cfg, int32_t ranks, int32_t node_ranks);
+/* Adds what a run on a device with memory of its own takes besides. */
+void memory_plan_device(memory_plan *p);
+/* Always host memory, also of a run on a device. */
+bool memory_on_host(memory_kind kind);
 const char *memory_kind_name(memory_kind kind);
 /* Elements of moments (and masters) this rank keeps. */
 int64_t memory_state_elements(const config *cfg, const layout *l);

@@ -68,19 +68,36 @@ static status verify_stripe(int fd, const char *name, int64_t offset, const floa
     return s;
 }
 
+/* One stripe of one vector, written or compared. Live values of a device come a piece at a time. */
+static status one_stripe(checkpoint_writer *w, int v, int32_t b, stripe_range s, bool verify)
+{
+    int file = v > 0;
+    const float *from = source_at(w, v, b, s);
+    bool far = !w->snapshot && w->r->ops->native_queue;
+    int64_t step = far ? VERIFY_ELEMENTS : s.count;
+    float *piece = far ? malloc(VERIFY_ELEMENTS * sizeof *piece) : NULL;
+    status result = far && !piece ? status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory") : OK;
+    for (int64_t at = 0; result == OK && at < s.count; at += step) {
+        int64_t n = s.count - at < step ? s.count - at : step;
+        int64_t offset = vector_offset(w, v) + (s.logical + at) * 4;
+        const float *values = far ? piece : from;
+        if (far) result = w->r->ops->download(w->r->device, piece, from + at, n * 4);
+        if (result == OK)
+            result =
+                verify ? verify_stripe(w->fd[file], manifest_names[file], offset, values, n)
+                       : file_write_at(w->fd[file], manifest_names[file], offset, values, n * 4);
+    }
+    free(piece);
+    return result;
+}
+
 static status each_stripe(checkpoint_writer *w, bool verify)
 {
     int32_t rank = comm_rank(w->r->comm);
     for (int v = 0; v < VECTORS; v++)
         for (int32_t b = 0; b < w->r->layout.bucket_count; b++) {
             stripe_range s = layout_stripe(&w->r->layout, b, rank);
-            if (s.count == 0) continue;
-            int file = v > 0;
-            int64_t offset = vector_offset(w, v) + s.logical * 4;
-            const float *from = source_at(w, v, b, s);
-            TRY(verify
-                    ? verify_stripe(w->fd[file], manifest_names[file], offset, from, s.count)
-                    : file_write_at(w->fd[file], manifest_names[file], offset, from, s.count * 4));
+            if (s.count > 0) TRY(one_stripe(w, v, b, s, verify));
         }
     return OK;
 }
@@ -164,7 +181,7 @@ static status prepare_files(checkpoint_writer *w)
 }
 
 /* Copies the own stripes so that training can go on. */
-static void take_snapshot(checkpoint_writer *w)
+static status take_snapshot(checkpoint_writer *w)
 {
     arena *a = &w->r->arenas[MEMORY_SNAPSHOT];
     a->used = 0;
@@ -173,11 +190,14 @@ static void take_snapshot(checkpoint_writer *w)
         copy[v] = arena_take(a, w->r->layout.shard * 4);
         for (int32_t b = 0; b < w->r->layout.bucket_count; b++) {
             stripe_range s = layout_stripe(&w->r->layout, b, comm_rank(w->r->comm));
-            if (s.count > 0) memcpy(copy[v] + s.shard, source_at(w, v, b, s), (size_t)s.count * 4);
+            if (s.count > 0)
+                TRY(w->r->ops->download(w->r->device, copy[v] + s.shard, source_at(w, v, b, s),
+                                        s.count * 4));
         }
     }
     for (int v = 0; v < VECTORS; v++) w->source[v] = copy[v];
     w->snapshot = true;
+    return OK;
 }
 
 static void describe(checkpoint_writer *w, int64_t record_bytes)
@@ -211,7 +231,7 @@ status checkpoint_start(run *r, const char *folder, int64_t record_bytes)
         (void)writer_main(w);
         return OK;
     }
-    take_snapshot(w);
+    TRY(take_snapshot(w));
     w->started = pthread_create(&w->thread, NULL, writer_main, w) == 0;
     /* without a thread the work is done here and now */
     if (!w->started) (void)writer_main(w);
@@ -380,6 +400,20 @@ status checkpoint_find(checkpoint_info *out, world *w, const char *folder,
     return s;
 }
 
+/* A file being read into a run. */
+typedef struct vector_file {
+    const safetensors_map *map;
+    const char *path;
+    int fd;
+    const layout *layout;
+} vector_file;
+
+static status values_of_file(void *context, int64_t first, int64_t count, float *out)
+{
+    const vector_file *f = context;
+    return safetensors_read(f->map, f->path, f->fd, f->layout, first, count, out);
+}
+
 /* Own part of one vector. */
 static status load_vector(run *r, const char *path, int v, const char *prefix)
 {
@@ -387,11 +421,12 @@ static status load_vector(run *r, const char *path, int v, const char *prefix)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
     status s = safetensors_map_init(&map, path, fd, &r->layout, prefix);
+    vector_file file = {.map = &map, .path = path, .fd = fd, .layout = &r->layout};
     for (int32_t b = 0; s == OK && b < r->layout.bucket_count; b++) {
         stripe_range own = run_owned(r, b);
         float *to = v == 0 ? run_masters(r, own) : (v == 1 ? r->m : r->v) + own.shard;
         if (own.count > 0)
-            s = safetensors_read(&map, path, fd, &r->layout, own.logical, own.count, to);
+            s = run_fill(r, to, own.logical, own.count, values_of_file, &file);
     }
     safetensors_map_deinit(&map);
     (void)close(fd);

@@ -32,10 +32,11 @@ static status score_batch(run *r, int64_t batch, double *out)
     }
     TRY(transformer_load(&r->model, r->batch));
     TRY(transformer_losses(&r->model));
-    TRY(r->ops->download(r->device, r->losses, r->act.losses.data, B * T * 4));
+    float *losses = run_host(r, r->losses);
+    TRY(r->ops->download(r->device, losses, r->act.losses.data, B * T * 4));
     for (int64_t b = 0; b < B; b++) {
         out[b] = 0.0;
-        for (int64_t i = 0; i < T; i++) out[b] += (double)r->losses[b * T + i];
+        for (int64_t i = 0; i < T; i++) out[b] += (double)losses[b * T + i];
     }
     return OK;
 }
@@ -48,7 +49,7 @@ static void summarize(const run *r, int64_t batches, evaluation *out)
     for (int64_t rank = 0; rank < ranks; rank++) {
         int64_t first, count;
         batch_range(batches, ranks, rank, &first, &count);
-        const double *slot = r->window_losses + rank * r->exchange.eval_windows;
+        const double *slot = run_host(r, r->window_losses + rank * r->exchange.eval_windows);
         for (int64_t i = 0; i < count * B && w < r->eval_windows; i++, w++) {
             sum += slot[i];
             squares += slot[i] / T * (slot[i] / T);
@@ -74,9 +75,12 @@ status run_evaluate(run *r, evaluation *out)
     REQUIRE(r->validation, ERR_CONFIG,
             "data.validation: none given, so there is nothing to evaluate on");
     batch_range(batches, r->layout.ranks, rank, &first, &count);
-    double *mine = r->window_losses + rank * r->exchange.eval_windows;
+    double *there = r->window_losses + rank * r->exchange.eval_windows, *mine = run_host(r, there);
+    int64_t bytes = r->exchange.eval_windows * 8;
     for (int64_t i = 0; i < count; i++) TRY(score_batch(r, first + i, mine + i * B));
-    TRY(comm_all_gather(r->comm, r->window_losses, r->exchange.eval_windows * 8));
+    TRY(run_push(r, there, bytes));
+    TRY(comm_all_gather(r->comm, r->window_losses, bytes));
+    TRY(run_pull(r, r->window_losses, r->layout.ranks * bytes));
     summarize(r, batches, out);
     return OK;
 }

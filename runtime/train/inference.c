@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KINDS = 3 }; /* weights, activations, workspace */
+enum { KINDS = 4 }; /* weights, activations, workspace, one row of logits */
 
 struct inference {
     model_config model;
@@ -19,7 +19,7 @@ struct inference {
     transformer transformer;
     void *memory[KINDS];
     int64_t bytes[KINDS];
-    float *scratch, *logits, *losses;
+    float *logits, *losses;
     int32_t *tokens;
 };
 
@@ -52,6 +52,7 @@ static status take_memory(inference *i)
     i->bytes[0] = arena_piece(i->layout.physical * 4);
     i->bytes[1] = activations_bytes(&i->model, 1, DTYPE_F32, false);
     i->bytes[2] = arena_piece(i->ops->workspace_bytes(i->device, &shapes));
+    i->bytes[3] = i->model.vocab * 4;
     for (int k = 0; k < KINDS; k++) TRY(i->ops->alloc(i->device, &i->memory[k], i->bytes[k]));
     TRY(i->ops->reserve(i->device, i->memory[2], i->bytes[2], &shapes));
     arena a;
@@ -64,12 +65,10 @@ static status take_memory(inference *i)
                                    .params = &i->params,
                                    .act = &i->act};
     size_t V = (size_t)i->model.vocab, T = (size_t)i->model.context;
-    i->scratch = calloc(V, 4);
     i->logits = calloc(V, 4);
     i->losses = calloc(T, 4);
     i->tokens = calloc(T + 1, 4);
-    REQUIRE(i->scratch && i->logits && i->losses && i->tokens, ERR_MEMORY,
-            "no memory for %zu logits", V);
+    REQUIRE(i->logits && i->losses && i->tokens, ERR_MEMORY, "no memory for %zu logits", V);
     return transformer_prepare(&i->transformer);
 }
 
@@ -121,7 +120,6 @@ void inference_close(inference *i)
         if (i->memory[k]) i->ops->release(i->device, i->memory[k], i->bytes[k]);
     if (i->ops) i->ops->close(i->device);
     layout_deinit(&i->layout);
-    free(i->scratch);
     free(i->logits);
     free(i->losses);
     free(i->tokens);
@@ -151,7 +149,7 @@ status inference_logits(inference *i, const int32_t *tokens, int64_t count, cons
     ASSERT(count >= 1 && count <= i->model.context);
     TRY(load_tokens(i, tokens, count));
     TRY(transformer_forward(&i->transformer));
-    TRY(transformer_logits(&i->transformer, count - 1, i->logits, i->scratch));
+    TRY(transformer_logits(&i->transformer, count - 1, i->logits, i->memory[3]));
     *logits = i->logits;
     return OK;
 }

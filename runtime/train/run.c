@@ -23,6 +23,41 @@ float *run_masters(const run *r, stripe_range owned)
     return r->masters ? r->masters + owned.shard : (float *)r->params.weights + owned.physical;
 }
 
+void *run_host(const run *r, const void *exchanged)
+{
+    const arena *twin = &r->arenas[MEMORY_TWIN], *there = &r->arenas[MEMORY_EXCHANGE];
+    int64_t at = (const char *)exchanged - there->base;
+    return (twin->base ? twin->base : there->base) + at;
+}
+
+status run_pull(run *r, const void *exchanged, int64_t bytes)
+{
+    if (!r->arenas[MEMORY_TWIN].base) return OK;
+    return r->ops->download(r->device, run_host(r, exchanged), exchanged, bytes);
+}
+
+status run_push(run *r, void *exchanged, int64_t bytes)
+{
+    if (!r->arenas[MEMORY_TWIN].base) return OK;
+    return r->ops->upload(r->device, exchanged, run_host(r, exchanged), bytes);
+}
+
+status run_fill(run *r, float *to, int64_t first, int64_t count, run_values values, void *context)
+{
+    enum { PIECE = 1 << 20 };
+    if (!r->ops->native_queue) return values(context, first, count, to);
+    float *piece = malloc(PIECE * sizeof *piece);
+    REQUIRE(piece, ERR_MEMORY, "no memory for %d values on their way to the device", PIECE);
+    status s = OK;
+    for (int64_t at = 0; s == OK && at < count; at += PIECE) {
+        int64_t n = count - at < PIECE ? count - at : PIECE;
+        s = values(context, first + at, n, piece);
+        if (s == OK) s = r->ops->upload(r->device, to + at, piece, n * 4);
+    }
+    free(piece);
+    return s;
+}
+
 /* Enough data for every step, unless epochs may repeat. */
 static status check_tokens(const run *r)
 {
@@ -108,11 +143,13 @@ static status open_local(run *r)
     const char *path = getenv("ISOFLOP_CPU_PATH");
     TRY(backend_find(&r->ops, names[cfg->run.backend]));
     TRY(r->ops->open(&r->device, &(device_options){.local_rank = world_local_rank(r->world),
+                                                   .share = cfg->run.share_gpu,
                                                    .path = path ? path : "auto"}));
     dtype act = cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
     op_shapes shapes = transformer_shapes(&cfg->model, cfg->train.micro_batch, act);
     memory_plan_build(&r->plan, cfg, &r->layout, r->ops->workspace_bytes(r->device, &shapes),
                       r->eval_windows);
+    if (r->ops->native_queue) memory_plan_device(&r->plan);
     r->params.act = act;
 
     char text[256];
@@ -150,6 +187,11 @@ static status open_arena(run *r, memory_kind kind)
 {
     int64_t bytes = r->plan.bytes[kind];
     void *base = NULL;
+    if (memory_on_host(kind)) {
+        if (bytes > 0) TRY(arena_init(&r->arenas[kind], memory_kind_name(kind), bytes));
+        if (bytes > 0) memset(r->arenas[kind].base, 0, (size_t)bytes);
+        return OK;
+    }
     bool shared = kind == MEMORY_WEIGHTS || kind == MEMORY_SUMS || kind == MEMORY_EXCHANGE;
     if (bytes > 0)
         TRY(shared ? comm_alloc(r->comm, &base, bytes) : r->ops->alloc(r->device, &base, bytes));
@@ -171,14 +213,16 @@ static void take_arrays(run *r)
     r->m = arena_take(&a[MEMORY_STATE], part);
     r->v = arena_take(&a[MEMORY_STATE], part);
     if (act == 2) r->masters = arena_take(&a[MEMORY_STATE], part);
-    r->scalars = arena_take(&a[MEMORY_STATE], sizeof(step_scalars));
-    r->flag = arena_take(&a[MEMORY_STATE], 4);
     r->reports = arena_take(&a[MEMORY_EXCHANGE], ranks * r->exchange.report_bytes);
     r->digests = arena_take(&a[MEMORY_EXCHANGE], ranks * r->exchange.digest_bytes);
     r->window_losses = arena_take(&a[MEMORY_EXCHANGE], ranks * r->exchange.eval_windows * 8);
     r->squares = arena_take(&a[MEMORY_EXCHANGE], r->layout.chunks * 8);
-    r->batch = arena_take(&a[MEMORY_EXCHANGE], r->exchange.batch_bytes);
-    r->losses = arena_take(&a[MEMORY_EXCHANGE], t->micro_batch * r->cfg->model.context * 4);
+    r->batch = run_host(r, arena_take(&a[MEMORY_EXCHANGE], r->exchange.batch_bytes));
+    r->losses = arena_take(&a[MEMORY_EXCHANGE],
+                           r->exchange.losses * t->micro_batch * r->cfg->model.context * 4);
+    r->scalars = arena_take(&a[MEMORY_EXCHANGE], sizeof(step_scalars));
+    r->flag = arena_take(&a[MEMORY_EXCHANGE], 4);
+    a[MEMORY_TWIN].used = a[MEMORY_TWIN].bytes;
 }
 
 static status open_memory(run *r)
@@ -203,13 +247,19 @@ static status open_memory(run *r)
     return transformer_prepare(&r->model);
 }
 
+static status initial_values(void *context, int64_t first, int64_t count, float *out)
+{
+    const run *r = context;
+    params_initial(&r->layout, &r->cfg->model, (uint64_t)r->cfg->train.seed, first, count, out);
+    return OK;
+}
+
 /* Own part of the initial weights, then everybody's. */
 static status initial_weights(run *r)
 {
     for (int32_t b = 0; b < r->layout.bucket_count; b++) {
         stripe_range own = run_owned(r, b);
-        params_initial(&r->layout, &r->cfg->model, (uint64_t)r->cfg->train.seed, own.logical,
-                       own.count, run_masters(r, own));
+        TRY(run_fill(r, run_masters(r, own), own.logical, own.count, initial_values, r));
     }
     return run_publish_weights(r);
 }
@@ -235,7 +285,8 @@ status run_check(run **out, const config *cfg, world *w)
 
 status run_start(run *r)
 {
-    TRY(comm_open(&r->comm, r->world, r->cfg->limits.collective_deadline_s));
+    comm_device on = {.ops = r->ops, .device = r->device, .share = r->cfg->run.share_gpu};
+    TRY(comm_open_device(&r->comm, r->world, &on, r->cfg->limits.collective_deadline_s));
     TRY(world_agree(r->world, open_memory(r)));
     return initial_weights(r);
 }
@@ -258,9 +309,13 @@ void run_close(run *r)
     if (!r) return;
     checkpoint_writer_close(r->writer);
     activations_deinit(&r->act);
-    for (memory_kind k = 0; r->ops && k < MEMORY_KINDS; k++)
-        if (r->arenas[k].base && k != MEMORY_WEIGHTS && k != MEMORY_SUMS && k != MEMORY_EXCHANGE)
-            r->ops->release(r->device, r->arenas[k].base, r->arenas[k].bytes);
+    for (memory_kind k = 0; r->ops && k < MEMORY_KINDS; k++) {
+        arena *a = &r->arenas[k];
+        if (memory_on_host(k))
+            arena_deinit(a);
+        else if (a->base && k != MEMORY_WEIGHTS && k != MEMORY_SUMS && k != MEMORY_EXCHANGE)
+            r->ops->release(r->device, a->base, a->bytes);
+    }
     comm_close(r->comm);
     if (r->ops) r->ops->close(r->device);
     layout_deinit(&r->layout);

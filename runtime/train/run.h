@@ -71,14 +71,15 @@ typedef struct run {
     transformer model;
     float *masters, *m, *v;  /* own part; masters NULL in fp32: the weights are the masters */
     void *sums;              /* (physical) i64 or f32                                       */
-    step_scalars *scalars;   /* device memory */
-    int32_t *flag;           /* device memory */
-    char *reports, *digests; /* (ranks) slots each */
-    double *window_losses;   /* (ranks) slots      */
-    double *squares;         /* (chunks) in order  */
-    int32_t *batch;          /* (B, T + 1) host    */
-    float *losses;           /* (N) host           */
-    comm_request *requests;  /* (buckets)          */
+    /* what host and device both look at: device addresses in the exchange arena; see run_host */
+    step_scalars *scalars;
+    int32_t *flag;
+    char *reports, *digests; /* (ranks) slots each                                          */
+    double *window_losses;   /* (ranks) slots                                               */
+    double *squares;         /* (chunks) in order                                           */
+    float *losses;           /* (own micro-batches, N)                                      */
+    int32_t *batch;          /* (B, T + 1) host                                             */
+    comm_request *requests;  /* (buckets)                                                   */
 
     bool overlap;            /* reductions start while backward goes on; see run.c */
     int64_t M, first, count; /* micro-batches of a step; this rank's range */
@@ -98,6 +99,19 @@ status run_start(run *r);
 /* Both. */
 status run_open(run **out, const config *cfg, world *w);
 void run_close(run *r); /* NULL is a no-op. COLLECTIVE */
+
+/* The host's view of an address in the exchange arena. Where ops compute in host memory it is the
+ * same address, and the two calls below do nothing. */
+void *run_host(const run *r, const void *exchanged);
+/* Device to host's view; waits for what is queued. */
+status run_pull(run *r, const void *exchanged, int64_t bytes);
+/* Host's view to device; queued, the view may change at once. */
+status run_push(run *r, void *exchanged, int64_t bytes);
+
+/* Writes logical elements [first, first + count) of some vector. */
+typedef status (*run_values)(void *context, int64_t first, int64_t count, float *out);
+/* Fills `to` (on the device) with those elements, piece by piece where it is not host memory. */
+status run_fill(run *r, float *to, int64_t first, int64_t count, run_values values, void *context);
 
 /* Own elements of bucket b: the stripe (zero1) or all of it (none). .shard indexes masters, m and
  * v. */

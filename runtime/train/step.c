@@ -30,10 +30,13 @@ typedef struct report {
 /* For those who ask where this rank is. */
 static void note(run *r, watch_phase phase) { world_watch_note(r->world, phase, r->at.step + 1); }
 
+/* On the device; the host reads and writes host_report. */
 static report *report_of(const run *r, int32_t rank)
 {
     return (report *)(r->reports + rank * r->exchange.report_bytes);
 }
+
+static report *host_report(const run *r, int32_t rank) { return run_host(r, report_of(r, rank)); }
 
 static dtype sum_type(const run *r)
 {
@@ -113,29 +116,39 @@ static status load_batch(run *r, int64_t j)
     return OK;
 }
 
-/* Mean of the micro-batch's losses, summed in index order. */
-static status micro_loss(run *r, double *out)
+/* Mean losses of the own micro-batches, each summed in index order, and the own flag. */
+static status read_losses(run *r, report *mine)
 {
     int64_t N = r->act.N;
-    double sum = 0.0;
-    TRY(r->ops->download(r->device, r->losses, r->act.losses.data, N * 4));
-    for (int64_t n = 0; n < N; n++) sum += (double)r->losses[n];
-    *out = sum / (double)N;
+    const float *losses = run_host(r, r->losses);
+    TRY(run_pull(r, r->losses, r->count * N * 4));
+    TRY(run_pull(r, r->flag, 4));
+    for (int64_t i = 0; i < r->count; i++) {
+        double sum = 0.0;
+        for (int64_t n = 0; n < N; n++) sum += (double)losses[i * N + n];
+        mine->values[i] = sum / (double)N;
+    }
     return OK;
 }
 
+/* Nothing here waits for a device; its losses are read when all are queued. */
 static status own_micro_batches(run *r, report *mine)
 {
+    void *scored = r->act.losses.data;
     r->model.between = r->overlap && comm_size(r->comm) > 1 ? between_operations : NULL;
     r->model.between_context = r;
     for (r->micro = 0; r->micro < r->count; r->micro++) {
         TRY(load_batch(r, r->first + r->micro));
         double start = clock_s(), comm_before = r->times.comm;
         note(r, WATCH_COMPUTE);
+        r->act.losses.data = r->losses + r->micro * r->act.N;
         TRY(transformer_train(&r->model, bucket_done, r));
-        TRY(micro_loss(r, &mine->values[r->micro]));
         r->times.compute += clock_s() - start - (r->times.comm - comm_before);
     }
+    r->act.losses.data = scored;
+    double start = clock_s();
+    TRY(read_losses(r, mine));
+    r->times.compute += clock_s() - start;
     return OK;
 }
 
@@ -193,7 +206,8 @@ static void in_chunk_order(const run *r,
 
 static void take_square(run *r, int64_t chunk, int32_t rank, int64_t slot)
 {
-    r->squares[chunk] = report_of(r, rank)->values[r->exchange.losses + slot];
+    double *squares = run_host(r, r->squares);
+    squares[chunk] = host_report(r, rank)->values[r->exchange.losses + slot];
 }
 
 /* Joules of this node since the last call; 0 on all ranks of a node but the first, NaN without a
@@ -209,31 +223,36 @@ static double node_energy(run *r)
 static status exchange_reports(run *r, report *mine, bool stop, step_result *out)
 {
     note(r, WATCH_REPORTS);
-    TRY(stripe_squares(r, mine->values + r->exchange.losses));
-    mine->flag = *r->flag;
+    report *there = report_of(r, comm_rank(r->comm));
+    int32_t *flag = run_host(r, r->flag);
+    TRY(stripe_squares(r, there->values + r->exchange.losses));
+    mine->flag = *flag;
     mine->stop = stop;
     mine->writing = checkpoint_busy(r);
     mine->energy_j = node_energy(r);
     out->idle = true;
     double start = clock_s();
+    TRY(run_push(r, there, (int64_t)sizeof *there + r->exchange.losses * 8));
     TRY(comm_all_gather(r->comm, r->reports, r->exchange.report_bytes));
+    TRY(run_pull(r, r->reports, r->layout.ranks * r->exchange.report_bytes));
     r->times.wait += clock_s() - start;
 
     double sum = 0.0;
     int64_t ranks = r->layout.ranks;
     for (int32_t rank = 0; rank < ranks; rank++) {
-        const report *one = report_of(r, rank);
+        const report *one = host_report(r, rank);
         int64_t losses = r->M / ranks + (rank < r->M % ranks);
         for (int64_t i = 0; i < losses; i++) sum += one->values[i];
-        *r->flag |= one->flag;
+        *flag |= one->flag;
         out->stop |= one->stop != 0;
         out->idle &= one->writing == 0;
         out->energy_j += one->energy_j;
     }
     out->loss = sum / (double)r->M;
-    if (!isfinite(out->loss)) *r->flag = 1;
+    if (!isfinite(out->loss)) *flag = 1;
     in_chunk_order(r, take_square, r);
-    return OK;
+    TRY(run_push(r, r->flag, 4));
+    return run_push(r, r->squares, r->layout.chunks * 8);
 }
 
 /* AdamW over one owned range; rows differ in whether they decay. */
@@ -309,6 +328,8 @@ status run_digest(run *r, uint64_t *out)
         slot += r->layout.buckets[b].stripe / CHUNK;
     }
     TRY(comm_all_gather(r->comm, r->digests, r->exchange.digest_bytes));
+    TRY(run_pull(r, r->digests, r->layout.ranks * r->exchange.digest_bytes));
+    const char *all = run_host(r, r->digests);
 
     /* the same walk as in_chunk_order, folding */
     uint64_t h = 0;
@@ -317,7 +338,7 @@ status run_digest(run *r, uint64_t *out)
         for (int32_t rank = 0; rank < r->layout.ranks; rank++) {
             stripe_range s = layout_stripe(&r->layout, b, rank);
             const uint64_t *theirs =
-                (const uint64_t *)(const void *)(r->digests + rank * r->exchange.digest_bytes);
+                (const uint64_t *)(const void *)(all + rank * r->exchange.digest_bytes);
             for (int64_t c = 0; c < (s.count + CHUNK - 1) / CHUNK; c++)
                 h = digest_fold(h, theirs[slot + c]);
         }
@@ -328,11 +349,11 @@ status run_digest(run *r, uint64_t *out)
 }
 
 /* Sets what ops read by pointer for this step. */
-static void set_scalars(run *r)
+static status set_scalars(run *r)
 {
     const optimizer_config *o = &r->cfg->optimizer;
     double t = (double)(r->at.updates + 1);
-    *r->scalars = (step_scalars){
+    *(step_scalars *)run_host(r, r->scalars) = (step_scalars){
         .learning_rate = (float)schedule_rate(&r->cfg->schedule, o->learning_rate, r->at.tokens,
                                               r->cfg->train.batch_tokens,
                                               r->steps_total * r->cfg->train.batch_tokens),
@@ -345,7 +366,9 @@ static void set_scalars(run *r)
         .clip = (float)o->clip,
         .mean_scale = 1.0 / (double)r->M,
     };
-    *r->flag = 0;
+    *(int32_t *)run_host(r, r->flag) = 0;
+    TRY(run_push(r, r->scalars, sizeof *r->scalars));
+    return run_push(r, r->flag, 4);
 }
 
 /* Counts the step; too many skipped in a row end the run. */
@@ -372,9 +395,9 @@ static status advance(run *r, step_result *out)
 status run_step(run *r, bool stop, step_result *out)
 {
     double start = clock_s();
-    report *mine = report_of(r, comm_rank(r->comm));
+    report *mine = host_report(r, comm_rank(r->comm));
     *out = (step_result){0};
-    set_scalars(r);
+    TRY(set_scalars(r));
     TRY(own_micro_batches(r, mine));
     note(r, WATCH_REDUCTION);
     if (!r->overlap) TRY(reduce_late(r));
@@ -396,11 +419,13 @@ status run_step(run *r, bool stop, step_result *out)
     note(r, WATCH_WEIGHTS);
     TRY(gather_weights(r));
     TRY(run_digest(r, &out->digest));
+    TRY(run_pull(r, r->scalars, sizeof *r->scalars));
     TRY(r->ops->sync(r->device));
 
-    out->skipped = r->scalars->skip != 0;
-    out->grad_norm = r->scalars->grad_norm;
-    out->learning_rate = (double)r->scalars->learning_rate;
+    const step_scalars *scalars = run_host(r, r->scalars);
+    out->skipped = scalars->skip != 0;
+    out->grad_norm = scalars->grad_norm;
+    out->learning_rate = (double)scalars->learning_rate;
     out->time_s = clock_s() - start;
     r->at.train_time_s += out->time_s;
     return advance(r, out);
