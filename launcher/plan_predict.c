@@ -4,6 +4,7 @@
 
 #include "plan/cost.h"
 
+#include "data/samples.h"
 #include "kernels/ops.h"
 #include "model/transformer.h"
 
@@ -19,7 +20,8 @@ typedef struct asked {
     config cfg;
     cluster hw;
     predict_sharding sharding;
-    int64_t workspace_bytes;
+    bool file; /* the model came with a run config */
+    int64_t workspace_bytes, eval_windows;
     int64_t accumulate; /* weak scaling; 0: the batch is fixed */
     int64_t micro_most; /* most micro-batches of a step        */
     int32_t ranks;      /* 0: all of the cluster               */
@@ -152,6 +154,7 @@ static status read_model(asked *a, const plan_predict_options *o)
             overrides[count] = texts[count];
             count++;
         }
+    a->file = true;
     return config_load(&a->cfg, o->model, count, overrides);
 }
 
@@ -232,6 +235,22 @@ static status ask_backend(asked *a)
     return OK;
 }
 
+/* Windows that the run of a config file will be evaluated on, as run_open counts them; its data may
+ * not be here, then those it asks for. */
+static void count_windows(asked *a)
+{
+    if (!a->file) return;
+    const config *cfg = &a->cfg;
+    const int64_t T = cfg->model.context;
+    const bool none = !cfg->data.validation[0] && cfg->data.synthetic == SYNTHETIC_NONE;
+    a->eval_windows = none ? 0 : (cfg->evaluate.tokens + T - 1) / T;
+    samples *validation;
+    if (none || samples_open(&validation, cfg, SPLIT_VALIDATION) != OK) return;
+    const int64_t count = samples_about(validation)->count;
+    if (a->eval_windows == 0 || a->eval_windows > count) a->eval_windows = count;
+    samples_close(validation);
+}
+
 static status read_all(asked *a, const plan_predict_options *o)
 {
     REQUIRE(o->cluster && *o->cluster, ERR_CONFIG,
@@ -247,6 +266,7 @@ static status read_all(asked *a, const plan_predict_options *o)
             "--ranks: not beside --scale, --deadline, --efficiency or --budget, which ask for it");
     a->ranks = (int32_t)ranks;
     if (o->scale) TRY(parse_list(a, o->scale));
+    count_windows(a);
     return ask_backend(a);
 }
 
@@ -268,7 +288,8 @@ static predict_question question(const asked *a, config *cfg, int32_t n)
     return (predict_question){.cfg = cfg,
                               .sharding = a->sharding,
                               .ranks = n,
-                              .workspace_bytes = a->workspace_bytes};
+                              .workspace_bytes = a->workspace_bytes,
+                              .eval_windows = a->eval_windows};
 }
 
 static status answer_one(predict_case *out, const asked *a, int32_t n)

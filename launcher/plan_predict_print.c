@@ -145,7 +145,7 @@ static void print_list(const predict_report *r)
     printf("\neff.: tokens/s per rank against %d ranks; comm: communication that nothing hides,\n"
            "wait: for the slowest rank, %% of the step%s%s\n",
            (int)r->base_ranks, large ? "; !: does not fit in memory" : "",
-           beyond ? "; +: more ranks than the cluster has" : "");
+           beyond ? ";\n+: more ranks than the cluster has" : "");
 }
 
 static void print_answer(const predict_report *r)

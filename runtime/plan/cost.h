@@ -47,6 +47,9 @@ double cost_stream_s(const machine *hw, double bytes);
 
 /* Reduce-scatter or all-gather of `bytes` (the whole array) over `ranks`, node after node full. */
 double cost_scatter_s(const machine *hw, double bytes, double ranks);
+/* Share of it that can run beside work at all: what moves between nodes, if cores sum themselves.
+ */
+double cost_hideable(const machine *hw, double ranks);
 /* All ranks on as few nodes as hold them. */
 double cost_nodes(const machine *hw, double ranks);
 

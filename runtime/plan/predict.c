@@ -35,7 +35,8 @@ typedef struct stepping {
  * is free, and what is not slows down the work it runs beside. */
 static void communicate(stepping *s, double total, double exposed, double times)
 {
-    const double hidden = s->hw.overlap * (total - exposed);
+    const double free_share = s->hw.overlap * cost_hideable(&s->hw, s->ranks);
+    const double hidden = free_share * (total - exposed);
     s->out->part_s[PART_COMMUNICATION] += times * (total - hidden);
     s->out->hidden_communication_s += times * hidden;
 }

@@ -2,6 +2,7 @@
 #include "launcher/plan_predict.h"
 
 #include "base/clock.h"
+#include "train/run.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -119,9 +120,9 @@ Test(plan_predict, a_deadline_is_met_by_the_fewest_ranks_or_the_nearest_is_named
     o.tokens = "140B";
     o.deadline = "3d";
     json_t *root = answer(o), *a = json_object_get(root, "answer");
-    json_t *run = json_object_get(json_object_get(root, "prediction"), "run");
+    json_t *whole = json_object_get(json_object_get(root, "prediction"), "run");
     cr_expect(json_is_true(json_object_get(a, "met")));
-    cr_expect(number(run, "wall_hours") <= 72 && number(run, "wall_hours") > 60);
+    cr_expect(number(whole, "wall_hours") <= 72 && number(whole, "wall_hours") > 60);
     const double met = number(a, "ranks");
     json_decref(root);
 
@@ -141,8 +142,8 @@ Test(plan_predict, a_budget_is_spent_by_the_most_ranks_it_pays)
     o.budget = "13000";
     json_t *root = answer(o);
     cr_expect(json_is_true(json_object_get(json_object_get(root, "answer"), "met")));
-    json_t *run = json_object_get(json_object_get(root, "prediction"), "run");
-    cr_expect(number(run, "cost") <= 13000 && number(run, "cost") > 12500);
+    json_t *whole = json_object_get(json_object_get(root, "prediction"), "run");
+    cr_expect(number(whole, "cost") <= 13000 && number(whole, "cost") > 12500);
     json_decref(root);
     o.budget = "1";
     root = answer(o);
@@ -185,6 +186,39 @@ Test(plan_predict, text_fits_a_hundred_columns)
             cr_expect(strlen(line) <= 100, "%zu: %s", strlen(line), line);
         free(text);
     }
+}
+
+/* The same file through plan and through the run that opens it. */
+Test(plan_predict, bytes_of_a_config_are_those_its_run_counts)
+{
+    static const char text[] = "name: z\n"
+                               "model: {layers: 2, width: 64, heads: 2, vocab: 512, context: 128}\n"
+                               "data: {synthetic: zipf_facts}\n"
+                               "train: {tokens: 65536, batch_tokens: 8192, micro_batch: 4}\n"
+                               "optimizer: {learning_rate: 1e-3}\n"
+                               "evaluate: {tokens: 4096}\n";
+    char path[] = "/tmp/plan-predict-XXXXXX";
+    const int file = mkstemp(path);
+    cr_assert(file >= 0);
+    cr_assert(write(file, text, sizeof text - 1) == (ssize_t)(sizeof text - 1));
+    (void)close(file);
+
+    const plan_predict_options o = {.model = path, .cluster = "cpu-2core", .ranks = "1"};
+    json_t *root = answer(o), *p = json_object_get(root, "prediction");
+    config cfg;
+    run *r;
+    world *w;
+    cr_assert(config_load(&cfg, path, 0, NULL) == OK);
+    cr_assert(world_open_self(&w) == OK);
+    cr_assert(run_check(&r, &cfg, w) == OK, "%s", status_message());
+    cr_expect(number(p, "bytes_per_rank") == (double)r->plan.total, "%.0f, the run %lld",
+              number(p, "bytes_per_rank"), (long long)r->plan.total);
+    cr_expect_str_eq(json_string_value(json_object_get(json_object_get(p, "bytes"), "source")),
+                     "runtime");
+    run_close(r);
+    world_close(w);
+    json_decref(root);
+    (void)unlink(path);
 }
 
 typedef struct refusal {
