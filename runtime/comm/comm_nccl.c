@@ -227,7 +227,7 @@ static status event_of(const comm_nccl *n, comm_request request, cudaEvent_t *ou
 static status nccl_wait(comm *c, comm_request request)
 {
     comm_nccl *n = (comm_nccl *)c;
-    cudaEvent_t event;
+    cudaEvent_t event = NULL;
     TRY(usable(n));
     TRY(event_of(n, request, &event));
     CUDA_TRY(cudaStreamWaitEvent(n->compute, event, 0));
@@ -237,7 +237,7 @@ static status nccl_wait(comm *c, comm_request request)
 static status nccl_complete(comm *c, comm_request request)
 {
     comm_nccl *n = (comm_nccl *)c;
-    cudaEvent_t event;
+    cudaEvent_t event = NULL;
     patience p = {0};
     TRY(nccl_wait(c, request));
     TRY(event_of(n, request, &event));
