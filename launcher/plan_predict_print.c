@@ -50,8 +50,10 @@ static void print_memory(const predict_report *r, const prediction *p)
         if (p->memory.bytes[k] > 0)
             printf("  %-14s %12s\n", memory_kind_name((memory_kind)k),
                    cli_bytes((double)p->memory.bytes[k]).text);
-    printf("  %-14s %12s of %s: %s\n", "total", cli_bytes((double)p->memory.total).text,
-           cli_bytes(r->hw->memory_bytes.value).text, p->fits ? "fits" : "fits: no");
+    printf("  %-14s %12s\n", "total", cli_bytes((double)p->memory.total).text);
+    printf("  %-14s %12s of %s: %s\n", p->held_bytes < p->memory.total ? "on the device" : "held",
+           cli_bytes((double)p->held_bytes).text, cli_bytes(r->hw->memory_bytes.value).text,
+           p->fits ? "fits" : "fits: no");
     if (!p->fits && r->has_largest)
         printf("  largest that fits: %s parameters (%lld layers, width %lld)\n",
                cli_count((double)block_param_count(&r->largest)).text, (long long)r->largest.layers,
@@ -119,7 +121,7 @@ static void print_row(const predict_report *r, const predict_case *c)
     printf("%7d %6d %8s %9.4g %8s %6.1f %6.1f %5.1f %5.1f %9s%s", (int)p->ranks, (int)p->nodes,
            cli_count(p->batch_tokens).text, step, cli_count(p->tokens_per_s).text,
            100 * c->efficiency, 100 * p->mfu, 100 * part[PART_COMMUNICATION] / step,
-           100 * part[PART_SLOWEST] / step, cli_bytes((double)p->memory.total).text,
+           100 * part[PART_SLOWEST] / step, cli_bytes((double)p->held_bytes).text,
            p->fits ? " " : "!");
     if (r->tokens > 0)
         printf(" %8s %9s",
@@ -289,6 +291,7 @@ json_t *predict_case_json(const predict_report *r, const predict_case *c)
     json_object_set_new(out, "efficiency", number(c->efficiency));
     json_object_set_new(out, "efficiency_against_ranks", json_integer(r->base_ranks));
     json_object_set_new(out, "bytes_per_rank", json_integer((json_int_t)p->memory.total));
+    json_object_set_new(out, "held_bytes_per_rank", json_integer((json_int_t)p->held_bytes));
     json_object_set_new(out, "bytes", bytes_object(p));
     json_object_set_new(out, "fits", json_boolean(p->fits));
     if (r->tokens > 0) json_object_set_new(out, "run", run_object(r, &c->run));

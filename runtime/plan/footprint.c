@@ -79,17 +79,27 @@ static void shard_fully(memory_plan *out, const config *cfg, const layout *l)
         arena_piece(l->shard * (cfg->train.reduction == CONFIG_EXACT ? 8 : 4));
 }
 
-void footprint_build(memory_plan *out, bool *exact, const predict_question *q, const layout *l)
+void footprint_build(memory_plan *out, bool *exact, const predict_question *q, const layout *l,
+                     bool on_device)
 {
     config cfg = *q->cfg;
     cfg.train.sharding = q->sharding == PREDICT_NONE ? SHARDING_NONE : SHARDING_ZERO1;
     const bool asked = q->workspace_bytes >= 0;
     memory_plan_build(out, &cfg, l, asked ? q->workspace_bytes : scratch_modelled(&cfg),
                       q->eval_windows);
+    if (on_device) memory_plan_device(out);
     if (cfg.train.recompute != RECOMPUTE_NONE || q->sharding == PREDICT_FULL)
         out->bytes[MEMORY_ACTIVATIONS] = activations_modelled(&cfg, q->sharding);
     if (q->sharding == PREDICT_FULL) shard_fully(out, &cfg, l);
     out->total = 0;
     for (int k = 0; k < MEMORY_KINDS; k++) out->total += out->bytes[k];
     *exact = asked && cfg.train.recompute == RECOMPUTE_NONE && q->sharding != PREDICT_FULL;
+}
+
+int64_t footprint_bytes(const memory_plan *p, bool on_device)
+{
+    int64_t bytes = 0;
+    for (int k = 0; k < MEMORY_KINDS; k++)
+        if (!on_device || !memory_on_host((memory_kind)k)) bytes += p->bytes[k];
+    return bytes;
 }

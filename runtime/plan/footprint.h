@@ -7,7 +7,11 @@
 
 #include "plan/predict.h"
 
-/* *exact: every kind is the runtime's own count. */
-void footprint_build(memory_plan *out, bool *exact, const predict_question *q, const layout *l);
+/* *exact: every kind is the runtime's own count. on_device: ranks have a memory of their own beside
+ * the host's. */
+void footprint_build(memory_plan *out, bool *exact, const predict_question *q, const layout *l,
+                     bool on_device);
+/* The bytes that must fit into a rank's memory: all, or those on the device. */
+int64_t footprint_bytes(const memory_plan *p, bool on_device);
 
 #endif

@@ -234,7 +234,9 @@ status predict_step(prediction *out, const predict_question *q, const cluster *c
     s.accumulate = (double)p.accumulate;
     s.out = &p;
     add_up(&s);
-    footprint_build(&p.memory, &p.memory_exact, q, &l);
+    const bool on_device = !cluster_of_cores(c);
+    footprint_build(&p.memory, &p.memory_exact, q, &l, on_device);
+    p.held_bytes = footprint_bytes(&p.memory, on_device);
     layout_deinit(&l);
 
     for (int i = 0; i < STEP_PARTS; i++) p.step_time_s += p.part_s[i];
@@ -244,7 +246,7 @@ status predict_step(prediction *out, const predict_question *q, const cluster *c
     p.tokens_per_s = p.batch_tokens / p.step_time_s;
     p.tokens_per_s_per_rank = p.tokens_per_s / s.ranks;
     p.mfu = p.tokens_per_s_per_rank * flops.palm / s.hw.peak;
-    p.fits = (double)p.memory.total <= c->memory_bytes.value;
+    p.fits = (double)p.held_bytes <= c->memory_bytes.value;
     p.beyond = s.ranks > c->nodes.value * c->ranks_per_node.value;
     *out = p;
     return OK;

@@ -44,8 +44,9 @@ typedef struct prediction {
     double mfu;             /* PaLM count over peak_flops of the precision      */
     double flops_per_token; /* the `model` count                                */
     memory_plan memory;     /* bytes of the fullest rank by kind                */
+    int64_t held_bytes;     /* of them in the rank's own memory: all, or those not on the host */
     bool memory_exact;      /* these are the runtime's own counts               */
-    bool fits;              /* memory.total <= memory_bytes                     */
+    bool fits;              /* held_bytes <= memory_bytes                       */
     bool beyond;            /* more ranks than the cluster file has             */
 } prediction;
 

@@ -1,4 +1,5 @@
 /* A whole run: hours, joules, CO2, money, failures; and the largest model that fits. */
+#include "plan/cost.h"
 #include "plan/footprint.h"
 #include "plan/goodput.h"
 #include "plan/predict.h"
@@ -92,9 +93,10 @@ static bool holds(const model_config *m, const predict_question *q, const cluste
     memory_plan bytes;
     bool exact;
     if (layout_init(&l, m, q->ranks) != OK) return false;
-    footprint_build(&bytes, &exact, &mine, &l);
+    const bool on_device = !cluster_of_cores(hw);
+    footprint_build(&bytes, &exact, &mine, &l, on_device);
     layout_deinit(&l);
-    return (double)bytes.total <= hw->memory_bytes.value;
+    return (double)footprint_bytes(&bytes, on_device) <= hw->memory_bytes.value;
 }
 
 bool predict_largest(model_config *out, const predict_question *q, const cluster *hw)

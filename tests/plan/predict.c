@@ -94,6 +94,20 @@ Test(predict, bytes_are_the_runtimes_own)
                 }
 }
 
+/* A GPU's memory does not hold what lies on its host; a core's holds everything. */
+Test(predict, what_lies_on_the_host_does_not_fill_a_device)
+{
+    const config cfg = run_config_of("gpt2-small", 2, 6);
+    const cluster gpu = load("8xh100"), cores = load("cpu-2core");
+    const prediction on_gpu = predict(&cfg, PREDICT_ZERO1, 2, &gpu);
+    const prediction on_cores = predict(&cfg, PREDICT_ZERO1, 2, &cores);
+    const int64_t *bytes = on_gpu.memory.bytes;
+    cr_expect(bytes[MEMORY_TWIN] > 0 && on_cores.memory.bytes[MEMORY_TWIN] == 0);
+    cr_expect(on_gpu.held_bytes ==
+              on_gpu.memory.total - bytes[MEMORY_TWIN] - bytes[MEMORY_SNAPSHOT]);
+    cr_expect(on_cores.held_bytes == on_cores.memory.total);
+}
+
 Test(predict, sharding_and_recomputing_take_less_memory_and_say_they_are_modelled)
 {
     const cluster hw = load("8xh100");
