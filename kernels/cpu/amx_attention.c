@@ -142,9 +142,10 @@ INLINE void softmax_rows(const float *scores, uint16_t *p, int64_t k, vf c, cons
         for (int row = 0; row < 2; row++) {
             const vf x =
                 _mm512_fmsub_ps(vf_load(scores + (k + row) * STEP + half * 16), c, reference[half]);
-            top[half] = vf_max(top[half], x);
-            e[row] = vf_exp2_f32(x);
-            if (diagonal) e[row] = _mm512_maskz_mov_ps(sees((int)(k + row) % STEP, half), e[row]);
+            /* keys that a query does not see neither count nor raise its reference */
+            const __mmask16 seen = diagonal ? sees((int)(k + row) % STEP, half) : (__mmask16)~0;
+            top[half] = _mm512_mask_max_ps(top[half], seen, top[half], x);
+            e[row] = _mm512_maskz_mov_ps(seen, vf_exp2_f32(x));
             total[half] = vf_add(total[half], e[row]);
         }
         _mm512_storeu_si512(p + k / STEP * (STEP * STEP) + half * 512 + k % STEP / 2 * STEP,

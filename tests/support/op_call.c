@@ -225,7 +225,7 @@ static void build_attention(op_call *call, const op_case *c)
     a->out = op_call_tensor(call, ACT(N, c->NH * c->HS));
     a->lse = op_call_tensor(call, tensor_3(NULL, wide(call), c->B, c->NH, c->T));
     a->qkv =
-        op_call_normal(call, ACT(N, (c->NH + 2 * c->NKV) * c->HS), c->options & OPT_LARGE ? 5 : 1);
+        op_call_normal(call, ACT(N, (c->NH + 2 * c->NKV) * c->HS), c->options & OPT_LARGE ? 12 : 1);
     a->B = c->B, a->T = c->T, a->NH = c->NH, a->NKV = c->NKV, a->HS = c->HS;
 }
 
@@ -277,10 +277,11 @@ static void build_accumulate(op_call *call, const op_case *c)
     if (c->options & OPT_CLIP) a->limit = 0x1p63 / 3;
     /* what must set the flag or just not, sums at the ends of int64, and halves that round to even
      */
-    static const double odd[] = {
-        NAN,           INFINITY, -INFINITY,  0x1p18,         -0x1p18,
-        0x1.fffffep17, 0x1p-45,  3e38,       -0x1.fffffep17, 0x1.8p-44,
-        -0x1p-45,      0x1p-149, -0x1.8p-44, 0x1.555554p17,  0x1.555556p17};
+    static const double odd[] = {NAN,        INFINITY,      -INFINITY,
+                                 0x1p18,     -0x1p18,       0x1.fffffep17,
+                                 0x1p-45,    3e38,          -0x1.fffffep17,
+                                 0x1.8p-44,  -0x1p-45,      0x1p-149,
+                                 -0x1.8p-44, 0x1.555554p17, 0x1.555556p17};
     for (int64_t i = 0; i < n && (c->options & OPT_LARGE); i++) {
         if (i % 3 == 0) put(a->gradient, i, odd[i / 3 % 15]);
         if (!fast && i % 2 == 0)
