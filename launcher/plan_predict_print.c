@@ -98,17 +98,20 @@ static void print_run(const predict_report *r, const run_cost *c)
 static void print_case(const predict_report *r, const predict_case *c)
 {
     const prediction *p = &c->p;
-    printf("\n%d ranks on %d nodes%s; a step is %s tokens, %lld micro-batches a rank\n",
-           (int)p->ranks, (int)p->nodes, p->beyond ? " (more than the cluster has)" : "",
-           cli_count(p->batch_tokens).text, (long long)p->accumulate);
+    printf("\n%d rank%s on %d node%s%s; a step is %s tokens, %lld micro-batch%s a rank\n",
+           (int)p->ranks, p->ranks == 1 ? "" : "s", (int)p->nodes, p->nodes == 1 ? "" : "s",
+           p->beyond ? " (more than the cluster has)" : "", cli_count(p->batch_tokens).text,
+           (long long)p->accumulate, p->accumulate == 1 ? "" : "es");
     printf("  %-14s %12.5g s\n", "step", p->step_time_s);
     for (int i = 0; i < STEP_PARTS; i++)
         printf("    %-12s %12.5g s  %5.1f %%\n", step_part_name((step_part)i), p->part_s[i],
                100.0 * p->part_s[i] / p->step_time_s);
-    printf("    (%.3g s more of communication run beside products)\n", p->hidden_communication_s);
+    if (p->hidden_communication_s > 0)
+        printf("    (%.3g s more of communication run beside products)\n",
+               p->hidden_communication_s);
     printf("  %-14s %12s   %s per rank\n", "tokens/s", cli_count(p->tokens_per_s).text,
            cli_count(p->tokens_per_s_per_rank).text);
-    printf("  %-14s %11.2f%% of %sFLOP/s (peak %s)\n", "MFU", 100.0 * p->mfu,
+    printf("  %-14s %11.2f%% of %s FLOP/s (peak %s)\n", "MFU", 100.0 * p->mfu,
            cli_count(peak_of(r)->value).text, value_source_name(peak_of(r)->source));
     print_memory(r, p);
     if (r->tokens > 0) print_run(r, &c->run);
