@@ -19,10 +19,10 @@ enum { CPU_PATHS = 4 };
 
 static bool is_cpu(const ops *o) { return strcmp(o->name, "cpu") == 0; }
 
-/* how many targets a backend is; OP_TARGETS=NAME leaves one backend */
+/* how many targets a backend is; OP_TARGET=NAME leaves one backend */
 static int targets_of(const ops *o)
 {
-    const char *only = getenv("OP_TARGETS");
+    const char *only = getenv("OP_TARGET");
     if (only && strcmp(only, o->name) != 0) return 0;
     return is_cpu(o) ? CPU_PATHS : 1;
 }
