@@ -1,5 +1,6 @@
 #include "cli.h"
 #include "commands.h"
+#include "study_fit.h"
 #include "study_print.h"
 #include "study_slurm.h"
 #include "base/file.h"
@@ -383,8 +384,10 @@ static status conclude(session *x, const execute_report *report)
     study_print_report(report, &x->runs);
     study_print_results(&x->s, &x->runs, r);
     printf("tables     %s/table.csv, %s/study.json\n", x->folder, x->folder);
+    if (s == OK && report->left == 0) s = study_fit(x->folder, &x->s, &x->runs, r);
     for (int32_t i = 0; s == OK && i < x->runs.count; i++)
-        if (r[i].failed)
+        /* a rate that diverges is what a sweep looks for */
+        if (r[i].failed && !(x->runs.run[i].role == RUN_SWEEP && r[i].exit == ERR_NUMERIC))
             s = status_set((status)r[i].exit, __FILE__, __LINE__,
                            "%d of %d runs failed, the first one %s; the others are in the tables",
                            report->failed, x->runs.count, x->runs.run[i].name);

@@ -19,7 +19,7 @@ struct samples {
     tokenizer *tokenizer; /* NULL: what tokens spell is not known */
 };
 
-static const char *const split_names[] = {"train", "validation"};
+static const char *const split_names[] = {"train", "validation", "test"};
 
 /* The tokenizer of a prepared folder: tokenizer.json in it or above it, and the very one the
  * manifest names. */

@@ -21,10 +21,11 @@ typedef struct samples_info {
     char identity[65];    /* hash of what the samples are: goes into the arithmetic of a resume */
 } samples_info;
 
-typedef enum split { SPLIT_TRAIN, SPLIT_VALIDATION } split;
+typedef enum split { SPLIT_TRAIN, SPLIT_VALIDATION, SPLIT_TEST } split;
 
 /* Opens the split named by cfg (a folder written by prepare, a .bin, a Megatron prefix, or
- * synthetic). Fails with ERR_IO (truncated, foreign, tampered file: which and why) or ERR_CONFIG
+ * synthetic). SPLIT_TEST is the folder that cfg names as validation, which must then be the test
+ * part. Fails with ERR_IO (truncated, foreign, tampered file: which and why) or ERR_CONFIG
  * (vocabulary). Caller closes. */
 status samples_open(samples **out, const config *cfg, split which);
 void samples_close(samples *s);

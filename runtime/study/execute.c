@@ -129,6 +129,9 @@ static status note_end(executor *x, const study_run *which, status s, double bus
     outcome o = {.validation.loss = (double)NAN};
     (void)snprintf(folder, sizeof folder, "%s/runs/%s", x->options->folder, which->name);
     if (s == OK) s = outcome_read(&o, folder);
+    if (s == OK && !o.finished)
+        s = status_set(ERR_IO, __FILE__, __LINE__, "%s/summary.json does not say that it ended",
+                       folder);
     if (x->hooks->end) x->hooks->end(x->hooks->context, which, s, &o, busy_s);
     if (s == INTERRUPTED) return OK;
     ledger_line line = {.state = s == OK ? LEDGER_DONE : LEDGER_FAILED,

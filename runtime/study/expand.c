@@ -13,7 +13,7 @@ enum { PATH_TEXT = 1024 };
 /* Where in the file a cell comes from, and what it is called. */
 typedef struct cell {
     int32_t line;
-    char name[96], arm[STUDY_NAME], row[STUDY_NAME], scale[STUDY_NAME];
+    char name[96], arm[STUDY_NAME], row[STUDY_NAME], also[STUDY_NAME], scale[STUDY_NAME];
     run_role role;
     double budget;
     int32_t parent, trunk;
@@ -122,6 +122,7 @@ static status add_run(expansion *e, const cell *c, const config *cfg, int64_t se
     (void)snprintf(run->cell, sizeof run->cell, "%s", c->name);
     (void)snprintf(run->arm, sizeof run->arm, "%s", c->arm);
     (void)snprintf(run->row, sizeof run->row, "%s", c->row);
+    (void)snprintf(run->also, sizeof run->also, "%s", c->also);
     (void)snprintf(run->scale, sizeof run->scale, "%s", c->scale);
     (void)snprintf(run->variant, sizeof run->variant, "%.31s", e->variant);
     char text[160];
@@ -208,7 +209,7 @@ static status take_tag(const expansion *e, const tree *item, const char *key, ch
 
 static status expand_list(expansion *e)
 {
-    static const char *const tags[] = {"name", "arm", "row", "scale", NULL};
+    static const char *const tags[] = {"name", "arm", "row", "also", "scale", NULL};
     const char *wanted = e->s->keys.scale;
     int32_t number = 0;
     bool found = false;
@@ -216,11 +217,12 @@ static status expand_list(expansion *e)
         cell c = {.line = t->line, .parent = -1, .trunk = -1};
         number++;
         REQUIRE(t->kind == TREE_MAP, ERR_CONFIG,
-                "%s:%d: runs: %s; allowed: {name, arm, row, "
+                "%s:%d: runs: %s; allowed: {name, arm, row, also, "
                 "scale, and keys of the run config}",
                 e->s->path, t->line, tree_kind_name(t));
         TRY(take_tag(e, t, "arm", c.arm, sizeof c.arm));
         TRY(take_tag(e, t, "row", c.row, sizeof c.row));
+        TRY(take_tag(e, t, "also", c.also, sizeof c.also));
         TRY(take_tag(e, t, "scale", c.scale, sizeof c.scale));
         TRY(take_tag(e, t, "name", c.name, 64));
         if (*wanted && strcmp(c.scale, wanted) != 0) continue;
@@ -361,6 +363,9 @@ static status expand_ladder(expansion *e)
     }
     TRY(value_list(e, part, "budgets", &budgets));
     TRY(value_list(e, part, "models", &models));
+    REQUIRE(!bracket || e->s->keys.learning_rate_rule != RATE_SWEEP, ERR_CONFIG,
+            "%s:%d: isoflop.bracket beside learning_rate_rule: sweep, which tries rates everywhere",
+            e->s->path, bracket ? bracket->line : 0);
     if (bracket) TRY(value_list(e, part, "bracket", &bracket));
     for (const tree *b = budgets->child; b; b = b->next, row++) {
         cell c = {.line = b->line, .parent = -1, .trunk = -1};
@@ -624,6 +629,7 @@ status expand_seeds(study_runs *runs, const study *s, int32_t like)
     (void)snprintf(c.name, sizeof c.name, "%s", model.cell);
     (void)snprintf(c.arm, sizeof c.arm, "%s", model.arm);
     (void)snprintf(c.row, sizeof c.row, "%s", model.row);
+    (void)snprintf(c.also, sizeof c.also, "%s", model.also);
     (void)snprintf(c.scale, sizeof c.scale, "%s", model.scale);
     cfg.optimizer.learning_rate /= model.factor;
     for (int32_t i = 1; i < s->seed_count; i++)

@@ -23,6 +23,7 @@ typedef struct study_run {
     char name[96]; /* of the run and of its folder                */
     char cell[96]; /* the name without seed and factor            */
     char arm[STUDY_NAME], row[STUDY_NAME], scale[STUDY_NAME], variant[STUDY_NAME];
+    char also[STUDY_NAME]; /* a second row it is an arm of */
     run_role role;
     int32_t cell_index; /* runs that differ in seed or factor share it */
     int32_t parent;     /* it goes on from this run's end; -1 none     */

@@ -131,7 +131,7 @@ static status evaluate_newest(world *w, const config *cfg, const char *folder, r
     checkpoint_info from;
     evaluation e;
     (void)snprintf(checkpoints, sizeof checkpoints, "%s/checkpoints", folder);
-    TRY(run_open(r, cfg, w));
+    TRY(run_open_test(r, cfg, w));
     TRY(checkpoint_find(&from, w, checkpoints, NULL, NULL));
     REQUIRE(from.path[0], ERR_IO, "%s holds no complete checkpoint", checkpoints);
     TRY(checkpoint_load(*r, &from, false));

@@ -118,7 +118,8 @@ static int32_t find_pair(const study_runs *runs, const result *r, const bool *po
 {
     for (int32_t i = 0; i < runs->count; i++)
         if (point[i] && r[i].done && runs->run[i].seed == seed &&
-            strcmp(runs->run[i].row, row) == 0 && strcmp(runs->run[i].arm, arm) == 0)
+            strcmp(runs->run[i].arm, arm) == 0 &&
+            (strcmp(runs->run[i].row, row) == 0 || strcmp(runs->run[i].also, row) == 0))
             return i;
     return -1;
 }

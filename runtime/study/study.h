@@ -2,7 +2,7 @@
  * Keys with one value come from the field list below. The others: `data` (a folder that prepare
  * wrote, or {train, validation, test}), `set` (keys of the run config for every run), `seeds`,
  * `compare`, `variants`, `models`, and exactly one of
- *   runs     a list of {name, arm, row, scale, and keys of the run config}
+ *   runs     a list of {name, arm, row, also, scale, and keys of the run config}
  *   grid     keys of the run config, each with a list of values: every combination
  *   isoflop  {budgets, models, flop_count, bracket}: tokens from the budget
  *   tokens   a list of token counts; with schedule.name wsd: one trunk with branched cool-downs

@@ -105,7 +105,7 @@ static status open_data(run *r)
     TRY(samples_open(&r->train, cfg, SPLIT_TRAIN));
     TRY(check_tokens(r));
     if (!cfg->data.validation[0] && cfg->data.synthetic == SYNTHETIC_NONE) return OK;
-    TRY(samples_open(&r->validation, cfg, SPLIT_VALIDATION));
+    TRY(samples_open(&r->validation, cfg, r->judge));
     return measure_windows(r);
 }
 
@@ -264,12 +264,13 @@ static status initial_weights(run *r)
     return run_publish_weights(r);
 }
 
-status run_check(run **out, const config *cfg, world *w)
+static status check_on(run **out, const config *cfg, world *w, split judge)
 {
     run *r = calloc(1, sizeof *r);
     REQUIRE(r, ERR_MEMORY, "no memory for a run");
     r->cfg = cfg;
     r->world = w;
+    r->judge = judge;
     status s = world_agree(w, open_local(r));
     if (s == OK) s = agree_on_arithmetic(r);
     if (s != OK) {
@@ -283,6 +284,11 @@ status run_check(run **out, const config *cfg, world *w)
     return OK;
 }
 
+status run_check(run **out, const config *cfg, world *w)
+{
+    return check_on(out, cfg, w, SPLIT_VALIDATION);
+}
+
 status run_start(run *r)
 {
     comm_device on = {.ops = r->ops, .device = r->device, .share = r->cfg->run.share_gpu};
@@ -291,10 +297,10 @@ status run_start(run *r)
     return initial_weights(r);
 }
 
-status run_open(run **out, const config *cfg, world *w)
+static status open_on(run **out, const config *cfg, world *w, split judge)
 {
     run *r = NULL;
-    TRY(run_check(&r, cfg, w));
+    TRY(check_on(&r, cfg, w, judge));
     status s = run_start(r);
     if (s != OK) {
         run_close(r);
@@ -302,6 +308,16 @@ status run_open(run **out, const config *cfg, world *w)
     }
     *out = r;
     return OK;
+}
+
+status run_open(run **out, const config *cfg, world *w)
+{
+    return open_on(out, cfg, w, SPLIT_VALIDATION);
+}
+
+status run_open_test(run **out, const config *cfg, world *w)
+{
+    return open_on(out, cfg, w, SPLIT_TEST);
 }
 
 void run_close(run *r)

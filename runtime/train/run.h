@@ -63,6 +63,7 @@ typedef struct run {
     memory_plan plan;
     arena arenas[MEMORY_KINDS];
     samples *train, *validation; /* validation NULL: none given */
+    split judge;                 /* what validation is: the validation or the test part */
     int64_t eval_windows, eval_bytes;
     double eval_oracle;
 
@@ -98,6 +99,8 @@ status run_check(run **out, const config *cfg, world *w);
 status run_start(run *r);
 /* Both. */
 status run_open(run **out, const config *cfg, world *w);
+/* Both, to evaluate on the test part, whose folder stands in data.validation. */
+status run_open_test(run **out, const config *cfg, world *w);
 void run_close(run *r); /* NULL is a no-op. COLLECTIVE */
 
 /* The host's view of an address in the exchange arena. Where ops compute in host memory it is the

@@ -1,0 +1,225 @@
+#include "study_fit.h"
+
+#include "cli.h"
+#include "fit_print.h"
+#include "data/zipf_facts.h"
+#include "report/run_points.h"
+#include "study/next_run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATH_BYTES = 1300, REPLICATES = 1000, CELLS_MIN = 6, SIZES_MIN = 3 };
+
+/* The points of one variant. */
+typedef struct fit_set {
+    const char *variant;
+    const study_runs *runs;
+    run_record *record; /* (count) */
+    int32_t *index;     /* (count) in the study's runs */
+    int32_t count;
+    points points;
+    left_out left;
+    law_origin origin;
+} fit_set;
+
+static void close_set(fit_set *f)
+{
+    for (int32_t i = 0; i < f->count; i++) run_record_deinit(&f->record[i]);
+    free(f->record);
+    free(f->index);
+    points_deinit(&f->points);
+    left_out_deinit(&f->left);
+}
+
+static status open_set(fit_set *f, const char *folder, const result *r, const bool *point)
+{
+    f->record = calloc((size_t)f->runs->count + 1, sizeof *f->record);
+    f->index = calloc((size_t)f->runs->count + 1, sizeof *f->index);
+    REQUIRE(f->record && f->index, ERR_MEMORY, "no memory for %d runs", f->runs->count);
+    for (int32_t i = 0; i < f->runs->count; i++) {
+        char path[PATH_BYTES];
+        const study_run *run = &f->runs->run[i];
+        if (!point[i] || !r[i].done || strcmp(run->variant, f->variant) != 0) continue;
+        (void)snprintf(path, sizeof path, "%s/runs/%s", folder, run->name);
+        TRY(run_record_read(&f->record[f->count], path));
+        f->index[f->count++] = i;
+    }
+    TRY(run_points_of(&f->points, &f->left, &f->origin, f->record, f->count,
+                      (run_points_rules){false, false, false}));
+    /* branches of one trunk are drawn together */
+    for (int32_t i = 0; i < f->points.count; i++) {
+        fit_point *p = &f->points.row[i];
+        const study_run *run = &f->runs->run[f->index[p->line - 1]];
+        if (run->trunk >= 0) p->group = -1 - run->trunk;
+    }
+    return OK;
+}
+
+static int32_t different(const points *p, bool sizes)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < p->count; i++) {
+        bool before = false;
+        for (int32_t k = 0; k < i && !before; k++)
+            before = sizes ? p->row[k].params == p->row[i].params
+                           : p->row[k].params == p->row[i].params &&
+                                 p->row[k].tokens == p->row[i].tokens;
+        count += !before;
+    }
+    return count;
+}
+
+/* --- what is printed beside the fits -----------------------------------------------------------
+ */
+
+static void print_known_entropy(const fit_set *f, const fit_result *r)
+{
+    const config *cfg = &f->runs->run[f->index[0]].cfg;
+    const int32_t e = law_constant(r->options.form, "E");
+    zipf_facts *source;
+    if (cfg->data.synthetic != SYNTHETIC_ZIPF_FACTS || e < 0) return;
+    if (zipf_facts_open(&source, &cfg->zipf, (uint64_t)cfg->data.seed, 0) != OK) return;
+    const double exact = zipf_facts_entropy(source).token;
+    zipf_facts_close(source);
+    const fit_value *fitted = &r->constant[e];
+    printf("\nentropy    the source's is %.4f nats/token; the fitted E %.4f [%.4f, %.4f] (95 %%)\n"
+           "           bias %+.4f; the interval %s it\n",
+           exact, fitted->value, fitted->interval.p2_5, fitted->interval.p97_5,
+           fitted->value - exact,
+           exact >= fitted->interval.p2_5 && exact <= fitted->interval.p97_5 ? "holds"
+                                                                             : "does NOT hold");
+}
+
+/* Among all cells of the study, and its sizes at half the lowest and twice the highest FLOPs. */
+static void print_next_run(const fit_set *f, const fit_result *r)
+{
+    double low = INFINITY, high = 0, best = 0;
+    law_case at = {0};
+    const points *p = &f->points;
+    for (int32_t i = 0; i < p->count; i++) {
+        low = fmin(low, points_flops(&p->row[i]));
+        high = fmax(high, points_flops(&p->row[i]));
+    }
+    for (int32_t i = 0; i < p->count; i++) {
+        const fit_point *row = &p->row[i];
+        const double flops = points_flops(row), per_token = flops / row->tokens;
+        const double tokens[] = {row->tokens, low / 2 / per_token, 2 * high / per_token};
+        for (int k = 0; k < 3; k++) {
+            const law_case here = {.params = row->params, .tokens = tokens[k]};
+            const double worth = next_run_gain(r, high, here) / (tokens[k] * per_token);
+            if (worth <= best) continue;
+            best = worth;
+            at = here;
+            at.x = tokens[k] * per_token;
+        }
+    }
+    if (best > 0)
+        printf("next run   %s parameters on %s tokens (%.3g FLOPs) would take %.0f %% off the "
+               "variance of\n           ln N_opt(%.3g): the most per FLOP\n",
+               cli_count(at.params).text, cli_count(at.tokens).text, at.x, 100 * best * at.x, high);
+}
+
+/* --- the fits ----------------------------------------------------------------------------------
+ */
+
+static status fit_parabolas(const fit_set *f, bool nonemb)
+{
+    optima *o = calloc(1, sizeof *o);
+    REQUIRE(o, ERR_MEMORY, "no memory");
+    const optima_options w = {.nonemb = nonemb, .bootstrap = REPLICATES, .seed = 1};
+    status s = optima_of_parabolas(o, &f->points, w);
+    if (s == OK) {
+        printf("\nApproach 2 (parabolas at equal FLOPs)\n");
+        s = fit_print_optima_text(o, 0);
+    } else if (s == ERR_CONFIG) {
+        printf("\nApproach 2: not from these runs: %s\n", status_message());
+        s = OK;
+    }
+    optima_deinit(o);
+    free(o);
+    return s;
+}
+
+static status write_law(const fit_set *f, const fit_result *r, const char *folder, const char *name)
+{
+    char path[PATH_BYTES];
+    law_file *file = calloc(1, sizeof *file);
+    REQUIRE(file, ERR_MEMORY, "no memory");
+    law_origin origin = f->origin;
+    (void)snprintf(origin.source, sizeof origin.source, "study %.100s", name);
+    law_file_of(file, r, &origin);
+    (void)snprintf(path, sizeof path, "%s/LAW%s%s.json", folder, *f->variant ? "-" : "",
+                   f->variant);
+    const status s = law_file_write(file, path);
+    free(file);
+    if (s == OK) printf("law        %s (plan --law takes it)\n", path);
+    return s;
+}
+
+static status fit_surface(const fit_set *f, const char *folder, const char *name)
+{
+    fit_result *r = calloc(1, sizeof *r);
+    REQUIRE(r, ERR_MEMORY, "no memory");
+    const fit_options w = {.form = law_find("chinchilla"),
+                           .loss = FIT_HUBER,
+                           .delta = 1e-3,
+                           .bootstrap = REPLICATES,
+                           .seed = 1};
+    const fit_question q = {0};
+    status s = fit_run(r, &f->points, w);
+    for (int32_t i = 0; s == OK && i < f->left.count; i++)
+        fit_warn(r, "left out %s", f->left.line[i]);
+    if (s == OK) {
+        printf("\nApproach 3 (a law of the loss)\n");
+        s = fit_print_text(r, &q);
+        if (s == OK) s = write_law(f, r, folder, name);
+        if (s == OK) print_known_entropy(f, r);
+        if (s == OK) print_next_run(f, r);
+    } else if (s == ERR_CONFIG) {
+        printf("\nApproach 3: not from these runs: %s\n", status_message());
+        s = OK;
+    }
+    fit_deinit(r);
+    free(r);
+    return s;
+}
+
+static status fit_variant(const char *folder, const study *s, const study_runs *runs,
+                          const result *r, const bool *point, const char *variant)
+{
+    fit_set f = {.variant = variant, .runs = runs};
+    status code = open_set(&f, folder, r, point);
+    const int32_t cells = different(&f.points, false), sizes = different(&f.points, true);
+    if (*variant) printf("\n--- variant %s", variant);
+    if (code == ERR_CONFIG) {
+        printf("\nfit        none: %s\n", status_message());
+        code = OK;
+    } else if (code == OK && (cells < CELLS_MIN || sizes < SIZES_MIN)) {
+        printf("\nfit        none: %d cells of %d sizes; at least %d of %d are needed\n", cells,
+               sizes, CELLS_MIN, SIZES_MIN);
+    } else if (code == OK) {
+        if (s->mode == STUDY_ISOFLOP) code = fit_parabolas(&f, false);
+        if (code == OK) code = fit_surface(&f, folder, s->keys.name);
+    }
+    close_set(&f);
+    return code;
+}
+
+status study_fit(const char *folder, const study *s, const study_runs *runs, const result *r)
+{
+    bool *point;
+    if (s->keys.fit == STUDY_FIT_NONE || *s->arms[0]) return OK;
+    TRY(results_points(&point, runs, r));
+    status code = OK;
+    for (int32_t i = 0; i < runs->count && code == OK; i++) {
+        bool before = false;
+        for (int32_t k = 0; k < i && !before; k++)
+            before = strcmp(runs->run[k].variant, runs->run[i].variant) == 0;
+        if (!before) code = fit_variant(folder, s, runs, r, point, runs->run[i].variant);
+    }
+    free(point);
+    return code;
+}

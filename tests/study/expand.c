@@ -1,0 +1,192 @@
+/* A study as the list of its runs. */
+#include "study/study_text.h"
+
+#include "model/block.h"
+
+#include <math.h>
+
+static void close_all(study_runs *runs, study *s)
+{
+    expand_deinit(runs);
+    study_deinit(s);
+}
+
+Test(expand, a_grid_is_every_combination_with_every_seed)
+{
+    study s;
+    study_runs r;
+    cr_assert_eq(expand_text(&r, &s,
+                             "seeds: [3, 5]\n"
+                             "grid:\n"
+                             "  model.width: [16, 32]\n"
+                             "  optimizer.learning_rate: [1e-3, 2e-3, 4e-3]\n"),
+                 OK, "%s", status_message());
+    cr_assert_eq(r.count, 12);
+    for (int32_t i = 0; i < r.count; i++) {
+        const study_run *run = &r.run[i];
+        cr_expect_eq(run->cfg.train.seed, i % 2 ? 5 : 3);
+        cr_expect_eq(run->cfg.model.width, i < 6 ? 16 : 32);
+        cr_expect_str_eq(run->cfg.run.name, run->name);
+        cr_expect_eq(run->cell_index, i / 2);
+    }
+    close_all(&r, &s);
+}
+
+Test(expand, a_ladder_spends_each_budget_to_the_nearest_whole_step)
+{
+    study s;
+    study_runs r;
+    cr_assert_eq(expand_text(&r, &s,
+                             "isoflop: {budgets: [3e9, 1e10], models: [byte-test, byte-w64-l2]}\n"
+                             "set: {data.synthetic: zipf_facts, train.micro_batch: 2,\n"
+                             "  train.batch_tokens: 512, schedule.warmup_tokens: 512}\n"),
+                 OK, "%s", status_message());
+    cr_assert_eq(r.count, 4);
+    for (int32_t i = 0; i < r.count; i++) {
+        flop_counts f;
+        block_flops(&f, &r.run[i].cfg.model);
+        const double tokens = (double)r.run[i].cfg.train.tokens;
+        cr_expect_eq(r.run[i].cfg.train.tokens % 512, 0);
+        cr_expect_leq(fabs(tokens * f.model - r.run[i].budget), 0.5 * 512 * f.model * 1.000001,
+                      "%s", r.run[i].name);
+        cr_expect_float_eq(r.run[i].flops, tokens * f.model, 1);
+    }
+    close_all(&r, &s);
+}
+
+Test(expand, a_trunk_is_paid_for_once)
+{
+    study s;
+    study_runs r;
+    cr_assert_eq(expand_text(&r, &s,
+                             "set: {schedule.name: wsd, schedule.decay_tokens: 1536}\n"
+                             "decay_ratio: 0.2\n"
+                             "tokens: [9216, 18432, 36864]\n"),
+                 OK, "%s", status_message());
+    cr_assert_eq(r.count, 6);
+    double own = 0, longest = 0;
+    for (int32_t i = 0; i < r.count; i++) {
+        const study_run *run = &r.run[i];
+        own += run->own_flops;
+        longest = fmax(longest, run->flops);
+        cr_expect_eq(run->trunk, 0);
+        if (run->role != RUN_POINT) continue;
+        /* it goes on from where its own cool-down begins */
+        cr_assert_geq(run->parent, 0);
+        cr_expect_eq(run->cfg.train.tokens - run->cfg.schedule.decay_tokens,
+                     r.run[run->parent].cfg.train.tokens);
+        cr_expect_eq(run->cfg.schedule.name, SCHEDULE_WSD);
+        cr_expect_eq(r.run[run->parent].cfg.schedule.name, SCHEDULE_CONSTANT);
+    }
+    cr_expect_lt(own, 1.5 * longest);
+    close_all(&r, &s);
+}
+
+Test(expand, a_sweep_tries_every_factor_at_the_first_seed_and_adds_the_others_later)
+{
+    study s;
+    study_runs r;
+    cr_assert_eq(expand_text(&r, &s,
+                             "seeds: [1, 2, 3]\n"
+                             "learning_rate_rule: sweep\n"
+                             "learning_rate_factors: [0.5, 1, 2]\n"
+                             "runs: [{arm: a, model.width: 16}, {arm: b}]\n"),
+                 OK, "%s", status_message());
+    cr_assert_eq(r.count, 6);
+    for (int32_t i = 0; i < 6; i++) {
+        cr_expect_eq(r.run[i].seed, 1);
+        cr_expect_float_eq(r.run[i].cfg.optimizer.learning_rate, 1e-2 * s.factors[i % 3], 1e-12);
+    }
+    cr_assert_eq(expand_seeds(&r, &s, 5), OK);
+    cr_assert_eq(r.count, 8);
+    cr_expect_eq(r.run[7].seed, 3);
+    cr_expect_str_eq(r.run[7].arm, "b");
+    cr_expect_float_eq(r.run[7].cfg.optimizer.learning_rate, 2e-2, 1e-12);
+    close_all(&r, &s);
+}
+
+Test(expand, the_size_rule_keeps_the_rate_of_the_base)
+{
+    study s;
+    study_runs r;
+    cr_assert_eq(expand_text(&r, &s,
+                             "learning_rate_rule: size\n"
+                             "grid: {model.width: [32, 64]}\n"),
+                 OK, "%s", status_message());
+    cr_expect_float_eq(r.run[0].cfg.optimizer.learning_rate, 1e-2, 1e-12);
+    cr_expect_float_eq(r.run[1].cfg.optimizer.learning_rate,
+                       1e-2 * pow((double)r.run[1].params / (double)r.run[0].params, -1.0 / 3),
+                       1e-12);
+    close_all(&r, &s);
+}
+
+/* What must not start, and the words that say why. */
+static const struct {
+    const char *text, *says;
+} refused[] = {
+    {"", "no runs"},
+    {"grid: {}\n", "study.yaml:3: grid: it is empty"},
+    {"runs: []\n", "study.yaml:3: runs: it is empty"},
+    {"grid: {model.width: []}\n", "grid.model.width"},
+    {"grid: {model.width: [16, {a: 1}]}\n", "one value"},
+    {"grid: {model.widht: [16]}\n", "study.yaml:3: override 'model.widht=16'"},
+    {"grid: {model.width: [16]}\nruns: [{}]\n", "beside"},
+    {"grid: {train.seed: [1, 1]}\n", "two runs would be called"},
+    {"grid: {model.width: [16]}\nseeds: [1, 1]\n", "stands there twice"},
+    {"grid: {model.width: [16]}\nseeds: []\n", "seeds"},
+    {"grid: {model.width: [16]}\nseeds: [-1]\n", "below 0"},
+    {"grid: {model.width: [16]}\nsedes: [1]\n", "study.yaml:4: sedes: unknown key; nearest: seeds"},
+    {"grid: {model.width: [16]}\nranks_per_run: 0\n", "outside [1"},
+    {"grid: {model.width: [16]}\nranks_per_run: 9\n", "fewer than ranks_per_run"},
+    {"grid: {model.width: [16]}\nname: twice\n", "given twice"},
+    {"isoflop: {budgets: [1e3], models: [byte-test]}\n"
+     "set: {train.micro_batch: 2, train.batch_tokens: 512, schedule.warmup_tokens: 0}\n",
+     "less than one step"},
+    {"isoflop: {budgets: [], models: [byte-test]}\n", "budgets"},
+    {"isoflop: {budgets: [1e9], models: [bite-test]}\n", "byte-test"},
+    {"isoflop: {budgets: [1e9], models: [byte-test], flops: model}\n", "isoflop.flops"},
+    {"isoflop: {budgets: [1e9], models: [byte-test], flop_count: mode}\n", "flop_count"},
+    {"tokens: [9216, 9216]\nset: {schedule.name: wsd, schedule.decay_tokens: 1536}\n",
+     "further apart"},
+    {"learning_rate_rule: sweep\nlearning_rate_factors: [1, 2]\nruns: [{}]\n", "3 to"},
+    {"learning_rate_rule: sweep\nlearning_rate_factors: [1, 4, 2]\nruns: [{}]\n", "ascending"},
+    {"learning_rate_factors: [1, 2, 4]\nruns: [{}]\n", "belong to learning_rate_rule"},
+    {"compare: {arms: [a]}\nruns: [{arm: a}]\n", "arms: [A, B]"},
+    {"compare: {arms: [a, b], equal_flops: [x]}\n"
+     "runs: [{arm: a, row: x}, {arm: b, row: x, train.tokens: 18432}]\n",
+     "apart; allowed: 1 %"},
+    {"runs: [{scale: s}]\nscale: l\n", "'l' is none of the runs'"},
+    {"runs: [{train: {tokens: -4}}]\n", "train.tokens"},
+    {"runs: [{train: [4]}]\n", "a list"},
+    {"runs: [&a {}]\n", "an anchor"},
+};
+
+Test(expand, bad_studies_are_refused_with_their_line)
+{
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        study s;
+        study_runs r;
+        cr_expect_eq(expand_text(&r, &s, refused[i].text), ERR_CONFIG, "%s", refused[i].text);
+        cr_expect(strstr(status_message(), refused[i].says), "'%s'\n  says %s, not %s",
+                  refused[i].text, status_message(), refused[i].says);
+        close_all(&r, &s);
+    }
+}
+
+Test(expand, more_runs_than_the_limit_are_refused)
+{
+    study s;
+    study_runs r;
+    char text[8192] = "grid:\n  optimizer.learning_rate: [";
+    for (int i = 1; i <= 70; i++)
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%de-4", i > 1 ? "," : "",
+                       i);
+    strcat(text, "]\n  train.tokens: [");
+    for (int i = 6; i <= 70; i++)
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d", i > 6 ? "," : "",
+                       i * 1536);
+    strcat(text, "]\n");
+    cr_expect_eq(expand_text(&r, &s, text), ERR_CONFIG);
+    cr_expect(strstr(status_message(), "more than 4096 runs"), "%s", status_message());
+    close_all(&r, &s);
+}
