@@ -21,7 +21,7 @@ template <int R, int DH> struct attend_state {
 
 /* scores of a tile of keys -> weights; what has been summed so far is scaled to the new maxima */
 template <int R, int C, int DH>
-DEVICE void attend_weigh(float (&x)[R][C][4], attend_state<R, DH> &s, int64_t query, int64_t key,
+DEVICE void attend_weigh(float (&x)[R][C][4], attend_state<R, DH> &s, int query, int key,
                          float scale2, bool masked)
 {
     const int t = threadIdx.x % 4;
@@ -55,10 +55,10 @@ DEVICE void attend_weigh(float (&x)[R][C][4], attend_state<R, DH> &s, int64_t qu
 }
 
 template <class A, int R, int DH>
-DEVICE void attend_store(attend_state<R, DH> &s, A *own, int64_t query, int64_t valid, int64_t h,
-                         int64_t b, const attend_pointers &p, const attention_shape &sh)
+DEVICE void attend_store(attend_state<R, DH> &s, A *own, int query, int valid, int h, int b,
+                         const attend_pointers &p, const attention_shape &sh)
 {
-    const int64_t width = sh.NH * sh.HS;
+    const int64_t width = (int64_t)sh.NH * sh.HS, n = (int64_t)b * sh.T + query;
     const int lane = threadIdx.x % 32, g = lane / 4;
     float inverse[R][2];
 #pragma unroll
@@ -69,11 +69,10 @@ DEVICE void attend_store(attend_state<R, DH> &s, A *own, int64_t query, int64_t 
             const int row = 16 * r + g + 8 * k;
             inverse[r][k] = __fdiv_rn(1.f, total);
             if (lane % 4 == 0 && row < valid)
-                p.lse[(b * sh.NH + h) * sh.T + query + row] =
+                p.lse[((int64_t)b * sh.NH + h) * sh.T + query + row] =
                     s.highest[r][k] * ATTENTION_LN_2 + logf(total);
         }
-    tile_store<A, R, DH>((A *)p.out + (b * sh.T + query) * width + h * sh.HS, width, valid, own,
-                         s.out, inverse, sh);
+    tile_store<A, R, DH>((A *)p.out + n * width + h * sh.HS, width, valid, own, s.out, inverse, sh);
 }
 
 /* grid: tiles of queries (the longest first), heads, sequences */
@@ -83,36 +82,36 @@ __global__ void __launch_bounds__(32 * ATTEND_WARPS)
 {
     constexpr int QUERIES = 16 * R * ATTEND_WARPS, KEYS = 8 * C, LD = tile_stride<A>(DH);
     DYN_SHARED(A, queries);
-    A *keys[2] = {queries + QUERIES * LD, queries + (QUERIES + KEYS) * LD};
-    A *values[2] = {keys[1] + KEYS * LD, keys[1] + 2 * KEYS * LD};
-    const int64_t h = blockIdx.y, b = blockIdx.z, warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4;
-    const int64_t first = (int64_t)(gridDim.x - 1 - blockIdx.x) * QUERIES;
-    const int64_t query = first + warp * 16 * R; // of this warp
+    A *keys = queries + QUERIES * LD, *values = keys + 2 * KEYS * LD; // two tiles of each
+    const int h = blockIdx.y, b = blockIdx.z, warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4;
+    const int first = (int)(gridDim.x - 1 - blockIdx.x) * QUERIES;
+    const int query = first + warp * 16 * R; // of this warp
     const A *q = (const A *)p.qkv + b * sh.T * sh.W + h * sh.HS;
     const A *k = q + (sh.NH - h + h / (sh.NH / sh.NKV)) * sh.HS, *v = k + sh.NKV * sh.HS;
-    const int64_t end = first + QUERIES < sh.T ? first + QUERIES : sh.T;
+    const int end = first + QUERIES < sh.T ? first + QUERIES : sh.T;
     attend_state<R, DH> s = {};
+#pragma unroll
     for (int r = 0; r < R; r++) s.highest[r][0] = s.highest[r][1] = -INFINITY;
 
     tile_load<A, QUERIES, DH>(queries, q + first * sh.W, sh.W, sh.T - first, sh);
-    tile_load<A, KEYS, DH>(keys[0], k, sh.W, sh.T, sh);
-    tile_load<A, KEYS, DH>(values[0], v, sh.W, sh.T, sh);
+    tile_load<A, KEYS, DH>(keys, k, sh.W, sh.T, sh);
+    tile_load<A, KEYS, DH>(values, v, sh.W, sh.T, sh);
     copy_commit();
-    for (int64_t key = 0, stage = 0; key < end; key += KEYS, stage ^= 1) {
+    for (int key = 0, stage = 0; key < end; key += KEYS, stage ^= 1) {
         copy_wait<0>();
         __syncthreads(); // this tile is there, and nobody reads the one before it
         if (key + KEYS < end) {
-            const int64_t next = key + KEYS;
-            tile_load<A, KEYS, DH>(keys[stage ^ 1], k + next * sh.W, sh.W, sh.T - next, sh);
-            tile_load<A, KEYS, DH>(values[stage ^ 1], v + next * sh.W, sh.W, sh.T - next, sh);
+            const int next = key + KEYS, there = (stage ^ 1) * KEYS * LD;
+            tile_load<A, KEYS, DH>(keys + there, k + next * sh.W, sh.W, sh.T - next, sh);
+            tile_load<A, KEYS, DH>(values + there, v + next * sh.W, sh.W, sh.T - next, sh);
             copy_commit();
         }
         /* none of these keys, or no query */
         if (key > query + 16 * R - 1 || query >= sh.T) continue;
         float x[R][C][4] = {};
-        tile_product_nt<R, C, DH>(x, queries + warp * 16 * R * LD, keys[stage]);
+        tile_product_nt<R, C, DH>(x, queries + warp * 16 * R * LD, keys + stage * KEYS * LD);
         attend_weigh<R, C, DH>(x, s, query + g, key, sh.scale2, key + KEYS - 1 > query);
-        tile_product_pn<R, C, DH>(s.out, x, values[stage]);
+        tile_product_pn<R, C, DH>(s.out, x, values + stage * KEYS * LD);
     }
     if (query < sh.T)
         attend_store<A, R, DH>(s, queries + warp * 16 * R * LD, query, sh.T - query, h, b, p, sh);

@@ -16,7 +16,7 @@
 #define ATTENTION_LN_2   0.69314718055994530942f
 
 struct attention_shape {
-    int64_t T, NH, NKV, HS;
+    int T, NH, NKV, HS;
     int64_t W;           /* of a row of qkv                                                     */
     float scale, scale2; /* 1/sqrt(HS); the same times log2(e), for powers of two              */
     bool wide;           /* rows are whole 16-byte pieces                                       */
@@ -24,8 +24,11 @@ struct attention_shape {
 
 /* elements from row to row of a tile: 16 more bytes, so that equal columns of eight neighbours lie
  * in different banks */
-template <class A> constexpr int tile_stride(int DH) { return DH + 16 / (int)sizeof(A); }
-template <class A> constexpr int tile_bytes(int rows, int DH)
+template <class A> __host__ __device__ constexpr int tile_stride(int DH)
+{
+    return DH + 16 / (int)sizeof(A);
+}
+template <class A> __host__ __device__ constexpr int tile_bytes(int rows, int DH)
 {
     return rows * tile_stride<A>(DH) * (int)sizeof(A);
 }
@@ -33,15 +36,14 @@ template <class A> constexpr int tile_bytes(int rows, int DH)
 /* tile (ROWS, DH) = rows of `from`, `stride` apart; zeros from row `valid` and column HS on. The
  * whole block takes part; the caller waits for the copies. */
 template <class A, int ROWS, int DH>
-DEVICE void tile_load(A *tile, const A *from, int64_t stride, int64_t valid,
-                      const attention_shape &s)
+DEVICE void tile_load(A *tile, const A *from, int64_t stride, int valid, const attention_shape &s)
 {
     constexpr int PIECE = 16 / (int)sizeof(A), PIECES = DH / PIECE;
-    const int limit = valid > ROWS ? ROWS : (int)valid, HS = (int)s.HS;
+    const int limit = valid > ROWS ? ROWS : valid;
     if (s.wide) {
         for (int i = threadIdx.x; i < ROWS * PIECES; i += blockDim.x) {
             const int r = i / PIECES, c = i % PIECES * PIECE;
-            const bool inside = r < limit && c < HS;
+            const bool inside = r < limit && c < s.HS;
             copy_async(tile + r * tile_stride<A>(DH) + c, inside ? from + r * stride + c : from,
                        inside ? 16 : 0);
         }
@@ -50,7 +52,7 @@ DEVICE void tile_load(A *tile, const A *from, int64_t stride, int64_t valid,
     for (int i = threadIdx.x; i < ROWS * DH; i += blockDim.x) {
         const int r = i / DH, c = i % DH;
         float v = 0;
-        if (r < limit && c < HS) v = to_float(from[r * stride + c]);
+        if (r < limit && c < s.HS) v = to_float(from[r * stride + c]);
         from_float(tile + r * tile_stride<A>(DH) + c, v);
     }
 }
@@ -58,11 +60,11 @@ DEVICE void tile_load(A *tile, const A *from, int64_t stride, int64_t valid,
 /* rows of `to`, `stride` apart = 16 R rows (R, DH/8 columns of 8) of a warp times scale, by way of
  * the warp's own rows of a tile */
 template <class A, int R, int DH>
-DEVICE void tile_store(A *to, int64_t stride, int64_t valid, A *own, const float (&x)[R][DH / 8][4],
+DEVICE void tile_store(A *to, int64_t stride, int valid, A *own, const float (&x)[R][DH / 8][4],
                        const float (&scale)[R][2], const attention_shape &s)
 {
     constexpr int PIECE = 16 / (int)sizeof(A), PIECES = DH / PIECE, LD = tile_stride<A>(DH);
-    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, HS = (int)s.HS;
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     __syncwarp(); // the rows may still be read
 #pragma unroll
     for (int r = 0; r < R; r++)
@@ -75,12 +77,12 @@ DEVICE void tile_store(A *to, int64_t stride, int64_t valid, A *own, const float
     __syncwarp();
     for (int i = lane; i < 16 * R * PIECES; i += 32) {
         const int r = i / PIECES, c = i % PIECES * PIECE;
-        if (r >= valid || c >= HS) continue;
+        if (r >= valid || c >= s.HS) continue;
         if (s.wide)
             *reinterpret_cast<uint4 *>(to + r * stride + c) =
                 *reinterpret_cast<const uint4 *>(own + r * LD + c);
         else
-            for (int k = 0; k < PIECE && c + k < HS; k++)
+            for (int k = 0; k < PIECE && c + k < s.HS; k++)
                 to[r * stride + c + k] = own[r * LD + c + k];
     }
 }
@@ -229,10 +231,10 @@ static inline attention_shape attention_shape_of(int64_t T, int64_t NH, int64_t 
 {
     const float scale = 1.f / sqrtf((float)HS);
     const int piece = t[0]->type == DTYPE_BF16 ? 8 : 4;
-    return attention_shape{T,
-                           NH,
-                           NKV,
-                           HS,
+    return attention_shape{(int)T,
+                           (int)NH,
+                           (int)NKV,
+                           (int)HS,
                            (NH + 2 * NKV) * HS,
                            scale,
                            scale * ATTENTION_LOG2_E,

@@ -23,7 +23,8 @@ __global__ void __launch_bounds__(32 * DELTA_WARPS)
 {
     const int64_t row = (int64_t)blockIdx.x * DELTA_WARPS + threadIdx.x / 32;
     if (row >= rows) return;
-    const int64_t n = row / sh.NH, h = row - n * sh.NH, b = n / sh.T, t = n - b * sh.T;
+    const int64_t n = flat_row(row, sh.NH), h = row - n * sh.NH;
+    const int64_t b = flat_row(n, sh.T), t = n - b * sh.T;
     const A *dout = (const A *)p.dout + row * sh.HS, *out = (const A *)p.out + row * sh.HS;
     float sum = 0;
     for (int c = threadIdx.x % 32; c < sh.HS; c += 32) sum += to_float(dout[c]) * to_float(out[c]);
@@ -40,25 +41,32 @@ template <class A, int QUERIES, int DH> struct query_stage {
     A *q, *dout;
     float *lse2, *delta;
 };
-template <class A, int QUERIES, int DH> constexpr int query_stage_bytes()
+template <class A, int QUERIES, int DH> __host__ __device__ constexpr int query_stage_bytes()
 {
     return tile_bytes<A>(2 * QUERIES, DH) + 2 * QUERIES * (int)sizeof(float);
 }
+template <class A, int QUERIES, int DH>
+DEVICE query_stage<A, QUERIES, DH> query_stage_at(A *base, int index)
+{
+    unsigned char *at = (unsigned char *)base + index * query_stage_bytes<A, QUERIES, DH>();
+    A *q = (A *)at, *dout = q + QUERIES * tile_stride<A>(DH);
+    float *lse2 = (float *)(at + tile_bytes<A>(2 * QUERIES, DH));
+    return {q, dout, lse2, lse2 + QUERIES};
+}
 
 template <class A, int QUERIES, int DH>
-DEVICE void query_load(const query_stage<A, QUERIES, DH> &stage, int64_t first, int64_t h,
-                       int64_t b, const attend_back_pointers &p, const attention_shape &sh)
+DEVICE void query_load(const query_stage<A, QUERIES, DH> &stage, int first, int h, int b,
+                       const attend_back_pointers &p, const attention_shape &sh)
 {
-    const int64_t width = sh.NH * sh.HS, valid = sh.T - first;
-    tile_load<A, QUERIES, DH>(stage.q, (const A *)p.qkv + (b * sh.T + first) * sh.W + h * sh.HS,
-                              sh.W, valid, sh);
-    tile_load<A, QUERIES, DH>(stage.dout,
-                              (const A *)p.dout + (b * sh.T + first) * width + h * sh.HS, width,
-                              valid, sh);
+    const int64_t width = (int64_t)sh.NH * sh.HS, n = (int64_t)b * sh.T + first;
+    const int valid = sh.T - first;
+    tile_load<A, QUERIES, DH>(stage.q, (const A *)p.qkv + n * sh.W + h * sh.HS, sh.W, valid, sh);
+    tile_load<A, QUERIES, DH>(stage.dout, (const A *)p.dout + n * width + h * sh.HS, width, valid,
+                              sh);
     copy_commit();
     /* behind the last query weights are 2^-inf */
     for (int i = threadIdx.x; i < QUERIES; i += blockDim.x) {
-        const int64_t at = (b * sh.NH + h) * sh.T + first + i;
+        const int64_t at = ((int64_t)b * sh.NH + h) * sh.T + first + i;
         stage.lse2[i] = i < valid ? p.lse[at] * ATTENTION_LOG2_E : INFINITY;
         stage.delta[i] = i < valid ? p.delta[at] : 0.f;
     }
@@ -67,8 +75,7 @@ DEVICE void query_load(const query_stage<A, QUERIES, DH> &stage, int64_t first, 
 /* transposed scores (16 keys, 8 C queries) and dP -> weights and dS */
 template <class A, int C, int DH>
 DEVICE void keys_weigh(float (&x)[1][C][4], float (&dx)[1][C][4],
-                       const query_stage<A, 8 * C, DH> &stage, int64_t first, int64_t key,
-                       float scale2)
+                       const query_stage<A, 8 * C, DH> &stage, int first, int key, float scale2)
 {
     const int t = threadIdx.x % 4;
 #pragma unroll
@@ -90,40 +97,34 @@ __global__ void __launch_bounds__(32 * BACK_WARPS)
 {
     constexpr int KEYS = 16 * BACK_WARPS, QUERIES = 8 * C, LD = tile_stride<A>(DH);
     DYN_SHARED(A, keys);
-    A *values = keys + KEYS * LD;
-    query_stage<A, QUERIES, DH> stage[2];
-    for (int i = 0; i < 2; i++) {
-        stage[i].q = values + (KEYS + 2 * i * QUERIES) * LD;
-        stage[i].dout = stage[i].q + QUERIES * LD;
-        stage[i].lse2 = (float *)(values + (KEYS + 4 * QUERIES) * LD) + 2 * i * QUERIES;
-        stage[i].delta = stage[i].lse2 + QUERIES;
-    }
-    const int64_t first = (int64_t)blockIdx.x * KEYS, kv = blockIdx.y, b = blockIdx.z;
-    const int64_t warp = threadIdx.x / 32, key = first + warp * 16, group = sh.NH / sh.NKV;
-    const int64_t at = (b * sh.T + first) * sh.W + (sh.NH + kv) * sh.HS;
+    A *values = keys + KEYS * LD, *stages = values + KEYS * LD;
+    const int first = blockIdx.x * KEYS, kv = blockIdx.y, b = blockIdx.z;
+    const int warp = threadIdx.x / 32, key = first + warp * 16, group = sh.NH / sh.NKV;
+    const int64_t at = ((int64_t)b * sh.T + first) * sh.W + (sh.NH + kv) * sh.HS;
     tile_load<A, KEYS, DH>(keys, (const A *)p.qkv + at, sh.W, sh.T - first, sh);
     tile_load<A, KEYS, DH>(values, (const A *)p.qkv + at + sh.NKV * sh.HS, sh.W, sh.T - first, sh);
 
     /* tiles of queries from the one with the first key on, head by head */
-    const int64_t start = first / QUERIES * QUERIES;
-    const int64_t per_head = (sh.T - start + QUERIES - 1) / QUERIES, count = per_head * group;
+    const int start = first / QUERIES * QUERIES, last = kv * group + group - 1;
     float dk[1][DH / 8][4] = {}, dv[1][DH / 8][4] = {};
-    query_load(stage[0], start, kv * group, b, p, sh);
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t head = i / per_head, query = start + (i - head * per_head) * QUERIES;
-        const query_stage<A, QUERIES, DH> &now = stage[i % 2];
+    int head = kv * group, query = start, turn = 0;
+    query_load(query_stage_at<A, QUERIES, DH>(stages, 0), query, head, b, p, sh);
+    while (head <= last) {
+        const query_stage<A, QUERIES, DH> now = query_stage_at<A, QUERIES, DH>(stages, turn);
+        const int here = query;
         copy_wait<0>();
         __syncthreads(); // this tile is there, and nobody reads the one before it
-        if (i + 1 < count) {
-            const int64_t next = (i + 1) / per_head;
-            query_load(stage[(i + 1) % 2], start + (i + 1 - next * per_head) * QUERIES,
-                       kv * group + next, b, p, sh);
-        }
-        if (query + QUERIES - 1 < key || key >= sh.T) continue;
+        turn ^= 1;
+        query += QUERIES;
+        if (query >= sh.T) query = start, head++;
+        if (head <= last)
+            query_load(query_stage_at<A, QUERIES, DH>(stages, turn), query, head, b, p, sh);
+        /* none of these keys is seen, or no key */
+        if (here + QUERIES - 1 < key || key >= sh.T) continue;
         float x[1][C][4] = {}, dx[1][C][4] = {};
         tile_product_nt<1, C, DH>(x, keys + warp * 16 * LD, now.q);
         tile_product_nt<1, C, DH>(dx, values + warp * 16 * LD, now.dout);
-        keys_weigh<A, C, DH>(x, dx, now, query, key + threadIdx.x % 32 / 4, sh.scale2);
+        keys_weigh<A, C, DH>(x, dx, now, here, key + threadIdx.x % 32 / 4, sh.scale2);
         tile_product_pn<1, C, DH>(dv, x, now.dout);
         tile_product_pn<1, C, DH>(dk, dx, now.q);
     }
@@ -140,7 +141,7 @@ __global__ void __launch_bounds__(32 * BACK_WARPS)
 /* scores and dP (16 queries, 8 C keys) -> dS in dx */
 template <int C>
 DEVICE void queries_weigh(const float (&x)[1][C][4], float (&dx)[1][C][4], const float (&lse2)[2],
-                          const float (&delta)[2], int64_t query, int64_t key, float scale2)
+                          const float (&delta)[2], int query, int key, float scale2)
 {
     const int t = threadIdx.x % 4;
 #pragma unroll
@@ -161,31 +162,33 @@ __global__ void __launch_bounds__(32 * BACK_WARPS)
     constexpr int QUERIES = 16 * BACK_WARPS, KEYS = 8 * C, LD = tile_stride<A>(DH);
     DYN_SHARED(A, queries);
     A *dout = queries + QUERIES * LD, *keys = dout + QUERIES * LD, *values = keys + 2 * KEYS * LD;
-    const int64_t h = blockIdx.y, b = blockIdx.z, warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4;
-    const int64_t first = (int64_t)(gridDim.x - 1 - blockIdx.x) * QUERIES;
-    const int64_t query = first + warp * 16, width = sh.NH * sh.HS; // query: of this warp
-    const int64_t at = (b * sh.T + first) * sh.W + h * sh.HS;
-    const A *k = (const A *)p.qkv + b * sh.T * sh.W + (sh.NH + h / (sh.NH / sh.NKV)) * sh.HS;
+    const int h = blockIdx.y, b = blockIdx.z, warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4;
+    const int first = (int)(gridDim.x - 1 - blockIdx.x) * QUERIES;
+    const int query = first + warp * 16; // of this warp
+    const int64_t width = (int64_t)sh.NH * sh.HS, n = (int64_t)b * sh.T;
+    const int64_t at = (n + first) * sh.W + h * sh.HS;
+    const A *k = (const A *)p.qkv + n * sh.W + (sh.NH + h / (sh.NH / sh.NKV)) * sh.HS;
     const A *v = k + sh.NKV * sh.HS;
-    const int64_t end = first + QUERIES < sh.T ? first + QUERIES : sh.T;
+    const int end = first + QUERIES < sh.T ? first + QUERIES : sh.T;
     float dq[1][DH / 8][4] = {}, lse2[2], delta[2];
     for (int i = 0; i < 2; i++) {
-        const int64_t row = query + g + 8 * i, stat = (b * sh.NH + h) * sh.T + row;
+        const int row = query + g + 8 * i;
+        const int64_t stat = ((int64_t)b * sh.NH + h) * sh.T + row;
         lse2[i] = row < sh.T ? p.lse[stat] * ATTENTION_LOG2_E : INFINITY;
         delta[i] = row < sh.T ? p.delta[stat] : 0.f;
     }
 
     tile_load<A, QUERIES, DH>(queries, (const A *)p.qkv + at, sh.W, sh.T - first, sh);
-    tile_load<A, QUERIES, DH>(dout, (const A *)p.dout + (b * sh.T + first) * width + h * sh.HS,
-                              width, sh.T - first, sh);
+    tile_load<A, QUERIES, DH>(dout, (const A *)p.dout + (n + first) * width + h * sh.HS, width,
+                              sh.T - first, sh);
     tile_load<A, KEYS, DH>(keys, k, sh.W, sh.T, sh);
     tile_load<A, KEYS, DH>(values, v, sh.W, sh.T, sh);
     copy_commit();
-    for (int64_t key = 0, stage = 0; key < end; key += KEYS, stage ^= 1) {
+    for (int key = 0, stage = 0; key < end; key += KEYS, stage ^= 1) {
         copy_wait<0>();
         __syncthreads(); // this tile is there, and nobody reads the one before it
         if (key + KEYS < end) {
-            const int64_t next = key + KEYS, there = (stage ^ 1) * KEYS * LD;
+            const int next = key + KEYS, there = (stage ^ 1) * KEYS * LD;
             tile_load<A, KEYS, DH>(keys + there, k + next * sh.W, sh.W, sh.T - next, sh);
             tile_load<A, KEYS, DH>(values + there, v + next * sh.W, sh.W, sh.T - next, sh);
             copy_commit();
@@ -216,6 +219,7 @@ cudaError_t attend_back_launch(const cuda_call *call, const attention_backward_a
                                     (const float *)a->lse.data,
                                     (float *)call->workspace};
     const int64_t rows = a->B * a->T * a->NH;
+    if (!flat_fits(rows)) return cudaErrorInvalidValue;
     const unsigned tiles = (unsigned)((a->T + ROWS - 1) / ROWS);
     const size_t keys_shared =
         (size_t)(tile_bytes<A>(2 * ROWS, DH) + 2 * query_stage_bytes<A, TILE, DH>());
@@ -244,5 +248,5 @@ cudaError_t cuda_launch_attention_backward(const cuda_call *call, const attentio
                              : attend_back_launch<bf16, 4, 128>(call, a);
     return a->HS <= 32   ? attend_back_launch<float, 4, 32>(call, a)
            : a->HS <= 64 ? attend_back_launch<float, 4, 64>(call, a)
-                         : attend_back_launch<float, 4, 128>(call, a);
+                         : attend_back_launch<float, 2, 128>(call, a);
 }

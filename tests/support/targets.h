@@ -1,5 +1,6 @@
 /* targets.h — what the op tests run on: every backend of backends[], and each instruction path of
- * cpu by name. Used by index, because Criterion's workers do not share pointers.                */
+ * cpu by name; OP_TARGET=NAME in the environment leaves that backend alone. Used by index, because
+ * Criterion's workers do not share pointers.                                                    */
 #ifndef SUPPORT_TARGETS_H
 #define SUPPORT_TARGETS_H
 
