@@ -308,7 +308,9 @@ static status find_base(predict_case *base, const asked *a)
     predict_case one;
     TRY(answer_one(base, a, 1));
     one = *base;
-    for (int32_t n = 2; !base->p.fits && n <= BASE_MAX && n <= a->micro_most; n *= 2)
+    const bool one_node = isnan(a->hw.network_bandwidth.value);
+    const double most = one_node ? a->hw.ranks_per_node.value : BASE_MAX;
+    for (int32_t n = 2; !base->p.fits && n <= most && n <= a->micro_most; n *= 2)
         TRY(answer_one(base, a, n));
     if (!base->p.fits) *base = one;
     return OK;

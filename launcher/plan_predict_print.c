@@ -75,6 +75,12 @@ static cli_text amount(double x, const char *format)
     return out;
 }
 
+/* With failures where their rate is known. */
+static double run_hours(const run_cost *c)
+{
+    return isfinite(c->wall_hours) ? c->wall_hours : c->hours;
+}
+
 static void print_run(const predict_report *r, const run_cost *c)
 {
     printf("\na run of %s tokens: %.0f steps\n", cli_count(r->tokens).text, c->steps);
@@ -127,8 +133,7 @@ static void print_row(const predict_report *r, const predict_case *c)
            100 * part[PART_SLOWEST] / step, cli_bytes((double)p->held_bytes).text,
            p->fits ? " " : "!");
     if (r->tokens > 0)
-        printf(" %8s %9s",
-               amount(isfinite(c->run.wall_hours) ? c->run.wall_hours : c->run.hours, "%.4g").text,
+        printf(" %8s %9s", amount(run_hours(&c->run), "%.4g").text,
                amount(c->run.money, "%.5g").text);
     printf("%s\n", p->beyond ? "+" : "");
 }
@@ -168,9 +173,17 @@ static void print_answer(const predict_report *r)
         (void)snprintf(wish + used, sizeof wish - used, " at %.3g %% efficiency",
                        100.0 * a->efficiency);
     if (a->met)
-        printf("\nask for %d ranks%s\n", (int)c->p.ranks, wish);
+        printf("\nask for %d rank%s%s\n", (int)c->p.ranks, c->p.ranks == 1 ? "" : "s", wish);
     else
-        printf("\nno number of ranks can:%s; the nearest is %d ranks\n", wish, (int)c->p.ranks);
+        printf("\nno number of ranks can:%s\nthe nearest is %d rank%s", wish, (int)c->p.ranks,
+               c->p.ranks == 1 ? "" : "s");
+    if (!a->met && r->tokens > 0) {
+        printf(": %s hours", amount(run_hours(&c->run), "%.5g").text);
+        if (isfinite(c->run.money)) printf(", %.5g %s", c->run.money, r->hw->currency);
+    }
+    if (!a->met)
+        printf(", %.3g %% efficiency%s\n", 100.0 * c->efficiency,
+               c->p.fits ? "" : "; it does not fit in memory");
 }
 
 /* The values behind the numbers, by source. */
@@ -308,6 +321,12 @@ static json_t *answer_object(const predict_report *r)
     json_t *out = json_object();
     json_object_set_new(out, "ranks", json_integer(r->cases[a->chosen].p.ranks));
     json_object_set_new(out, "met", json_boolean(a->met));
+    const predict_case *c = &r->cases[a->chosen];
+    if (r->tokens > 0) {
+        json_object_set_new(out, "hours", number(run_hours(&c->run)));
+        json_object_set_new(out, "cost", number(c->run.money));
+    }
+    json_object_set_new(out, "efficiency_reached", number(c->efficiency));
     if (a->deadline_hours > 0)
         json_object_set_new(out, "deadline_hours", json_real(a->deadline_hours));
     if (a->budget > 0) json_object_set_new(out, "budget", json_real(a->budget));

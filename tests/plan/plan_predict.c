@@ -134,6 +134,20 @@ Test(plan_predict, a_deadline_is_met_by_the_fewest_ranks_or_the_nearest_is_named
     json_decref(root);
 }
 
+/* A model too large for the only machine there is: an answer, not an error. */
+Test(plan_predict, what_fits_nowhere_is_answered_and_said)
+{
+    const plan_predict_options o = {.model = "mpt-70b",
+                                    .cluster = "1xh200",
+                                    .tokens = "140B",
+                                    .deadline = "2d"};
+    json_t *root = answer(o), *p = json_object_get(root, "prediction");
+    cr_expect(json_is_false(json_object_get(p, "fits")));
+    cr_expect(json_is_false(json_object_get(json_object_get(root, "answer"), "met")));
+    cr_expect(number(p, "largest_params_that_fit") < number(p, "params"));
+    json_decref(root);
+}
+
 Test(plan_predict, a_budget_is_spent_by_the_most_ranks_it_pays)
 {
     plan_predict_options o = seven;
