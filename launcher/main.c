@@ -21,6 +21,7 @@ static const verb verbs[] = {
     {"fit", cmd_fit, "a scaling law fitted to runs: constants, intervals, warnings"},
     {"report", cmd_report, "tables, plots and one page of a run, a study, or two of them"},
     {"diff", cmd_diff, "the first step and tensor at which two runs differ"},
+    {"doctor", cmd_doctor, "is this allocation fit? what, where, how to mend it"},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 

@@ -22,6 +22,8 @@ status world_open_mpi(world **out)
     return world_open_self(out);
 }
 
+bool world_mpi_needs_pmix(void) { return false; }
+
 status comm_open_mpi(comm **out, world *w, comm_reach reach, int32_t node_ranks, double deadline_s)
 {
     (void)out, (void)w, (void)reach, (void)node_ranks, (void)deadline_s;

@@ -11,9 +11,10 @@ static bool started_by_launcher(void)
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
 }
 
-status world_open(world **out)
+status world_launch_check(void)
 {
-    if (started_by_launcher()) return world_open_mpi(out);
+    if (getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK")) return OK;
+    if (getenv("PMI_RANK") && !world_mpi_needs_pmix()) return OK;
     /* several tasks that do not know of each other would each train the whole run */
     const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
     REQUIRE(
@@ -21,7 +22,13 @@ status world_open(world **out)
         "srun started %s tasks without PMIx, so they cannot find each other; use srun --mpi=pmix "
         "(or mpirun inside the allocation)",
         tasks ? tasks : "several");
-    return world_open_self(out);
+    return OK;
+}
+
+status world_open(world **out)
+{
+    TRY(world_launch_check());
+    return started_by_launcher() ? world_open_mpi(out) : world_open_self(out);
 }
 
 void world_close(world *w)

@@ -17,6 +17,9 @@ typedef struct world world;
  * ERR_CONFIG if a launcher started several ranks that cannot find each other: a build without MPI,
  * or srun without PMIx. */
 status world_open(world **out);
+/* ERR_CONFIG where a launcher started several ranks that cannot find each other, which some MPIs
+ * answer by ending the process; for those who want to say so before. */
+status world_launch_check(void);
 /* Always a world of one rank, without MPI. */
 status world_open_self(world **out);
 /* NULL is a no-op. COLLECTIVE. */

@@ -30,5 +30,7 @@ struct world {
 
 /* Joins the MPI job. world_mpi.c, or mpi_absent.c which refuses. */
 status world_open_mpi(world **out);
+/* This MPI finds its ranks through PMIx alone (Open MPI), not through PMI 1 or 2. */
+bool world_mpi_needs_pmix(void);
 
 #endif

@@ -287,6 +287,15 @@ static status open_on(world **out, MPI_Comm all, bool root, double deadline_s)
     return OK;
 }
 
+bool world_mpi_needs_pmix(void)
+{
+#ifdef OPEN_MPI
+    return true;
+#else
+    return false;
+#endif
+}
+
 status world_open_mpi(world **out)
 {
     int level = 0;
