@@ -15,7 +15,7 @@
 #define DEFAULT_LAW  "besiroglu"
 #define REPEATED_LAW "muennighoff-repeated"
 
-enum { ITERATIONS = 12 };
+enum { BISECTIONS = 16 };
 
 /* --- laws ---------------------------------------------------------------------------------------
  */
@@ -178,19 +178,23 @@ static status answer_machine(plan_answer *a)
     const double peak = fp32 ? hw->peak_fp32.value : hw->peak_bf16.value;
     REQUIRE(isfinite(peak), ERR_CONFIG, "cluster %s does not know its peak_flops.%s", hw->name,
             fp32 ? "fp32" : "bf16");
-    a->machine.mfu = isfinite(q->mfu) ? q->mfu : 0.4;
     a->machine.mfu_source = isfinite(q->mfu) ? "given" : "modelled";
-    q->ask.flops = q->gpus * seconds * peak * a->machine.mfu;
-    TRY(answer(a));
-    for (int i = 0; i < ITERATIONS && !isfinite(q->mfu); i++) {
-        const prediction *p = &a->machine.step;
-        const double flops = 6 * (double)a->shape.params * p->tokens_per_s * seconds;
-        const bool settled = fabs(flops / q->ask.flops - 1) < 0.002;
-        a->machine.mfu = p->mfu;
-        q->ask.flops = sqrt(flops * q->ask.flops);
-        if (settled) break;
+    a->machine.mfu = isfinite(q->mfu) ? q->mfu : 0.4;
+    const double all = q->gpus * seconds * peak;
+    q->ask.flops = all * a->machine.mfu;
+    if (isfinite(q->mfu)) return answer(a);
+    // speed jumps where a micro-batch no longer fits: the largest budget that ends in time
+    double low = log(all * 1e-4), high = log(all);
+    for (int i = 0; i < BISECTIONS; i++) {
+        const double middle = (low + high) / 2;
+        q->ask.flops = exp(i + 1 < BISECTIONS ? middle : low);
         TRY(answer(a));
+        if (a->machine.run.hours * 3600 <= seconds)
+            low = middle;
+        else
+            high = middle;
     }
+    a->machine.mfu = a->machine.step.mfu;
     return OK;
 }
 

@@ -33,7 +33,8 @@ typedef struct plan_machine {
     int64_t workspace_bytes;
     prediction step;
     run_cost run;
-    bool has_largest; /* it does not fit, and this would */
+    bool ranks_chosen; /* by plan: the most that keep 80 % of the best speed per rank */
+    bool has_largest;  /* it does not fit, and this would */
     model_config largest;
     double mfu;             /* behind --gpus and --budget          */
     const char *mfu_source; /* "given", "modelled"; NULL: not used */

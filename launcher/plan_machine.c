@@ -104,30 +104,67 @@ static status predict(plan_answer *a, int32_t ranks)
     return OK;
 }
 
-/* A smaller micro-batch leaves no rank idle and needs less memory. */
-status plan_machine_predict(plan_answer *a)
+/* --micro-batch; 0: not given. */
+static status given_micro(int64_t *out, const plan_answer *a)
 {
-    const plan_options *o = a->options;
-    int32_t ranks;
-    int64_t micro = 0;
-    TRY(plan_machine_ranks(&ranks, a));
-    if (o->predict.micro_batch) {
-        const status s = config_integer(&micro, o->predict.micro_batch);
-        if (s != OK) return status_prefix(s, "--micro-batch");
-        REQUIRE(micro >= 1 && micro <= 65536, ERR_CONFIG, "--micro-batch: %s is outside [1, 65536]",
-                o->predict.micro_batch);
-        a->micro_batch = micro;
-    }
+    const char *text = a->options->predict.micro_batch;
+    *out = 0;
+    if (!text) return OK;
+    const status s = config_integer(out, text);
+    if (s != OK) return status_prefix(s, "--micro-batch");
+    REQUIRE(*out >= 1 && *out <= 65536, ERR_CONFIG, "--micro-batch: %s is outside [1, 65536]",
+            text);
+    return OK;
+}
+
+/* So many ranks, with the largest micro-batch that leaves none idle and fits. */
+static status predict_on(plan_answer *a, int32_t ranks, int64_t micro, int64_t largest)
+{
     const int64_t sequences = a->batch_tokens / a->cfg.model.context;
+    a->micro_batch = micro ? micro : largest;
     if (!micro && !a->based)
         while (a->micro_batch > 1 && sequences / a->micro_batch < ranks) a->micro_batch /= 2;
-    // ranks beyond the micro-batches of a step would have nothing to do
-    const int64_t work = sequences / a->micro_batch;
-    if (!o->predict.ranks && !isfinite(a->question.gpus) && work < ranks) ranks = (int32_t)work;
     for (;;) {
         TRY(plan_config_build(a));
         TRY(predict(a, ranks));
         if (a->machine.step.fits || micro || a->based || a->micro_batch == 1) return OK;
         a->micro_batch /= 2;
     }
+}
+
+/* Where nobody says how many: of powers of two the most that keep 80 % of the best speed per rank
+ * among those where the run fits. */
+static status choose_ranks(int32_t *out, plan_answer *a, int32_t most, int64_t micro,
+                           int64_t largest)
+{
+    const prediction *p = &a->machine.step;
+    double best = 0;
+    *out = most;
+    for (int32_t n = 1; n <= most; n *= 2) {
+        TRY(predict_on(a, n, micro, largest));
+        if (!p->fits) continue;
+        if (p->tokens_per_s_per_rank > best) best = p->tokens_per_s_per_rank;
+        if (p->tokens_per_s_per_rank >= 0.8 * best) *out = n;
+        if (n > most / 2) break;
+    }
+    return OK;
+}
+
+status plan_machine_predict(plan_answer *a)
+{
+    const bool said = a->options->predict.ranks || isfinite(a->question.gpus);
+    const int64_t largest = a->micro_batch;
+    int32_t ranks;
+    int64_t micro;
+    TRY(plan_machine_ranks(&ranks, a));
+    TRY(given_micro(&micro, a));
+    if (!said) {
+        // ranks beyond the micro-batches of a step would have nothing to do
+        const int64_t smallest = micro ? micro : a->based ? largest : 1;
+        const int64_t work = a->batch_tokens / a->cfg.model.context / smallest;
+        if (work < ranks) ranks = (int32_t)work;
+        TRY(choose_ranks(&ranks, a, ranks, micro, largest));
+    }
+    a->machine.ranks_chosen = !said;
+    return predict_on(a, ranks, micro, largest);
 }

@@ -135,8 +135,14 @@ static void print_laws(const plan_answer *a)
                                  plan_print_count(m, l->params_total));
         if (used >= sizeof note) break;
     }
-    if (used) printf("  * without embeddings; with them: %.80s\n", note);
-    printf("  A loss belongs to the data it was fitted on: it is no forecast for other data.\n");
+    if (used) {
+        char line[LINE + 64];
+        (void)snprintf(line, sizeof line, "without embeddings; with them: %s", note);
+        plan_print_wrapped("           *", line);
+    }
+    plan_print_wrapped("           -", "the law does not say");
+    plan_print_wrapped("        loss",
+                       "belongs to the data the law was fitted on, and forecasts no other");
     (void)putchar('\n');
 }
 
@@ -170,7 +176,7 @@ static void print_costs(const plan_answer *a)
     const flatness *f = &a->flatness;
     char text[LINE], r[3][48], half[32] = "no budget", twice[32] = "no budget";
     const double above = own->say.loss - a->best_loss;
-    if (isfinite(above) && above > 1e-6) {
+    if (isfinite(above) && above > 5e-5) {
         (void)snprintf(text, sizeof text,
                        "%.4f nats above the best loss of the same compute under %s", above,
                        own->row->name);

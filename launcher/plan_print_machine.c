@@ -81,10 +81,15 @@ void plan_print_machine(const plan_answer *a)
     const prediction *p = &m->step;
     char text[LINE];
     (void)snprintf(text, sizeof text,
-                   "%s: %d ranks on %d nodes%s, sharding %s, micro-batches of %" PRId64
-                   " sequences, %" PRId64 " a rank and step; modelled, not measured",
-                   m->hw.name, (int)p->ranks, (int)p->nodes, p->beyond ? " (more than it has)" : "",
-                   predict_sharding_name(m->sharding), a->micro_batch, p->accumulate);
+                   "%s: %d rank%s on %d node%s%s; sharding %s, micro-batches of %" PRId64
+                   " x %" PRId64 " tokens, %" PRId64 " a rank and step; modelled, not measured",
+                   m->hw.name, (int)p->ranks, p->ranks == 1 ? "" : "s", (int)p->nodes,
+                   p->nodes == 1 ? "" : "s",
+                   p->beyond         ? " (more than it has)"
+                   : m->ranks_chosen ? ", the most that keep 80 % of the speed per rank"
+                                     : "",
+                   predict_sharding_name(m->sharding), a->micro_batch, a->cfg.model.context,
+                   p->accumulate);
     plan_print_wrapped("machine", text);
     print_memory(a);
     print_time(a);

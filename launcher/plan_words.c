@@ -47,7 +47,8 @@ void plan_words_agreement(plan_answer *a)
     char *out = a->agreement;
     const size_t bytes = sizeof a->agreement;
     out[0] = '\0';
-    if (isfinite(a->question.ask.params)) return; // N was given to all of them
+    const allocate_question *q = &a->question.ask;
+    if (isfinite(q->params) || (isfinite(q->flops) && isfinite(q->tokens))) return; // N was given
     for (int32_t i = 0; i < a->laws.count; i++) {
         const plan_law *l = &a->law[i];
         if (!isfinite(l->params_total)) continue;

@@ -163,6 +163,7 @@ static void answer_line(allocation *out, const published_law *row, const allocat
                                       : budget_for(row, q, AIM_TOKENS, q->tokens);
     }
     spend(row, out->flops, q, &out->params, &out->tokens);
+    if (!isfinite(out->params) && !isfinite(out->tokens)) return;
     if (given(q->params)) out->params = q->params;
     if (given(q->tokens)) out->tokens = q->tokens;
 }

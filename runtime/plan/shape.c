@@ -5,7 +5,7 @@
 
 /* Widths that are tried by the rule, and what one layer more is worth against a better aspect. */
 enum { WIDTH_MAX = 65536, LAYERS_MAX = 1024 };
-#define COUNT_WEIGHT 10.0
+#define COUNT_WEIGHT 20.0
 
 /* What all planned models share: twins of Table A9 that train runs. */
 static model_config blank(const shape_question *q)
@@ -108,10 +108,14 @@ static status by_rule(model_config *out, const shape_question *q)
         if (cost < best) best = cost, *out = m;
     }
     const double n = count_of(out, q->without_embedding);
-    REQUIRE(fabs(n / q->params - 1) < 0.25, ERR_CONFIG,
+    REQUIRE(n <= q->params * 1.25, ERR_CONFIG,
             "no model of %.3g parameters can be built with a vocabulary of %lld; the nearest has "
             "%.3g; a smaller vocabulary (--data DIR) allows smaller models",
             q->params, (long long)q->vocab, n);
+    REQUIRE(
+        n >= q->params * 0.75, ERR_CONFIG,
+        "no model of %.3g parameters can be described (at most %d layers); the nearest has %.3g",
+        q->params, LAYERS_MAX, n);
     return OK;
 }
 
