@@ -478,7 +478,7 @@ static void bench_open(bench *b, const char *path)
     const int64_t bytes = b->memory.used;
     must(arena_init(&b->memory, "bench", bytes));
     take_all(b);
-    must(b->o->open(&b->d, &(device_options){0, path}));
+    must(b->o->open(&b->d, &(device_options){.path = path}));
     b->o->describe(b->d, b->text, sizeof b->text);
     const op_shapes largest = {b->s.B,  b->s.T,  b->s.C,  b->s.F, b->s.V,
                                b->s.NH, b->s.NH, b->s.HS, false,  b->act};
