@@ -33,7 +33,7 @@ static result run_command(const char *command)
 
 static result plan(const char *arguments)
 {
-    char command[2048];
+    char command[4096];
     (void)snprintf(command, sizeof command, "'%s' %s 2>&1", PLAN, arguments);
     return run_command(command);
 }
