@@ -95,6 +95,7 @@ const op_case op_cases[] = {
     HEADS(OP_attention, 0, 1, 64, 2, 2, 64),
     HEADS(OP_attention, 0, 1, 17, 1, 1, 128),
     HEADS(OP_attention, 0, 2, 200, 4, 1, 32),
+    HEADS(OP_attention, 0, 1, 151, 2, 1, 80),
     HEADS(OP_attention, 0, 1, 513, 1, 1, 64),
     HEADS(OP_attention_backward, 0, 1, 1, 1, 1, 1),
     HEADS(OP_attention_backward, 0, 2, 5, 2, 1, 5),
@@ -104,6 +105,7 @@ const op_case op_cases[] = {
     HEADS(OP_attention_backward, 0, 1, 64, 2, 2, 64),
     HEADS(OP_attention_backward, 0, 1, 17, 1, 1, 128),
     HEADS(OP_attention_backward, 0, 2, 200, 4, 1, 32),
+    HEADS(OP_attention_backward, 0, 1, 151, 2, 1, 80),
     HEADS(OP_attention_backward, 0, 1, 513, 1, 1, 64),
 
     LOSS(0, 1, 1, 1),
@@ -116,6 +118,7 @@ const op_case op_cases[] = {
     LOSS(OPT_Z_LOSS, 65, 48, 257),
     LOSS(OPT_LOSS_ONLY, 33, 64, 2051),
     LOSS(0, 40, 64, 5003),
+    LOSS(OPT_Z_LOSS, 3, 8, 20011),
 
     VECTOR(OP_accumulate, OPT_FIRST, 1),
     VECTOR(OP_accumulate, 0, 37),
