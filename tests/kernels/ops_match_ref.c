@@ -1,50 +1,9 @@
 /* each op on each backend and path, through the strict backend, against ref */
 #include "op_test.h"
 #include "support/near.h"
+#include "support/op_near.h"
 
 #include <math.h>
-
-/* what each skipped step and clip factor depends on: integers alike, doubles to the last few bits
- */
-static bool near_scalars(const step_scalars *got, const step_scalars *expected)
-{
-    bool norms = got->grad_norm == expected->grad_norm ||
-                 fabs(got->grad_norm - expected->grad_norm) <= 4e-16 * fabs(expected->grad_norm) ||
-                 (isnan(got->grad_norm) && isnan(expected->grad_norm));
-    bool scales = got->gradient_scale == expected->gradient_scale ||
-                  fabs(got->gradient_scale - expected->gradient_scale) <=
-                      8e-16 * fabs(expected->gradient_scale);
-    return norms && scales && got->skip == expected->skip &&
-           memcmp(got, expected, offsetof(step_scalars, gradient_scale)) == 0;
-}
-
-/* losses stay plain: the contract has them in full precision */
-static near_kind kind_of(op_id op, const char *field)
-{
-    bool behind = (op == OP_attention && strcmp(field, "out") == 0) ||
-                  op == OP_attention_backward || (op == OP_head && field[0] == 'd');
-    if (strcmp(field, "lse") == 0) return NEAR_LSE;
-    return behind ? NEAR_SOFTMAX : NEAR_PLAIN;
-}
-
-static void compare(const op_call *got, const op_call *expected, const char *target)
-{
-    const op_row *row = &op_table[got->op];
-    for (int i = 0; i < row->fields; i++) {
-        tensor g = op_field_get(got->op, &got->args, i),
-               e = op_field_get(got->op, &expected->args, i);
-        char what[200], text[600] = "";
-        if (!g.data || row->field[i].role == FIELD_IN) continue;
-        (void)snprintf(what, sizeof what, "%s %s: %s", target, got->name, row->field[i].name);
-        if (row->field[i].kind == FIELD_SCALARS) {
-            cr_expect(near_scalars(g.data, e.data), "%s differ", what);
-            continue;
-        }
-        cr_expect(near_tensor(g, e, got->act, kind_of(got->op, row->field[i].name), what, text,
-                              sizeof text),
-                  "%s", text);
-    }
-}
 
 static void run_case(const op_target *t, device *ref, const op_case *c, dtype act)
 {
@@ -55,7 +14,8 @@ static void run_case(const op_target *t, device *ref, const op_case *c, dtype ac
               status_message());
     cr_assert(op_call_run(&got, t->o, t->d, 0xff) == OK, "%s %s: %s", t->name, got.name,
               status_message());
-    compare(&got, &expected, t->name);
+    char text[800] = "";
+    cr_expect(op_near(&got, &expected, t->name, text, sizeof text), "%s", text);
     op_call_free(&expected);
     op_call_free(&got);
 }
