@@ -190,3 +190,49 @@ Test(expand, more_runs_than_the_limit_are_refused)
     cr_expect(strstr(status_message(), "more than 4096 runs"), "%s", status_message());
     close_all(&r, &s);
 }
+
+/* What is shipped must at least be a list of runs; a comparison's rows must cost what they say. */
+Test(expand, every_study_of_configs_expands)
+{
+    static const struct {
+        const char *name;
+        int32_t runs;
+    } shipped[] = {
+        {"gopher-vs-chinchilla-cpu", 15},
+        {"gopher-vs-chinchilla-sweep-cpu", 25},
+        {"gopher-vs-chinchilla-gpu", 15},
+        {"isoflop-cpu", 78},
+        {"known-entropy", 50},
+    };
+    for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++) {
+        study s;
+        study_runs r = {0};
+        char path[128];
+        (void)snprintf(path, sizeof path, "configs/studies/%s.yaml", shipped[i].name);
+        cr_assert_eq(study_load(&s, path), OK, "%s", status_message());
+        cr_expect_str_eq(s.keys.name, shipped[i].name);
+        cr_assert_eq(expand_study(&r, &s), OK, "%s", status_message());
+        cr_expect_eq(r.count, shipped[i].runs, "%s: %d runs", path, r.count);
+        close_all(&r, &s);
+    }
+}
+
+Test(expand, the_scales_of_the_comparison_keep_its_ratios)
+{
+    static const char *const scales[] = {"small", "medium", "large"};
+    for (int k = 0; k < 3; k++) {
+        study s;
+        study_runs r = {0};
+        cr_assert_eq(study_load(&s, "configs/studies/gopher-vs-chinchilla-cpu.yaml"), OK);
+        (void)snprintf(s.keys.scale, sizeof s.keys.scale, "%s", scales[k]);
+        cr_assert_eq(expand_study(&r, &s), OK, "%s", status_message());
+        const study_run *gopher = &r.run[0], *chinchilla = &r.run[3], *table4 = &r.run[6];
+        cr_expect_float_eq((double)gopher->params / (double)chinchilla->params, 4, 0.5, "%s",
+                           scales[k]);
+        cr_expect_float_eq((double)table4->cfg.train.tokens / (double)chinchilla->cfg.train.tokens,
+                           300.0 / 1400, 0.002);
+        cr_expect_float_eq((double)chinchilla->cfg.train.tokens / (double)chinchilla->params, 20,
+                           1);
+        close_all(&r, &s);
+    }
+}

@@ -11,7 +11,7 @@ Test(paired, quantiles_are_those_of_printed_tables)
     static const struct {
         int32_t df;
         double level, t;
-    } table[] = {{1, .95, 12.7062047}, {2, .95, 4.3026527}, {3, .95, 3.1824463},
+    } table[] = {{1, .95, 12.7062047}, {2, .95, 4.3026527},  {3, .95, 3.1824463},
                  {5, .95, 2.5705818},  {10, .95, 2.2281389}, {30, .95, 2.0422725},
                  {2, .80, 1.8856181},  {9, .99, 3.2498355}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
