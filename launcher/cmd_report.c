@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "config/config.h"
 #include "plan/cluster.h"
+#include "report/bundle.h"
 #include "report/report.h"
 
 #include <stdio.h>
@@ -23,6 +24,11 @@ static const char help[] =
     "comes from; what is not known is a dash, never 0.\n"
     "\n"
     "  --out DIR         where the page goes (default DIR/report; of two, A/report/against-B)\n"
+    "  --bundle FILE     packs what the report rests on into FILE (.tar.gz): records, ledger, "
+    "laws; "
+    "no\n"
+    "                    text, weights, host names or paths. `isoflop report FILE` gives the same "
+    "page\n"
     "  --cluster NAME    watts and price of the machine, for runs without a meter (modelled)\n"
     "  --bootstrap N     replicates of the fits (default 300; 0: no intervals)\n"
     "  --watch           again every --every seconds until all runs are finished, or Ctrl-C\n"
@@ -35,7 +41,7 @@ static const char help[] =
     "  isoflop report runs/my-study --cluster h200-node --out page\n";
 
 typedef struct report_arguments {
-    const char *out, *cluster, *bootstrap, *every;
+    const char *out, *cluster, *bootstrap, *every, *bundle;
     bool json, watch;
 } report_arguments;
 
@@ -107,6 +113,18 @@ static status show(const report_arguments *a, const page *p, const char *folder)
     return OK;
 }
 
+static status write_bundle(const report_arguments *a, const char *folder)
+{
+    run_set set;
+    char name[140];
+    TRY(run_set_read(&set, &folder, 1));
+    name_of(name, sizeof name, folder);
+    const status s = bundle_write(a->bundle, folder, name, &set);
+    run_set_deinit(&set);
+    if (s == OK && !a->json) printf("bundle: %s\n", a->bundle);
+    return s;
+}
+
 static status report(const report_arguments *a, const char *const *path, int count,
                      const report_options *options, double every)
 {
@@ -120,10 +138,26 @@ static status report(const report_arguments *a, const char *const *path, int cou
         if (s == OK) s = show(a, &p, folder);
         page_deinit(&p);
         TRY(s);
+        if (a->bundle) return write_bundle(a, path[0]);
         if (!a->watch || !open) return OK;
         const struct timespec pause = {(time_t)every, 0};
         (void)nanosleep(&pause, NULL);
     }
+}
+
+/* Unpacked beside, reported on, removed. The page goes where --out says: a bundle is no folder. */
+static status report_bundle(const report_arguments *a, const char *path,
+                            const report_options *options)
+{
+    char folder[PATH_BYTES], temporary[PATH_BYTES];
+    const char *inside = folder;
+    REQUIRE(a->out, ERR_CONFIG, "%s: a report on a bundle needs --out DIR for its page", path);
+    REQUIRE(!a->bundle && !a->watch, ERR_CONFIG, "%s: is a bundle already, and does not change",
+            path);
+    TRY(bundle_unpack(folder, temporary, sizeof folder, path));
+    const status s = report(a, &inside, 1, options, 0);
+    (void)file_remove_folder(temporary);
+    return s;
 }
 
 static status number_of(double *out, const char *option, const char *text, double low, double high)
@@ -141,10 +175,10 @@ static status run(int argc, char **argv, const char **rest)
 {
     report_arguments a = {0};
     const cli_option options[] = {
-        {"--out", &a.out, NULL},     {"--cluster", &a.cluster, NULL},
-        {"--every", &a.every, NULL}, {"--watch", NULL, &a.watch},
-        {"--json", NULL, &a.json},   {"--bootstrap", &a.bootstrap, NULL},
-        {NULL, NULL, NULL},
+        {"--out", &a.out, NULL},       {"--cluster", &a.cluster, NULL},
+        {"--every", &a.every, NULL},   {"--watch", NULL, &a.watch},
+        {"--json", NULL, &a.json},     {"--bootstrap", &a.bootstrap, NULL},
+        {"--bundle", &a.bundle, NULL}, {NULL, NULL, NULL},
     };
     double every = 10, bootstrap = 300;
     cluster machine;
@@ -157,9 +191,12 @@ static status run(int argc, char **argv, const char **rest)
     REQUIRE(bootstrap != 1, ERR_CONFIG, "--bootstrap: 1 replicate has no spread; 0 or at least 2");
     REQUIRE(!a.every || a.watch, ERR_CONFIG, "--every belongs to --watch");
     REQUIRE(!a.cluster || count == 1, ERR_CONFIG, "--cluster belongs to a report on one directory");
+    REQUIRE(!a.bundle || (count == 1 && !a.watch), ERR_CONFIG,
+            "--bundle packs one directory, once");
     if (a.cluster) TRY(cluster_load(&machine, a.cluster));
     const report_options w = {a.cluster ? &machine : NULL, (int32_t)bootstrap};
-    return report(&a, rest, count, &w, every);
+    return count == 1 && bundle_is(rest[0]) ? report_bundle(&a, rest[0], &w)
+                                            : report(&a, rest, count, &w, every);
 }
 
 int cmd_report(int argc, char **argv)

@@ -213,8 +213,12 @@ static status check_other_count(const checks *k)
 {
     const fit_options *w = &k->r->options;
     if (!k->r->has_frontier) return OK;
-    for (int32_t i = 0; i < k->p->count; i++)
+    bool differ = false;
+    for (int32_t i = 0; i < k->p->count; i++) {
         if (!(k->p->row[i].params_nonemb > 0)) return OK;
+        differ = differ || k->p->row[i].params_nonemb != k->p->row[i].params;
+    }
+    if (!differ) return OK;
     law_points columns;
     objective o;
     search_result found;

@@ -11,6 +11,8 @@ const char *part_colour(char out[8], double place);
 /* The different sizes (params) of the runs, rising; returns their number. size has room for all. */
 int32_t part_sizes(double *size, const run_set *set);
 
+/* What study.json says beyond its runs; the known entropy of their data. */
+status part_study(page *p, const run_set *set);
 /* One line per run: what it was and how it ended; and what it cost. */
 status part_runs(page *p, const run_set *set);
 status part_cost(page *p, const run_set *set, const report_options *options);

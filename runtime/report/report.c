@@ -1,5 +1,6 @@
 #include "report/report.h"
 
+#include "report/bundle.h"
 #include "report/parts.h"
 
 #include <math.h>
@@ -31,28 +32,18 @@ static status add_texts(table *t, const run_set *set, const char *what, const ch
     return OK;
 }
 
-/* Bare names instead of paths: a page shows no folder of anybody's machine. */
-static void print_command(FILE *out, const char *command)
-{
-    for (const char *at = command; *at;) {
-        const size_t length = strcspn(at, " =");
-        const char *slash = memrchr(at, '/', length);
-        const char *from = slash && slash + 1 < at + length ? slash + 1 : at;
-        (void)fprintf(out, "%.*s", (int)(at + length - from), from);
-        at += length;
-        if (*at) (void)fputc(*at++, out);
-    }
-    (void)fputc('\n', out);
-}
-
 static status add_commands(page *p, const run_set *set)
 {
     char *text = NULL;
     size_t bytes = 0;
     FILE *memory = open_memstream(&text, &bytes);
     REQUIRE(memory, ERR_MEMORY, "no memory for a report");
-    for (int32_t i = 0; i < set->count; i++)
-        print_command(memory, json_text_at(set->run[i].header, "command"));
+    // a page shows no folder of anybody's machine
+    for (int32_t i = 0; i < set->count; i++) {
+        char *command = bundle_scrub(json_text_at(set->run[i].header, "command"));
+        if (command) (void)fprintf(memory, "%s\n", command);
+        free(command);
+    }
     status s = fclose(memory) == 0 ? OK : ERR_MEMORY;
     if (s != OK) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a report");
     while (bytes && text[bytes - 1] == '\n') text[--bytes] = 0;
@@ -140,6 +131,7 @@ status report_build(page *out, const run_set *set, const char *title, const repo
                         "(fitted or predicted), published. A dash is a number that is not known.");
     for (int32_t i = 0; i < set->notes && s == OK; i++)
         s = page_add(&p, BLOCK_WARNING, "%s", set->note[i]);
+    if (s == OK) s = part_study(&p, set);
     if (s == OK) s = page_add(&p, BLOCK_HEADING, "Runs");
     if (s == OK) s = part_runs(&p, set);
     if (s == OK) s = part_seeds(&p, set);
