@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "comm/pin.h"
 #include "study/probe.h"
+#include "train/lock.h"
 #include "train/run.h"
 
 #include <inttypes.h>
@@ -70,7 +71,7 @@ typedef struct session {
     int64_t *bytes;  /* (runs) of rank 0 */
     int64_t ranks_per_run;
     char folder[1024], test[768], command[2048];
-    int32_t begun;
+    run_lock *lock; /* of the study's folder, while rank 0 works on it */
 } session;
 
 /* --- what runs ---------------------------------------------------------------------------------
@@ -295,6 +296,8 @@ static status claim_folder(session *x)
             "--run %s: a study stands there already; --resume continues it, or name another",
             x->folder);
     TRY(file_make_folder(x->folder));
+    /* the tasks of an array job share the folder: each run's own lock parts them */
+    if (!x->a->job) TRY(lock_open(&x->lock, x->folder));
     TRY(same_runs(x));
     TRY(file_read_text(&text, &bytes, x->s.path, STUDY_BYTES_MAX));
     status s = strcmp(x->s.path, path) == 0 ? OK : file_write_text(path, text, bytes);
@@ -525,6 +528,7 @@ static status study_verb(world *w, const arguments *a, int argc, char **argv)
         (void)snprintf(x.command + used, sizeof x.command - used, " %s", argv[i]);
     }
     const status s = study_main(&x);
+    lock_close(x.lock);
     expand_deinit(&x.runs);
     study_deinit(&x.s);
     free(x.mine);

@@ -99,6 +99,14 @@ static void print_next_run(const fit_set *f, const fit_result *r)
     double low = INFINITY, high = 0, best = 0;
     law_case at = {0};
     const points *p = &f->points;
+    /* a constant that left the reasonable says that the law is not known yet, so no slope is */
+    for (int32_t k = 0; k < r->options.form->constants; k++)
+        if (!r->options.form->logarithm[k] && !(r->parameter[k] > 0.01 && r->parameter[k] < 2)) {
+            printf(
+                "next run   not named: %s = %.3g says that these runs do not determine the law\n",
+                r->options.form->constant[k], r->parameter[k]);
+            return;
+        }
     for (int32_t i = 0; i < p->count; i++) {
         low = fmin(low, points_flops(&p->row[i]));
         high = fmax(high, points_flops(&p->row[i]));
