@@ -63,7 +63,7 @@ Test(reader, unknown_keys_name_the_nearest_or_all_allowed)
     refused(SMALL_CONFIG "forecast: {qqqqqqqqqqqqqqqqqqqqqq: 1}\n",
             "allowed: law, loss, low, high");
     refused(SMALL_CONFIG "zzzzzzzzzzzzzzzzzzzz: 1\n",
-            "allowed: name, backend, model, data, train,");
+            "allowed: name, backend, share_gpu, model, data, train,");
     refused(SMALL_CONFIG "data.seed: 1\n", "run.yaml:6: data.seed: unknown key");
     refused(SMALL_CONFIG "zipf_facts: {keys: 5}\n", "run.yaml:6: zipf_facts: unknown key");
     refused("name: x\nmodel: {layer: 2}\n",
@@ -206,7 +206,6 @@ Test(reader, what_training_lacks_is_read_and_then_refused_by_name)
         {"train.recompute=mlp", "train.recompute: 'mlp'"},
         {"train.recompute=block", "train.recompute: 'block'"},
         {"train.attention=cudnn", "train.attention: 'cudnn'"},
-        {"backend=cuda", "backend: 'cuda'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const config c = accepted(SMALL_CONFIG, (const char *[]){cases[i].override, NULL});
