@@ -119,10 +119,10 @@ job_data() {
                 mv "$sums.part" "$sums" || job_stop 3 "the files of $DATA cannot be read"
         fi
         from=$LOCAL/isoflop-$(id -un)-$(printf '%s' "$DATA" | cksum | cut -d' ' -f1)
-        srun --mpi=none --nodes="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --ntasks="$SLURM_JOB_NUM_\
-NODES" bash "$ISOFLOP_HOME/slurm/job.sh" stage "$DATA" "$from" "$sums" ||
-            job_stop 3 "the data could not be staged to $LOCAL: see above; without LOCAL it is read \
-where it is"
+        local all=$SLURM_JOB_NUM_NODES
+        srun --mpi=none --nodes="$all" --ntasks-per-node=1 --ntasks="$all" \
+            bash "$ISOFLOP_HOME/slurm/job.sh" stage "$DATA" "$from" "$sums" ||
+            job_stop 3 "the data could not be staged to $LOCAL: see above (without LOCAL: no copy)"
     fi
     data=(data.synthetic=none "data.train=$from/train" "data.validation=$from/validation")
 }
@@ -162,9 +162,9 @@ job_forecast() {
     [ "$seconds" -gt $((left * (1 + ${CHAIN:-0}))) ] || return 0
     script=$(job_field Command)
     job_stop 2 "no GPU in this job, and the forecast is beyond the time limit. Type one of
-  sbatch --gpus-per-node=2 $script                              on GPUs
-  sbatch --gpus-per-node=0 $script train.tokens=2M RUN elsewhere   a shorter run
-  CHAIN=$((seconds / left)) sbatch --gpus-per-node=0 $script        one job after the other"
+  sbatch --gpus-per-node=2 $script                                     on GPUs
+  RUN=runs/short sbatch --gpus-per-node=0 $script train.tokens=2M      a shorter run
+  CHAIN=$((seconds / left)) sbatch --gpus-per-node=0 $script                one job after another"
 }
 # CHAIN=n: n successors, each waiting for the job before; they find the run finished or go on.
 job_chain() {
@@ -205,12 +205,11 @@ job_run() { # COMMAND...: runs it, returns its exit code
 }
 # Three restarts without a new checkpoint do not become a fourth.
 job_fruitful() {
-    local newest before count=0
-    newest=$(ls "$RUN/checkpoints" 2>/dev/null | sed -n 's/^step-//p' | sort -n | tail -n 1)
-    read -r before count 2>/dev/null <"$RUN/restarts"
-    [ "${before:-}" = "${newest:-0}" ] && count=$((count + 1)) || count=1
-    echo "${newest:-0} $count" >"$RUN/restarts"
-    [ "$count" -le 3 ]
+    local marks=$RUN/restarts-$SLURM_JOB_ID count=0
+    [ ! -e "$marks" ] || [ -n "$(find "$RUN" -name manifest.json -newer "$marks" -print -quit)" ] ||
+        count=$(cat "$marks")
+    echo $((count + 1)) >"$marks"
+    [ "$count" -lt 3 ]
 }
 job_end() { # CODE: requeue on what can go better the next time, and on nothing else
     local code=$1 state how
@@ -224,7 +223,8 @@ job_end() { # CODE: requeue on what can go better the next time, and on nothing 
         job_tell "$how"
         exit "$code" ;;
     esac
-    if [ "$state" != RUNNING ] && [ "$state" != TIMEOUT ]; then
+    # scancel is the user's word; a time limit that struck before the checkpoint is not
+    if [ "$state" != RUNNING ] && [ "$(job_field Reason)" != TimeLimit ]; then
         job_tell "$how; Slurm says $state"
     elif ! job_fruitful; then
         job_tell "$how; three restarts made no new checkpoint: not requeued"
@@ -240,17 +240,20 @@ job_end() { # CODE: requeue on what can go better the next time, and on nothing 
 }
 
 # --- the jobs ------------------------------------------------------------------------------------
-job_train() { # CONFIG [key=value ...]
-    local config=$1 facts first gpus nodes ranks per_node data=() keys=() left
-    shift
-    gpus=$(job_gpus)
+job_begin() { # NAME FIRST-LINE
     job_script=$(job_field Command)
+    gpus=$(job_gpus)
+    job_say "$2"
+    job_open "$1"
+    job_say "$2"
+    job_say "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0}, in $RUN"
+}
+job_train() { # CONFIG [key=value ...]
+    local config=$1 first facts gpus nodes ranks per_node data=() keys=() left
+    shift
     first="training on the synthetic source zipf_facts, because DATA is not set"
     [ -z "${DATA:-}" ] || first="training on $DATA"
-    job_say "$first"
-    job_open "$config"
-    job_say "$first"
-    job_say "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0}, in $RUN"
+    job_begin "$config" "$first"
     job_data
     keys=("${data[@]}" "$@")
     [ "$gpus" = 0 ] && keys+=(backend=cpu) || keys+=(backend=cuda)
@@ -265,6 +268,27 @@ job_train() { # CONFIG [key=value ...]
     left=$(job_left)
     job_run "${job_launch[@]}" "${job_program[@]}" train "$config" "${keys[@]}" --run "$RUN" \
         --resume ${left:+--time-limit "$left"}
+    job_end $?
+}
+job_study() { # STUDY [options of isoflop study]
+    local study=${1:?a study file} gpus nodes ranks per_node name
+    shift
+    name=${study##*/}
+    [ ! -e "$SLURM_SUBMIT_DIR/$study" ] || study=$SLURM_SUBMIT_DIR/$study
+    job_begin "study-${name%.yaml}" \
+        "the study $study${SLURM_ARRAY_TASK_ID:+, run $SLURM_ARRAY_TASK_ID of it}"
+    job_count 100000
+    job_choose_launcher
+    job_run "${job_launch[@]}" "${job_program[@]}" study "$study" "$@" --run "$RUN" --resume \
+        ${SLURM_ARRAY_TASK_ID:+--only "$SLURM_ARRAY_TASK_ID"}
+    job_end $?
+}
+job_bench() { # [sections and options of isoflop bench]
+    local gpus nodes ranks per_node
+    job_begin "bench-$SLURM_JOB_ID" "bench on $SLURM_JOB_NODELIST"
+    job_count 100000
+    job_choose_launcher
+    job_run "${job_launch[@]}" "${job_program[@]}" bench "$@" --out "$RUN" --folder "$RUN"
     job_end $?
 }
 

@@ -102,15 +102,17 @@ static bool holder_is_dead(int fd, const char *folder, const holder *other)
     return true;
 }
 
-/* May this process write? */
-static bool may_take(int fd, const char *folder, const holder *me, holder *other)
+/* May this process write? *alive: the holder may be, and has not heard of it yet. */
+static bool may_take(int fd, const char *folder, const holder *me, holder *other, bool *alive)
 {
     bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
     bool locks_work = locked || errno == EWOULDBLOCK;
     if (!read_holder(fd, other) || locked) return true;
     if (strcmp(other->job, "-") != 0 && strcmp(other->job, me->job) == 0 &&
-        me->restart > other->restart)
+        me->restart > other->restart) {
+        *alive = true;
         return true;
+    }
     return !locks_work && holder_is_dead(fd, folder, other);
 }
 
@@ -145,16 +147,20 @@ static status take(run_lock *l, const char *folder)
 {
     char text[300];
     holder other;
+    bool alive = false;
     l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     REQUIRE(l->fd >= 0, ERR_IO, "cannot create %s: %s", l->path, strerror(errno));
-    REQUIRE(may_take(l->fd, folder, &l->me, &other), ERR_IO,
+    REQUIRE(may_take(l->fd, folder, &l->me, &other, &alive), ERR_IO,
             "%s is being written by process %ld on %s (job %s); only one run may write a run "
             "directory",
             folder, other.pid, other.host, other.job);
     int length = snprintf(text, sizeof text, "%s %ld %s %ld\n", l->me.host, l->me.pid, l->me.job,
                           l->me.restart);
     REQUIRE(ftruncate(l->fd, 0) == 0, ERR_IO, "cannot write %s: %s", l->path, strerror(errno));
-    return file_write_at(l->fd, l->path, 0, text, length);
+    TRY(file_write_at(l->fd, l->path, 0, text, length));
+    /* it looks every second before it writes */
+    if (alive) (void)sleep(2);
+    return OK;
 }
 
 status lock_open(run_lock **out, const char *folder)
@@ -183,7 +189,9 @@ status lock_held(const run_lock *l)
                  mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
     REQUIRE(there, ERR_IO, "%s was removed while the run was writing there", l->path);
     bool known = read_holder(l->fd, &now);
-    REQUIRE(known && same_holder(&now, &l->me), ERR_IO,
+    REQUIRE(known, ERR_IO, "%s: another process took the run directory over, and has ended",
+            l->path);
+    REQUIRE(same_holder(&now, &l->me), ERR_IO,
             "%s: process %ld on %s (job %s, restart %ld) took the run directory over", l->path,
             now.pid, now.host, now.job, now.restart);
     return OK;

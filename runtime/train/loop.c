@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_BYTES = 1100, RECENT = 20, BURST_EVERY = 100, LOCK_EVERY_S = 10 };
+enum { PATH_BYTES = 1100, RECENT = 20, BURST_EVERY = 100, LOCK_EVERY_S = 1 };
 
 /* One sitting of a run. The record, the lock and the hooks are rank 0's. */
 typedef struct sitting {
@@ -129,8 +129,7 @@ static status open_record(sitting *s, const checkpoint_info *from)
     (void)snprintf(path, sizeof path, "%s/record.jsonl", s->options->folder);
     TRY(record_tail_init(&tail, path, from->record_bytes));
     status code = record_open(&s->record, path, from->record_bytes);
-    if (code == OK && !resumed)
-        code = put(s, describe_header(s->r, s->options->command, &s->peak));
+    if (code == OK && !resumed) code = put(s, describe_header(s->r, s->options->command, &s->peak));
     if (code == OK && tail.events[0]) code = record_text(s->record, tail.events);
     if (code == OK && (resumed || tail.lines > 0)) {
         s->r->at.interruptions += tail.resumes + 1;
@@ -177,19 +176,27 @@ static status evaluate(sitting *s)
     return in_step(s, put(s, describe_evaluation(s->r, &s->summary.last)));
 }
 
+/* Publishes a checkpoint still in the writer, if the directory is still ours. */
+static status publish(sitting *s)
+{
+    if (!s->r->writer) return OK;
+    TRY(world_agree(s->w, lock_held(s->lock)));
+    return checkpoint_finish(s->r);
+}
+
 /* Publishes a checkpoint still in the writer, then starts the next; wait: until it is published. */
 static status checkpoint(sitting *s, bool wait)
 {
     double start = clock_s();
     int64_t bytes = 0;
     world_watch_note(s->w, WATCH_CHECKPOINT, s->r->at.step);
-    TRY(checkpoint_finish(s->r));
+    TRY(publish(s));
     status mine = lock_held(s->lock);
     if (mine == OK && s->first_rank) mine = record_sync(s->record, &bytes);
     TRY(world_agree(s->w, mine));
     TRY(checkpoint_start(s->r, s->checkpoints, bytes));
     s->r->times.checkpoint += clock_s() - start;
-    if (wait) TRY(checkpoint_finish(s->r));
+    if (wait) TRY(publish(s));
     double took = clock_s() - start;
     if (took > s->limit.checkpoint_s) s->limit.checkpoint_s = took;
     return OK;
@@ -266,7 +273,7 @@ static status steps(sitting *s, bool *stopped)
         if (r->at.step == r->steps_total) break;
         if (r->validation && crossed(s->cfg->evaluate.every_tokens, before, r->at.tokens))
             TRY(evaluate(s));
-        if (r->writer && result.idle) TRY(checkpoint_finish(r));
+        if (r->writer && result.idle) TRY(publish(s));
         if (!*stopped && crossed(s->cfg->checkpoint.every_tokens, before, r->at.tokens))
             TRY(checkpoint(s, false));
     }
@@ -356,11 +363,8 @@ static status sit(sitting *s)
 status train_loop(world *w, const config *cfg, const train_options *options,
                   const train_hooks *hooks)
 {
-    sitting s = {.w = w,
-                 .cfg = cfg,
-                 .options = options,
-                 .hooks = hooks,
-                 .first_rank = world_rank(w) == 0};
+    sitting s = {
+        .w = w, .cfg = cfg, .options = options, .hooks = hooks, .first_rank = world_rank(w) == 0};
     limit_init(&s.limit, options->time_limit_s);
     (void)snprintf(s.checkpoints, sizeof s.checkpoints, "%s/checkpoints", options->folder);
     status code = sit(&s);

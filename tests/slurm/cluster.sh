@@ -101,11 +101,15 @@ up() {
 }
 # processes of this cluster's jobs, by the configuration they were started with
 processes() {
-    local at
+    local at words
     for at in /proc/[0-9]*; do
         [ "${at#/proc/}" = $$ ] && continue
-        tr '\0' '\n' 2>/dev/null <"$at/environ" | grep -q -x "SLURM_CONF=$dir/slurm.conf" || continue
-        tr '\0' '\n' 2>/dev/null <"$at/environ" | grep -q '^SLURM_JOB_ID=' && echo "${at#/proc/}"
+        words=$(tr '\0' '\n' 2>/dev/null <"$at/environ")
+        case $words in
+        *"SLURM_CONF=$dir/slurm.conf"*) ;;
+        *) continue ;;
+        esac
+        case $words in *SLURM_JOB_ID=*) echo "${at#/proc/}" ;; esac
     done
 }
 down() {
