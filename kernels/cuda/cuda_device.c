@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { HEAD_WIDTH_MOST = 128 };
+
 status cuda_failed(cudaError_t code, const char *call, const char *file, int line)
 {
     /* the first error stays until it is read */
@@ -139,6 +141,9 @@ status cuda_reserve(device *d, void *workspace, int64_t bytes, const op_shapes *
     REQUIRE(bytes >= need, ERR_INTERNAL, "cuda: workspace of %lld bytes, these shapes need %lld",
             (long long)bytes, (long long)need);
     REQUIRE((uintptr_t)workspace % 256 == 0, ERR_INTERNAL, "cuda: workspace not 256-byte aligned");
+    REQUIRE(shapes->HS <= HEAD_WIDTH_MOST, ERR_CONFIG,
+            "model.head_width: %lld; the attention of backend cuda takes at most %d",
+            (long long)shapes->HS, HEAD_WIDTH_MOST);
     char *at = workspace;
     if (d->scratch.library_bytes != linear_library_bytes(shapes)) linear_plans_clear(&d->plans);
     d->scratch.library = at;
