@@ -20,6 +20,7 @@ const op_case op_cases[] = {
     EMBED(OP_embed_backward, OPT_POSITIONS, 2, 33, 65, 300),
     EMBED(OP_embed_backward, OPT_POSITIONS, 0, 4, 8, 5),
     EMBED(OP_embed_backward, 0, 1, 40, 19, 2),
+    EMBED(OP_embed_backward, 0, 2, 50, 6, 2),
     EMBED(OP_embed_backward, OPT_POSITIONS, 4, 128, 256, 1000),
 
     NORM(OP_norm, 0, 1, 1),
