@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "measure/record.h"
+#include "train/grade.h"
 #include "train/loop.h"
 
 #include <inttypes.h>
@@ -196,6 +197,44 @@ static void message(void *context, const char *text)
     log_info("train", "%s", text);
 }
 
+/* Beside what was predicted: how far off, in words. */
+static void print_graded(const char *what, const grade_value *v, const char *predicted,
+                         const char *got)
+{
+    if (!isfinite(v->predicted)) return;
+    if (isfinite(v->got))
+        printf("           %s: predicted %s, got %s (%+.1f %%)\n", what, predicted, got,
+               100 * (v->got / v->predicted - 1));
+    else
+        printf("           %s: predicted %s, not measured\n", what, predicted);
+}
+
+/* The forecast row. */
+static void print_grade(const run *r, const run_summary *s)
+{
+    grade g;
+    char kwh[2][32];
+    grade_run(&g, r, s);
+    if (!g.forecast || !s->finished) return;
+    if (g.other_run)
+        printf("forecast   it was about another size, length or validation set: not graded\n");
+    else if (g.graded)
+        printf("forecast   %s predicted %.4f [%.4f, %.4f], got %.4f: %s\n", r->cfg->forecast.law,
+               g.loss, g.low, g.high, g.got, g.inside ? "inside" : "outside");
+    else if (g.has_loss)
+        printf("forecast   %s predicted %.4f [%.4f, %.4f], got no validation loss\n",
+               r->cfg->forecast.law, g.loss, g.low, g.high);
+    else
+        printf("forecast   no law for this data and tokenizer: loss not forecast\n");
+    print_graded("time", &g.time_s, cli_duration(g.time_s.predicted).text,
+                 cli_duration(g.time_s.got).text);
+    print_graded("memory per rank", &g.bytes_per_rank, cli_bytes(g.bytes_per_rank.predicted).text,
+                 cli_bytes(g.bytes_per_rank.got).text);
+    (void)snprintf(kwh[0], sizeof kwh[0], "%.4g kWh", g.energy_j.predicted / 3.6e6);
+    (void)snprintf(kwh[1], sizeof kwh[1], "%.4g kWh", g.energy_j.got / 3.6e6);
+    print_graded("energy", &g.energy_j, kwh[0], kwh[1]);
+}
+
 static void finished(void *context, const run *r, const run_summary *s)
 {
     view *v = context;
@@ -215,12 +254,7 @@ static void finished(void *context, const run *r, const run_summary *s)
     if (slow >= 0)
         printf("slowest    rank %d on %s: %s takes %.2f times the median rank's\n", slow,
                s->stragglers.rows[slow].host, part, ratio);
-    if (r->cfg->forecast.loss > 0 && s->last.windows > 0)
-        printf("forecast   %s said %.4f [%.4f, %.4f]: %s\n", r->cfg->forecast.law,
-               r->cfg->forecast.loss, r->cfg->forecast.low, r->cfg->forecast.high,
-               s->last.loss >= r->cfg->forecast.low && s->last.loss <= r->cfg->forecast.high
-                   ? "inside"
-                   : "outside");
+    print_grade(r, s);
     if (s->finished)
         printf("next       isoflop generate %s --prompt \"The \"\n", v->folder);
     else

@@ -45,7 +45,7 @@ typedef struct plan_machine {
 typedef struct plan_forecast {
     bool known;
     double loss, low, high; /* 80 %                                   */
-    char law[48];
+    char law[48], validation_set[65];
     char why[256]; /* not known: the reason, one line                  */
 } plan_forecast;
 

@@ -114,10 +114,10 @@ static void put_training(FILE *out, const plan_answer *a)
 static void put_forecast(FILE *out, const plan_answer *a)
 {
     const plan_machine *m = &a->machine;
-    char hash[17];
-    config_hash(&a->cfg, hash);
     (void)fputs("\nforecast:                 # graded at the end of the run\n", out);
-    (void)fprintf(out, "  config_hash: %s   # of the run this is about\n", hash);
+    (void)fprintf(out, "  params: %" PRId64 "\n  tokens: %" PRId64 "\n", a->shape.params,
+                  a->steps * a->batch_tokens);
+    if (a->forecast.known) (void)fprintf(out, "  validation_set: %s\n", a->forecast.validation_set);
     if (a->forecast.known)
         (void)fprintf(out, "  law: %s\n  loss: %.6f\n  low: %.6f\n  high: %.6f\n  level: %.1f\n",
                       a->forecast.law, a->forecast.loss, a->forecast.low, a->forecast.high,
@@ -164,7 +164,11 @@ static status put_based(FILE *out, const plan_answer *a, bool graded)
     }
     if (graded) {
         forecast_config *f = &c.forecast;
-        config_hash(&a->cfg, f->config_hash);
+        f->params = a->shape.params;
+        f->tokens = a->steps * a->batch_tokens;
+        (void)snprintf(f->validation_set, sizeof f->validation_set, "%s",
+                       a->forecast.validation_set);
+        f->level = ALLOCATE_LEVEL / 100.0;
         (void)snprintf(f->law, sizeof f->law, "%s", a->forecast.known ? a->forecast.law : "none");
         if (a->forecast.known) {
             f->loss = a->forecast.loss;

@@ -38,7 +38,9 @@ static status compare(plan_answer *a, const law_origin *o)
         if (differs)
             s = unknown(a, NO_LAW " (%s has another %s)", a->law[a->chosen].row->name, differs);
         else
-            a->forecast.known = true;
+            (void)snprintf(a->forecast.validation_set, sizeof a->forecast.validation_set, "%s",
+                           v->identity);
+        a->forecast.known = !differs;
     }
     samples_close(train);
     samples_close(validation);

@@ -33,16 +33,22 @@ static status read_data(plan_data *d, const char *folder)
         "--data %.200s: neither train/manifest.json nor manifest.json is there; isoflop prepare "
         "makes such a folder",
         folder);
+    // absolute: the config that is emitted runs from anywhere
+    char *absolute = realpath(folder, NULL);
+    if (absolute && strlen(absolute) < sizeof d->train - 16) folder = absolute;
     (void)snprintf(d->train, sizeof d->train, "%.750s%s", folder, both ? "/train" : "");
+    (void)snprintf(path, sizeof path, "%.750s/validation", folder);
+    free(absolute);
     TRY(read_manifest(&m, d->train));
     (void)snprintf(d->tokenizer, sizeof d->tokenizer, "%s", m.tokenizer);
     d->vocab = m.vocab;
     d->tokens = (double)m.tokens;
     d->bytes_per_token = m.bytes > 0 && m.tokens > 0 ? (double)m.bytes / (double)m.tokens : NAN;
     token_manifest_deinit(&m);
-    (void)snprintf(path, sizeof path, "%s/validation/manifest.json", folder);
-    if (!both || !file_exists(path)) return OK;
-    (void)snprintf(d->validation, sizeof d->validation, "%.750s/validation", folder);
+    char manifest[1100];
+    (void)snprintf(manifest, sizeof manifest, "%s/manifest.json", path);
+    if (!both || !file_exists(manifest)) return OK;
+    (void)snprintf(d->validation, sizeof d->validation, "%.767s", path);
     TRY(read_manifest(&m, d->validation));
     d->validation_tokens = (double)m.tokens;
     token_manifest_deinit(&m);

@@ -105,7 +105,9 @@
     F64(low,  0, 100, "0",       NO, "lower end of the prediction interval")                                             \
     F64(high, 0, 100, "0",       NO, "upper end of the prediction interval")                                             \
     F64(level, 0, 1, "0.8",      NO, "share of new runs the interval should hold")                                       \
-    TEXT(config_hash, 17, "",    NO, "hash of the run this is about; another run is not graded; empty = any")            \
+    I64(params, 0, 9e18, "0",    NO, "parameters of the run this is about; another run is not graded; 0 = any")          \
+    I64(tokens, 0, 9e18, "0",    NO, "tokens of the run this is about, in whole steps; 0 = any")                         \
+    TEXT(validation_set, 65, "", NO, "identity of the validation set the loss is about; empty = any")                    \
     I64(ranks, 0, 10000000, "0", NO, "ranks the time is predicted for; 0 = no forecast of time, memory, energy")         \
     F64(time_s, 0, 1e15, "0",    NO, "predicted seconds of training; 0 = no forecast")                                   \
     I64(bytes_per_rank, 0, 9e18, "0", NO, "predicted bytes of the fullest rank; 0 = no forecast")                        \

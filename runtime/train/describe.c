@@ -1,4 +1,5 @@
 #include "train/describe.h"
+#include "train/grade.h"
 #include "measure/energy.h"
 
 #include <jansson.h>
@@ -179,15 +180,25 @@ char *describe_resume(const run *r, const char *detail, int64_t steps, double se
     return dump(event, JSON_COMPACT);
 }
 
+static json_t *graded_object(const grade_value *v)
+{
+    return json_pack("{s:o, s:o}", "predicted", number(v->predicted), "got", number(v->got));
+}
+
 static json_t *forecast_object(const run *r, const run_summary *s)
 {
-    const forecast_config *f = &r->cfg->forecast;
-    if (f->loss == 0.0) return json_null();
-    bool known = s->last.windows > 0 && isfinite(s->last.loss);
-    return json_pack("{s:s, s:f, s:f, s:f, s:o}", "law", f->law, "loss", f->loss, "low", f->low,
-                     "high", f->high, "inside",
-                     known ? json_boolean(s->last.loss >= f->low && s->last.loss <= f->high)
-                           : json_null());
+    grade g;
+    grade_run(&g, r, s);
+    if (!g.forecast) return json_null();
+    json_t *out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:o}", "law", r->cfg->forecast.law,
+                            "loss", number(g.loss), "low", number(g.low), "high", number(g.high),
+                            "got", number(g.got), "level", g.level, "inside",
+                            g.graded ? json_boolean(g.inside) : json_null());
+    (void)json_object_set_new(out, "about_another_run", json_boolean(g.other_run));
+    (void)json_object_set_new(out, "time_s", graded_object(&g.time_s));
+    (void)json_object_set_new(out, "bytes_per_rank", graded_object(&g.bytes_per_rank));
+    (void)json_object_set_new(out, "energy_j", graded_object(&g.energy_j));
+    return out;
 }
 
 char *describe_summary(const run *r, const run_summary *s)

@@ -3,11 +3,14 @@
 #include <math.h>
 #include <string.h>
 
+static bool same_set(const run *r, const char *identity)
+{
+    return r->validation && strcmp(samples_about(r->validation)->identity, identity) == 0;
+}
+
 void grade_run(grade *out, const run *r, const run_summary *s)
 {
     const forecast_config *f = &r->cfg->forecast;
-    char hash[17];
-    config_hash(r->cfg, hash);
     *out = (grade){.loss = NAN,
                    .low = NAN,
                    .high = NAN,
@@ -17,7 +20,10 @@ void grade_run(grade *out, const run *r, const run_summary *s)
                    .bytes_per_rank = {NAN, NAN},
                    .energy_j = {NAN, NAN}};
     out->forecast = f->law[0] || f->loss > 0 || f->ranks > 0;
-    out->other_run = f->config_hash[0] && strcmp(f->config_hash, hash) != 0;
+    const int64_t tokens = r->steps_total * r->cfg->train.batch_tokens;
+    out->other_run = (f->params && f->params != r->layout.params) ||
+                     (f->tokens && f->tokens != tokens) ||
+                     (f->validation_set[0] && !same_set(r, f->validation_set));
     if (!out->forecast || out->other_run) return;
 
     // the loss, at the end alone

@@ -1,6 +1,6 @@
 /* grade.h — what was forecast of a run, beside what came out: loss, time, memory, energy.
- * The forecast is the config's section of that name, which plan --emit writes. A run with another
- * config than the one planned is not graded, time and energy only on the planned number of ranks.
+ * The forecast is the config's section of that name, which plan --emit writes. A run of another
+ * size, length or validation set is not graded, time and energy only on the planned ranks.
  * Flow: config, run summary -> grade -> summary.json, the last lines of train                    */
 #ifndef TRAIN_GRADE_H
 #define TRAIN_GRADE_H
