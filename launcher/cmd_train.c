@@ -30,7 +30,7 @@ static const char help[] =
     "  --check       print the resolved config, counts, bytes per rank and the least time it can "
     "take, and stop;\n"
     "                with --json as one object\n"
-    "  --time-limit T   write a checkpoint and leave with 75 before T seconds (or 2h, 1d) are over\n"
+    "  --time-limit T   write a checkpoint and leave with 75 before T seconds (2h, 1d) are over\n"
     "  --accept-other-arithmetic   resume although other kernels or versions computed the "
     "checkpoint (marked)\n"
     "  --share-gpu   with backend cuda: ranks may share a GPU (for tests: slow)\n"
