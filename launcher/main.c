@@ -20,6 +20,7 @@ static const verb verbs[] = {
     {"score", cmd_score, "loss of a checkpoint on a file (nats/token, bits/byte)"},
     {"fit", cmd_fit, "a scaling law fitted to runs: constants, intervals, warnings"},
     {"report", cmd_report, "tables, plots and one page of a run, a study, or two of them"},
+    {"bench", cmd_bench, "how fast this machine is, and where the time goes"},
     {"diff", cmd_diff, "the first step and tensor at which two runs differ"},
     {"doctor", cmd_doctor, "is this allocation fit? what, where, how to mend it"},
 };

@@ -327,7 +327,9 @@ status run_digest(run *r, uint64_t *out)
                                                                  DTYPE_F32, s.count)}));
         slot += r->layout.buckets[b].stripe / CHUNK;
     }
+    double start = clock_s();
     TRY(comm_all_gather(r->comm, r->digests, r->exchange.digest_bytes));
+    r->times.wait += clock_s() - start;
     TRY(run_pull(r, r->digests, r->layout.ranks * r->exchange.digest_bytes));
     const char *all = run_host(r, r->digests);
 

@@ -1,0 +1,288 @@
+#include "cli.h"
+#include "commands.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "bench/bench.h"
+#include "bench/bench_cluster.h"
+#include "bench/bench_compare.h"
+#include "bench/bench_page.h"
+#include "comm/pin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+enum { COLUMNS = 98, SECTIONS_MAX = 16, WORDS_MAX = 64 };
+
+static const char help[] =
+    "usage: isoflop bench [SECTION ...] [key=value ...] [options]\n"
+    "       isoflop bench --compare A.json B.json [--json]\n"
+    "\n"
+    "How fast is this machine, and where does the time go? Under mpirun or srun all ranks take "
+    "part.\n"
+    "Without SECTION all of them, in some minutes:\n"
+    "  gemm          products of the model in each precision and form, against the measured peak\n"
+    "  memory        copy, triad, the optimizer's streams\n"
+    "  collectives   bandwidth and latency from 1 KiB up, results verified, a fit per link\n"
+    "  io            a checkpoint's bytes written and read, by one rank and by all\n"
+    "  step          one optimizer step by part; communication hidden and exposed\n"
+    "  scaling       the same and growing batches on 1, 2, 4, ... ranks; Amdahl and USL\n"
+    "\n"
+    "  --config NAME      model, batch and precision (default: a model of 12M parameters)\n"
+    "  key=value          replaces a key of the config: model=chinchilla-70m train.precision=fp32\n"
+    "  --json             the result as one object on stdout, instead of tables\n"
+    "  --out DIR          bench.json, index.html with pictures, tables as CSV\n"
+    "  --write FILE.yaml  the measured machine in the form that plan --cluster reads\n"
+    "  --cluster NAME     the vendor's peaks beside the measured ones\n"
+    "  --seconds S        aimed at per section (default 20)\n"
+    "  --repeats N        of each point of scaling (default 5)\n"
+    "  --max-bytes N      largest collective and stream (default 256Mi, less where /dev/shm is "
+    "small)\n"
+    "  --folder DIR       where io writes (default: here)\n"
+    "\n"
+    "examples:\n"
+    "  isoflop bench gemm memory\n"
+    "  mpirun -n 2 isoflop bench --write configs/clusters/mine.yaml --out runs/bench\n"
+    "  isoflop bench --compare before/bench.json after/bench.json\n";
+
+/* Sections that need a model and were given none measure this one. */
+static const char default_config[] =
+    "name: bench-12m\n"
+    "model: {layers: 6, width: 384, heads: 6, ffn: 1536, vocab: 4096, context: 256, mlp: gelu}\n"
+    "data: {synthetic: zipf_facts}\n"
+    "train: {tokens: 1M, batch_tokens: 1024, micro_batch: 4, precision: bf16}\n"
+    "optimizer: {learning_rate: 1e-3}\n";
+
+typedef struct arguments {
+    const char *config, *out, *write, *cluster, *seconds, *repeats, *max_bytes, *folder;
+    bool json, compare;
+    const char *sections[SECTIONS_MAX + 1], *overrides[WORDS_MAX];
+    int section_count, override_count;
+    const char *file[2];
+    double seconds_n;
+    int64_t repeats_n, max_bytes_n;
+} arguments;
+
+/* --- arguments ---------------------------------------------------------------------------------
+ */
+
+static status whole(int64_t *out, const char *option, const char *text, int64_t low, int64_t high)
+{
+    if (!text) return OK;
+    const status s = config_integer(out, text);
+    if (s != OK) return status_prefix(s, "%s", option);
+    REQUIRE(*out >= low && *out <= high, ERR_CONFIG, "%s: %s is outside [%lld, %lld]", option, text,
+            (long long)low, (long long)high);
+    return OK;
+}
+
+static status sort_words(arguments *a, const char *const *rest, int count)
+{
+    const bench_section *unused;
+    for (int i = 0; i < count; i++) {
+        if (strchr(rest[i], '=')) {
+            REQUIRE(a->override_count < WORDS_MAX, ERR_CONFIG, "more than %d overrides", WORDS_MAX);
+            a->overrides[a->override_count++] = rest[i];
+            continue;
+        }
+        TRY(bench_find(&unused, rest[i]));
+        REQUIRE(a->section_count < SECTIONS_MAX, ERR_CONFIG, "more than %d sections", SECTIONS_MAX);
+        a->sections[a->section_count++] = rest[i];
+    }
+    return OK;
+}
+
+static status parse(arguments *a, int argc, char **argv, const char **rest)
+{
+    int count;
+    const cli_option options[] = {{"--config", &a->config, NULL},
+                                  {"--json", NULL, &a->json},
+                                  {"--out", &a->out, NULL},
+                                  {"--write", &a->write, NULL},
+                                  {"--cluster", &a->cluster, NULL},
+                                  {"--seconds", &a->seconds, NULL},
+                                  {"--repeats", &a->repeats, NULL},
+                                  {"--max-bytes", &a->max_bytes, NULL},
+                                  {"--folder", &a->folder, NULL},
+                                  {"--compare", NULL, &a->compare},
+                                  {NULL, NULL, NULL}};
+    a->seconds_n = 20;
+    a->repeats_n = 5;
+    TRY(cli_parse(argc, argv, options, rest, &count));
+    if (a->compare) {
+        REQUIRE(count == 2, ERR_CONFIG, "--compare takes two results: A.json B.json");
+        REQUIRE(!a->config && !a->write && !a->cluster && !a->seconds && !a->repeats &&
+                    !a->max_bytes && !a->folder && !a->out,
+                ERR_CONFIG, "--compare measures nothing: of the other options it takes --json");
+        a->file[0] = rest[0], a->file[1] = rest[1];
+        return OK;
+    }
+    if (a->seconds) {
+        TRY(config_number(&a->seconds_n, a->seconds));
+        REQUIRE(a->seconds_n >= 0.1 && a->seconds_n <= 3600, ERR_CONFIG,
+                "--seconds: %s is outside [0.1, 3600]", a->seconds);
+    }
+    TRY(whole(&a->repeats_n, "--repeats", a->repeats, 1, 100));
+    TRY(whole(&a->max_bytes_n, "--max-bytes", a->max_bytes, 1 << 20, (int64_t)1 << 34));
+    return sort_words(a, rest, count);
+}
+
+/* a quarter of what the memory for windows has left, as the ranks of this node share it */
+static int64_t default_bytes(const world *w)
+{
+    struct statvfs fs;
+    int64_t most = 256 << 20, room = most;
+    if (statvfs("/dev/shm", &fs) == 0)
+        room = (int64_t)(fs.f_bavail * fs.f_frsize) / 4 / world_local_size(w);
+    while (most > room && most > 1 << 20) most /= 4;
+    return most;
+}
+
+/* --- results -----------------------------------------------------------------------------------
+ */
+
+static void print_json(const json_t *root)
+{
+    (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
+    (void)fputc('\n', stdout);
+}
+
+static status save_json(const json_t *root, const char *folder)
+{
+    char path[4096];
+    char *text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
+    REQUIRE(text, ERR_MEMORY, "no memory for the result");
+    (void)snprintf(path, sizeof path, "%s/bench.json", folder);
+    status s = file_write_text(path, text, (int64_t)strlen(text));
+    free(text);
+    return s;
+}
+
+static status show(const arguments *a, const json_t *result)
+{
+    cluster vendor;
+    page p = {0};
+    if (a->cluster) TRY(cluster_load(&vendor, a->cluster));
+    if (a->json) print_json(result);
+    TRY(bench_page(&p, result, a->cluster ? &vendor : NULL));
+    status s = OK;
+    if (a->out) s = file_make_folder(a->out);
+    if (s == OK && a->out) s = page_write(&p, a->out, COLUMNS);
+    if (s == OK && a->out) s = save_json(result, a->out);
+    if (s == OK && !a->json) page_text(&p, stdout, COLUMNS);
+    if (s == OK && !a->json && a->out) printf("\npage: %s/index.html\n", a->out);
+    page_deinit(&p);
+    if (s == OK && a->write) s = bench_cluster_write(result, a->write);
+    if (s == OK && a->write && !a->json)
+        printf("\nwrote %s; next: plan --flops 1e18 --cluster %s\n", a->write, a->write);
+    return s;
+}
+
+static status compare(const arguments *a)
+{
+    json_t *before = NULL, *after = NULL;
+    bench_change *changes = NULL;
+    int32_t count = 0;
+    page p = {0};
+    status s = bench_read(&before, a->file[0]);
+    if (s == OK) s = bench_read(&after, a->file[1]);
+    if (s == OK) s = bench_compare(&changes, &count, before, after);
+    if (s == OK) s = bench_compare_page(&p, changes, count);
+    if (s == OK && a->json) {
+        json_t *root = page_json(&p);
+        print_json(root);
+        json_decref(root);
+    } else if (s == OK) {
+        page_text(&p, stdout, COLUMNS);
+    }
+    page_deinit(&p);
+    free(changes);
+    json_decref(before);
+    json_decref(after);
+    return s;
+}
+
+/* --- running -----------------------------------------------------------------------------------
+ */
+
+static void progress(void *context, const char *section, const char *what)
+{
+    (void)context;
+    log_info("bench", "%s: %s", section, what);
+}
+
+static status load(config *cfg, const arguments *a)
+{
+    if (a->config) return config_load(cfg, a->config, a->override_count, a->overrides);
+    return config_parse(cfg, "bench's own config", default_config, sizeof default_config - 1,
+                        a->override_count, a->overrides);
+}
+
+/* what could fail at the end fails at the start: what --write and --cluster name */
+static status check_files(const arguments *a)
+{
+    cluster unused;
+    if (a->cluster) TRY(cluster_load(&unused, a->cluster));
+    if (!a->write) return OK;
+    size_t n = strlen(a->write);
+    REQUIRE(n > 5 && strcmp(a->write + n - 5, ".yaml") == 0, ERR_CONFIG,
+            "--write: %s does not end in .yaml", a->write);
+    if (a->section_count == 0) return OK;
+    bool gemm = false, memory = false;
+    for (int i = 0; i < a->section_count; i++) {
+        gemm = gemm || strcmp(a->sections[i], "gemm") == 0;
+        memory = memory || strcmp(a->sections[i], "memory") == 0;
+    }
+    REQUIRE(gemm && memory, ERR_CONFIG, "--write needs the sections gemm and memory");
+    return OK;
+}
+
+static status measure(world *w, arguments *a)
+{
+    config *cfg = calloc(1, sizeof *cfg);
+    REQUIRE(cfg, ERR_MEMORY, "no memory for a config");
+    json_t *result = NULL;
+    status s = load(cfg, a);
+    if (s == OK) s = config_check_trainable(cfg);
+    if (s == OK) s = check_files(a);
+    s = world_agree(w, s);
+    int64_t bytes = a->max_bytes ? a->max_bytes_n : default_bytes(w);
+    if (s == OK) s = world_broadcast(w, &bytes, sizeof bytes, 0);
+    bench_options options = {.cfg = cfg,
+                             .folder = a->folder ? a->folder : ".",
+                             .seconds = a->seconds_n,
+                             .max_bytes = bytes,
+                             .repeats = (int32_t)a->repeats_n,
+                             .progress = progress};
+    if (s == OK) s = bench_run(&result, w, &options, a->sections);
+    if (s != OK && world_size(w) > 1 && s == ERR_COMM) world_abort(w, s);
+    if (s == OK) s = world_agree(w, result ? show(a, result) : OK);
+    json_decref(result);
+    free(cfg);
+    return s;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+    if (cli_help(argc, argv, help)) return OK;
+    const char **rest = calloc((size_t)argc + 1, sizeof *rest);
+    arguments a = {0};
+    world *w = NULL;
+    status s = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
+    if (s == OK && a.compare) {
+        s = compare(&a);
+    } else if (s == OK) {
+        s = world_open(&w);
+        if (s == OK) {
+            char pinned[256];
+            log_open(world_rank(w), world_size(w));
+            (void)pin_rank(w, pinned, sizeof pinned);
+            s = measure(w, &a);
+        }
+    }
+    int code = world_prints(w) ? cli_report(s) : (int)s;
+    world_close(w);
+    free(rest);
+    return code;
+}

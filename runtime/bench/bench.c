@@ -1,0 +1,204 @@
+#include "bench/bench.h"
+#include "base/clock.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+const bench_section bench_sections[] = {
+    {"gemm", "products of the model in each precision and form, against the measured peak",
+     bench_gemm},
+    {"memory", "copy, triad and the optimizer's streams", bench_memory},
+    {"collectives", "bandwidth and latency by size, results checked", bench_collectives},
+    {"io", "writing and reading a checkpoint's bytes", bench_io},
+    {"step", "one optimizer step by part", bench_step},
+    {"scaling", "strong and weak series over rank counts", bench_scaling},
+    {NULL, NULL, NULL},
+};
+
+status bench_find(const bench_section **out, const char *name)
+{
+    char names[256] = "";
+    for (const bench_section *s = bench_sections; s->name; s++) {
+        if (strcmp(s->name, name) == 0) {
+            *out = s;
+            return OK;
+        }
+        (void)snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                       names[0] ? ", " : "", s->name);
+    }
+    FAIL(ERR_CONFIG, "bench: '%s' is no section; there are: %s", name, names);
+}
+
+void bench_say(const bench *b, const char *section, const char *format, ...)
+{
+    char text[256];
+    if (!b->first || !b->options->progress) return;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    b->options->progress(b->options->context, section, text);
+}
+
+/* --- numbers -----------------------------------------------------------------------------------
+ */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void bench_sort(bench_times *t) { qsort(t->s, (size_t)t->count, sizeof t->s[0], ascending); }
+
+double bench_quantile(const bench_times *sorted, double q)
+{
+    if (sorted->count == 0) return (double)NAN;
+    double at = q * (sorted->count - 1), below = floor(at);
+    int32_t i = (int32_t)below, j = i + 1 < sorted->count ? i + 1 : i;
+    return sorted->s[i] + (at - below) * (sorted->s[j] - sorted->s[i]);
+}
+
+double bench_spread(const bench_times *sorted)
+{
+    return (bench_quantile(sorted, 0.9) - bench_quantile(sorted, 0.1)) /
+           bench_quantile(sorted, 0.5);
+}
+
+/* the slowest rank's seconds; also a barrier */
+static status slowest(world *w, double *seconds)
+{
+    int32_t size = world_size(w);
+    if (size == 1) return OK;
+    double *all = malloc((size_t)size * sizeof *all);
+    ASSERT(all);
+    status s = world_gather(w, all, seconds, sizeof *seconds);
+    for (int32_t r = 0; s == OK && r < size; r++)
+        if (all[r] > *seconds) *seconds = all[r];
+    free(all);
+    return s;
+}
+
+status bench_time(bench_times *out, world *w, double seconds, status (*run)(void *context),
+                  void *context)
+{
+    enum { LEAST = 5 };
+    double total = 0.0;
+    out->count = 0;
+    TRY(run(context));
+    while (out->count < LEAST || (total < seconds && out->count < BENCH_REPEATS_MAX)) {
+        TRY(world_barrier(w));
+        double start = clock_s();
+        TRY(run(context));
+        double took = clock_s() - start;
+        TRY(slowest(w, &took));
+        out->s[out->count++] = took;
+        total += took;
+    }
+    bench_sort(out);
+    return OK;
+}
+
+double bench_line(double *a, double *b, const double *x, const double *y, int32_t count)
+{
+    double sw = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
+    for (int32_t i = 0; i < count; i++) {
+        double w = 1.0 / (y[i] * y[i]);
+        sw += w, sx += w * x[i], sy += w * y[i], sxx += w * x[i] * x[i], sxy += w * x[i] * y[i];
+    }
+    double d = sw * sxx - sx * sx;
+    *b = d > 0 ? (sw * sxy - sx * sy) / d : 0.0;
+    *a = (sy - *b * sx) / sw;
+    if (*a < 0 || !(d > 0)) {
+        *a = 0.0;
+        *b = sxx > 0 ? sxy / sxx : 0.0;
+    }
+    bench_times residual = {0};
+    for (int32_t i = 0; i < count && i < BENCH_REPEATS_MAX; i++)
+        residual.s[residual.count++] = fabs((*a + *b * x[i]) / y[i] - 1.0);
+    bench_sort(&residual);
+    return bench_quantile(&residual, 0.5);
+}
+
+json_t *bench_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+/* --- the whole ---------------------------------------------------------------------------------
+ */
+
+static bool is_chosen(const char *const *chosen, const char *name)
+{
+    if (!chosen[0]) return true;
+    for (int i = 0; chosen[i]; i++)
+        if (strcmp(chosen[i], name) == 0) return true;
+    return false;
+}
+
+static json_t *header(const bench *b)
+{
+    char host[128] = "?", device_text[256], when[32];
+    time_t now = time(NULL);
+    struct tm parts;
+    (void)gmtime_r(&now, &parts);
+    (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    (void)gethostname(host, sizeof host - 1);
+    b->ops->describe(b->device, device_text, sizeof device_text);
+    const config *cfg = b->options->cfg;
+    json_t *hardware =
+        json_pack("{s:s, s:i, s:i, s:i, s:i}", "host", host, "cores",
+                  (int)sysconf(_SC_NPROCESSORS_ONLN), "nodes", world_nodes(b->w), "ranks",
+                  world_size(b->w), "ranks_on_node", world_local_size(b->w));
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "type", "bench",
+                     "schema", BENCH_SCHEMA, "version", BENCH_VERSION, "commit", BENCH_COMMIT,
+                     "date", when, "mpi", world_describe(b->w), "compiler", __VERSION__, "backend",
+                     b->ops->name, "device", device_text, "model",
+                     cfg->model_name[0] ? cfg->model_name : cfg->run.name, "hardware", hardware);
+}
+
+static status open_device(bench *b)
+{
+    static const char *const names[] = {"auto", "ref", "cpu", "cuda"};
+    const char *path = getenv("ISOFLOP_CPU_PATH");
+    TRY(backend_find(&b->ops, names[b->options->cfg->run.backend]));
+    return b->ops->open(&b->device, &(device_options){.local_rank = world_local_rank(b->w),
+                                                      .path = path ? path : "auto"});
+}
+
+static status run_sections(bench *b, json_t *root, const char *const *chosen)
+{
+    for (const bench_section *s = bench_sections; s->name; s++) {
+        json_t *found = NULL;
+        if (!is_chosen(chosen, s->name)) continue;
+        double start = clock_s();
+        bench_say(b, s->name, "%s", s->does);
+        status code = s->run(b, &found);
+        if (code != OK) {
+            json_decref(found);
+            return code;
+        }
+        if (found) (void)json_object_set_new(found, "took_s", json_real(clock_s() - start));
+        if (found) (void)json_object_set_new(root, s->name, found);
+        /* a section that left something running shows here, not in the next one's numbers */
+        TRY(world_barrier(b->w));
+    }
+    return OK;
+}
+
+status bench_run(json_t **out, world *w, const bench_options *options, const char *const *chosen)
+{
+    bench b = {.options = options, .w = w, .first = world_rank(w) == 0};
+    TRY(world_agree(w, open_device(&b)));
+    json_t *root = b.first ? header(&b) : NULL;
+    status s = run_sections(&b, root, chosen);
+    b.ops->close(b.device);
+    if (s != OK) {
+        json_decref(root);
+        return s;
+    }
+    *out = root;
+    return OK;
+}

@@ -1,0 +1,83 @@
+/* bench.h — how fast this machine is and where the time goes, as one JSON object.
+ * Sections: gemm (products of a model), memory (streams), collectives (and a latency + bandwidth
+ * fit), io (checkpoints' bytes), step (one optimizer step by part), scaling (strong and weak).
+ * Every rank takes part; the first one gets the object. Numbers are medians over repeats unless the
+ * name says otherwise; `spread` is (p90 - p10) / median.
+ * Flow: config.h, run.h, comm.h -> bench -> bench_cluster.h, bench_compare.h, launcher/cmd_bench.c
+ */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include "comm/comm.h"
+#include "config/config.h"
+#include "kernels/ops.h"
+
+#include <jansson.h>
+
+enum { BENCH_SCHEMA = 1, BENCH_REPEATS_MAX = 1001 };
+
+typedef struct bench_options {
+    const config *cfg;  /* model, batch and precision of gemm, step and scaling           */
+    const char *folder; /* io writes and removes files here                               */
+    double seconds;     /* aimed at per measurement of a section; >= 0                    */
+    int64_t max_bytes;  /* largest collective and stream                                  */
+    int32_t repeats;    /* of the step series in scaling                                  */
+    void *context;      /* of progress                                                    */
+    void (*progress)(void *context, const char *section, const char *what); /* rank 0; or NULL */
+} bench_options;
+
+typedef struct bench {
+    const bench_options *options;
+    world *w;
+    const ops *ops;
+    device *device;
+    bool first; /* rank 0 */
+} bench;
+
+typedef struct bench_section {
+    const char *name, *does;
+    status (*run)(bench *b, json_t **out); /* COLLECTIVE; *out on rank 0 only */
+} bench_section;
+extern const bench_section bench_sections[]; /* ends with name NULL */
+
+/* Runs the sections named in `chosen` (NULL-terminated; none: all) in the order of the table.
+ * *out is rank 0's; the caller frees it with json_decref. COLLECTIVE */
+status bench_run(json_t **out, world *w, const bench_options *options, const char *const *chosen);
+/* ERR_CONFIG names the sections there are. */
+status bench_find(const bench_section **out, const char *name);
+
+/* --- for the sections --------------------------------------------------------------------------
+ */
+
+void bench_say(const bench *b, const char *section, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Seconds of repeats, sorted. */
+typedef struct bench_times {
+    double s[BENCH_REPEATS_MAX];
+    int32_t count;
+} bench_times;
+void bench_sort(bench_times *t);
+double bench_quantile(const bench_times *sorted, double q); /* q in [0, 1] */
+double bench_spread(const bench_times *sorted);
+
+/* Calls run until it has taken `seconds` and at least five times; the slowest rank counts, and
+ * decides how often for all. One call goes unmeasured before. COLLECTIVE */
+status bench_time(bench_times *out, world *w, double seconds, status (*run)(void *context),
+                  void *context);
+
+/* y = a + b x with weights 1 / y^2 (relative errors count alike), a >= 0. count >= 2. Returns the
+ * median |relative residual|. */
+double bench_line(double *a, double *b, const double *x, const double *y, int32_t count);
+
+/* json_real, or null when not finite */
+json_t *bench_number(double value);
+
+status bench_gemm(bench *b, json_t **out);
+status bench_memory(bench *b, json_t **out);
+status bench_collectives(bench *b, json_t **out);
+status bench_io(bench *b, json_t **out);
+status bench_step(bench *b, json_t **out);
+status bench_scaling(bench *b, json_t **out);
+
+#endif

@@ -1,0 +1,449 @@
+#include "bench/bench_page.h"
+#include "bench/bench_series.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double number(const json_t *o, const char *key)
+{
+    const json_t *found = json_object_get(o, key);
+    return json_is_number(found) ? json_number_value(found) : (double)NAN;
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+    const char *found = json_string_value(json_object_get(o, key));
+    return found ? found : "";
+}
+
+/* --- rows straight into a table ----------------------------------------------------------------
+ */
+
+/* The columns' keys are keys of the rows. */
+static status plain_table(page *p, const char *name, const char *title, const table_column *column,
+                          int32_t columns, const json_t *rows)
+{
+    table *t;
+    size_t i;
+    json_t *row;
+    TRY(page_add_table(&t, p, name, title, column, columns));
+    json_array_foreach(rows, i, row)
+    {
+        table_cell *c = table_row(t);
+        REQUIRE(c, ERR_MEMORY, "no memory for a table");
+        for (int32_t k = 0; k < columns; k++) {
+            if (column[k].kind == CELL_TEXT)
+                cell_text(&c[k], "%s", text(row, column[k].key));
+            else
+                c[k].number = number(row, column[k].key);
+        }
+    }
+    return OK;
+}
+
+#define COLUMNS(c) (int32_t)(sizeof(c) / sizeof(c)[0])
+
+static status gemm_part(page *p, const json_t *result, const cluster *vendor)
+{
+    static const table_column column[] = {
+        {"product", "product", CELL_TEXT, FROM_CONFIG},
+        {"form", "form", CELL_TEXT, FROM_CONFIG},
+        {"precision", "", CELL_TEXT, FROM_CONFIG},
+        {"m", "M", CELL_WHOLE, FROM_CONFIG},
+        {"n", "N", CELL_WHOLE, FROM_CONFIG},
+        {"k", "K", CELL_WHOLE, FROM_CONFIG},
+        {"flops", "FLOP/s", CELL_COUNT, FROM_MEASURE},
+        {"share_of_peak", "of peak", CELL_SHARE, FROM_MEASURE},
+        {"spread", "spread", CELL_SHARE, FROM_MEASURE},
+    };
+    const json_t *gemm = json_object_get(result, "gemm");
+    if (!gemm) return OK;
+    const json_t *peak = json_object_get(gemm, "peak_flops");
+    char fp32[32], bf16[32], of32[32], of16[32];
+    TRY(page_add(p, BLOCK_HEADING, "Products"));
+    TRY(page_add(p, BLOCK_PARAGRAPH, "Peak of one rank: %s FLOP/s in fp32, %s in bf16 (%s).",
+                 number_text(fp32, number(peak, "fp32"), CELL_COUNT),
+                 number_text(bf16, number(peak, "bf16"), CELL_COUNT), text(peak, "source")));
+    if (vendor)
+        TRY(page_add(p, BLOCK_PARAGRAPH, "%s says: %s FLOP/s in fp32 (%s), %s in bf16 (%s).",
+                     vendor->name, number_text(of32, vendor->peak_fp32.value, CELL_COUNT),
+                     value_source_name(vendor->peak_fp32.source),
+                     number_text(of16, vendor->peak_bf16.value, CELL_COUNT),
+                     value_source_name(vendor->peak_bf16.source)));
+    return plain_table(p, "gemm", "Products of the model, one rank", column, COLUMNS(column),
+                       json_object_get(gemm, "rows"));
+}
+
+static status memory_part(page *p, const json_t *result)
+{
+    static const table_column column[] = {
+        {"stream", "stream", CELL_TEXT, FROM_CONFIG},
+        {"ranks", "ranks", CELL_TEXT, FROM_CONFIG},
+        {"bytes", "bytes", CELL_COUNT, FROM_CONFIG},
+        {"bytes_per_s", "bytes/s of a rank", CELL_COUNT, FROM_MEASURE},
+        {"spread", "spread", CELL_SHARE, FROM_MEASURE},
+    };
+    const json_t *memory = json_object_get(result, "memory");
+    if (!memory) return OK;
+    TRY(page_add(p, BLOCK_HEADING, "Memory"));
+    return plain_table(p, "memory", "Streams through memory; read and written bytes count", column,
+                       COLUMNS(column), json_object_get(memory, "rows"));
+}
+
+/* --- collectives -------------------------------------------------------------------------------
+ */
+
+static status link_rows(page *p, const json_t *comms)
+{
+    static const table_column column[] = {
+        {"comm", "through", CELL_TEXT, FROM_CONFIG},
+        {"level", "link", CELL_TEXT, FROM_CONFIG},
+        {"latency_s", "latency, s", CELL_PLAIN, FROM_MODEL},
+        {"bandwidth", "bytes/s", CELL_COUNT, FROM_MODEL},
+        {"residual", "off by", CELL_SHARE, FROM_MODEL},
+        {"exact_over_fast", "exact/fast", CELL_RATIO, FROM_MEASURE},
+    };
+    table *t;
+    size_t i;
+    json_t *one;
+    TRY(page_add_table(&t, p, "links",
+                       "t = (R - 1) latency + (R - 1)/R bytes / bandwidth, fitted to scatters and "
+                       "gathers",
+                       column, COLUMNS(column)));
+    json_array_foreach(comms, i, one)
+    {
+        const json_t *link = json_object_get(one, "link");
+        table_cell *c = table_row(t);
+        REQUIRE(c, ERR_MEMORY, "no memory for a table");
+        cell_text(&c[0], "%s", text(one, "comm"));
+        cell_text(&c[1], "%s", text(link, "level"));
+        c[2].number = number(link, "latency_s");
+        c[3].number = number(link, "bandwidth");
+        c[4].number = number(link, "residual");
+        c[5].number = number(one, "exact_over_fast");
+    }
+    return OK;
+}
+
+/* one curve per operation and communicator, in the order in which they come */
+static void bandwidth_curves(FILE *out, const json_t *rows)
+{
+    size_t i, count = json_array_size(rows);
+    char name[96], previous[96] = "", quoted[160];
+    const char *comma = "plot";
+    /* data first, one block per curve: rows are ordered by size, so curves are gathered by name */
+    for (size_t k = 0; k < count; k++) {
+        const json_t *one = json_array_get(rows, k);
+        if (number(one, "bytes") > number(json_array_get(rows, 0), "bytes")) continue;
+        (void)snprintf(name, sizeof name, "%s %s %s", text(one, "operation"), text(one, "type"),
+                       text(one, "comm"));
+        if (strcmp(name, previous) == 0) continue;
+        (void)snprintf(previous, sizeof previous, "%s", name);
+        (void)fprintf(out, "$curve%zu << END\n", k);
+        for (i = 0; i < count; i++) {
+            const json_t *row = json_array_get(rows, i);
+            if (strcmp(text(row, "operation"), text(one, "operation")) == 0 &&
+                strcmp(text(row, "type"), text(one, "type")) == 0 &&
+                strcmp(text(row, "comm"), text(one, "comm")) == 0)
+                (void)fprintf(out, "%.9g %.9g\n", number(row, "bytes"),
+                              number(row, "bus_bytes_per_s") / 1e9);
+        }
+        (void)fprintf(out, "END\n");
+    }
+    for (size_t k = 0; k < count; k++) {
+        const json_t *one = json_array_get(rows, k);
+        if (number(one, "bytes") > number(json_array_get(rows, 0), "bytes")) continue;
+        (void)snprintf(name, sizeof name, "%s %s %s", text(one, "operation"), text(one, "type"),
+                       text(one, "comm"));
+        (void)fprintf(out, "%s $curve%zu using 1:2 with linespoints title \"%s\"", comma, k,
+                      figure_quote(quoted, name));
+        comma = ",";
+    }
+    (void)fputc('\n', out);
+}
+
+static status collectives_part(page *p, const json_t *result)
+{
+    static const table_column column[] = {
+        {"operation", "operation", CELL_TEXT, FROM_CONFIG},
+        {"type", "type", CELL_TEXT, FROM_CONFIG},
+        {"comm", "through", CELL_TEXT, FROM_CONFIG},
+        {"bytes", "bytes", CELL_COUNT, FROM_CONFIG},
+        {"p50_s", "median, s", CELL_PLAIN, FROM_MEASURE},
+        {"p99_s", "p99, s", CELL_PLAIN, FROM_MEASURE},
+        {"algorithm_bytes_per_s", "alg. bytes/s", CELL_COUNT, FROM_MEASURE},
+        {"bus_bytes_per_s", "bus bytes/s", CELL_COUNT, FROM_MEASURE},
+    };
+    const json_t *all = json_object_get(result, "collectives");
+    const json_t *rows = json_object_get(all, "rows");
+    if (json_array_size(rows) == 0) return OK;
+    figure *f;
+    TRY(page_add(p, BLOCK_HEADING, "Collectives"));
+    TRY(link_rows(p, json_object_get(all, "comms")));
+    TRY(plain_table(p, "collectives", "Results were verified on every rank", column,
+                    COLUMNS(column), rows));
+    TRY(page_add_figure(&f, p, "bandwidth", "Bus bandwidth against size"));
+    (void)fprintf(f->to, "set logscale xy\nset xlabel \"bytes\"\nset ylabel \"bus GB/s\"\n"
+                         "set format x \"%%.0s%%c\"\nset key outside right\nset grid\n");
+    bandwidth_curves(f->to, rows);
+    return page_end_figure(f, "Bus bandwidth: bytes / time x (R-1)/R, twice that for all-reduce "
+                              "(the factors of nccl-tests), so that rank counts compare.");
+}
+
+static status io_part(page *p, const json_t *result)
+{
+    static const table_column column[] = {
+        {"what", "what", CELL_TEXT, FROM_CONFIG},
+        {"ranks", "ranks", CELL_WHOLE, FROM_CONFIG},
+        {"bytes_per_rank", "bytes each", CELL_COUNT, FROM_CONFIG},
+        {"median_s", "median, s", CELL_PLAIN, FROM_MEASURE},
+        {"bytes_per_s", "bytes/s together", CELL_COUNT, FROM_MEASURE},
+        {"spread", "spread", CELL_SHARE, FROM_MEASURE},
+    };
+    const json_t *io = json_object_get(result, "io");
+    if (!io) return OK;
+    TRY(page_add(p, BLOCK_HEADING, "Files"));
+    return plain_table(p, "io", "A checkpoint's bytes: written and synced, read again", column,
+                       COLUMNS(column), json_object_get(io, "rows"));
+}
+
+/* --- the step ----------------------------------------------------------------------------------
+ */
+
+static status step_rows(page *p, const json_t *step)
+{
+    static const table_column column[] = {
+        {"part", "part", CELL_TEXT, FROM_CONFIG},
+        {"time_s", "s/step", CELL_PLAIN, FROM_MEASURE},
+        {"share", "share", CELL_SHARE, FROM_MEASURE},
+    };
+    table *t;
+    const json_t *parts = json_object_get(step, "parts");
+    double wall = number(step, "wall_s");
+    TRY(page_add_table(&t, p, "step", "One step by part, mean of the ranks", column,
+                       COLUMNS(column)));
+    for (int k = 0; k <= SERIES_PARTS; k++) {
+        double s = k < SERIES_PARTS ? number(parts, series_parts[k]) : wall;
+        table_cell *c = table_row(t);
+        REQUIRE(c, ERR_MEMORY, "no memory for a table");
+        cell_text(&c[0], "%s", k < SERIES_PARTS ? series_parts[k] : "wall");
+        c[1].number = s;
+        c[2].number = s / wall;
+    }
+    return OK;
+}
+
+static status step_part(page *p, const json_t *result, const cluster *vendor)
+{
+    const json_t *step = json_object_get(result, "step");
+    if (!step) return OK;
+    char rate[32], mfu[32], peak[32], theirs[32];
+    bool bf16 = strcmp(text(step, "precision"), "bf16") == 0;
+    TRY(page_add(p, BLOCK_HEADING, "The step"));
+    TRY(step_rows(p, step));
+    TRY(page_add(p, BLOCK_PARAGRAPH,
+                 "%s tokens/s on %.0f ranks; MFU %s of the measured peak (%s FLOP/s a rank).",
+                 number_text(rate, number(step, "tokens_per_s"), CELL_COUNT), number(step, "ranks"),
+                 number_text(mfu, number(step, "mfu"), CELL_SHARE),
+                 number_text(peak, number(step, "peak_flops_per_rank"), CELL_COUNT)));
+    if (vendor) {
+        double vendors = bf16 ? vendor->peak_bf16.value : vendor->peak_fp32.value;
+        double share = number(step, "mfu") * number(step, "peak_flops_per_rank") / vendors;
+        TRY(page_add(p, BLOCK_PARAGRAPH, "MFU %s of the %s peak of %s.",
+                     number_text(theirs, share, CELL_SHARE),
+                     value_source_name(bf16 ? vendor->peak_bf16.source : vendor->peak_fp32.source),
+                     vendor->name));
+    }
+    return page_add(p, BLOCK_PARAGRAPH,
+                    "Communication hidden beside the backward pass: %.4g s of %.4g s; without "
+                    "overlap a step takes %.4g s, with it %.4g s. Parts with a name are %.1f %% of "
+                    "the wall time.",
+                    number(step, "hidden_communication_s"),
+                    number(step, "communication_without_overlap_s"),
+                    number(step, "wall_without_overlap_s"), number(step, "wall_s"),
+                    100 * (1 - number(step, "unaccounted")));
+}
+
+/* --- scaling -----------------------------------------------------------------------------------
+ */
+
+static status series_rows(page *p, const char *name, const char *title, const json_t *rows)
+{
+    static const table_column column[] = {
+        {"ranks", "ranks", CELL_WHOLE, FROM_CONFIG},
+        {"step_time_s", "s/step", CELL_PLAIN, FROM_MEASURE},
+        {"speedup", "speed-up", CELL_RATIO, FROM_MEASURE},
+        {"efficiency", "efficiency", CELL_SHARE, FROM_MEASURE},
+        {"efficiency_low", "p10", CELL_SHARE, FROM_MEASURE},
+        {"efficiency_high", "p90", CELL_SHARE, FROM_MEASURE},
+        {"energy_per_token_j", "J/token", CELL_PLAIN, FROM_MEASURE},
+        {"remark", "", CELL_TEXT, FROM_NOTHING},
+    };
+    table *t;
+    size_t i;
+    json_t *row;
+    TRY(page_add_table(&t, p, name, title, column, COLUMNS(column)));
+    json_array_foreach(rows, i, row)
+    {
+        const json_t *interval = json_object_get(row, "efficiency_interval");
+        table_cell *c = table_row(t);
+        REQUIRE(c, ERR_MEMORY, "no memory for a table");
+        c[0].number = number(row, "ranks");
+        c[1].number = number(row, "step_time_s");
+        c[2].number = number(row, "speedup");
+        c[3].number = number(row, "efficiency");
+        c[4].number = json_number_value(json_array_get(interval, 0));
+        c[5].number = json_number_value(json_array_get(interval, 1));
+        c[6].number = number(row, "energy_per_token_j");
+        cell_text(&c[7], "%s",
+                  json_is_true(json_object_get(row, "oversubscribed")) ? "more ranks than cores"
+                                                                       : "");
+    }
+    return OK;
+}
+
+/* stacked seconds of a step against ranks */
+static status stack_figure(page *p, const json_t *rows)
+{
+    figure *f;
+    size_t i;
+    json_t *row;
+    TRY(page_add_figure(&f, p, "parts", "Time of a step by part against ranks"));
+    (void)fprintf(f->to, "$rows << END\n");
+    json_array_foreach(rows, i, row)
+    {
+        (void)fprintf(f->to, "%.0f", number(row, "ranks"));
+        for (int k = 0; k < SERIES_PARTS; k++)
+            (void)fprintf(f->to, " %.6g",
+                          fmax(0.0, number(json_object_get(row, "parts"), series_parts[k])));
+        (void)fputc('\n', f->to);
+    }
+    (void)fprintf(f->to,
+                  "END\nset style data histograms\nset style histogram rowstacked\n"
+                  "set style fill solid 0.8 border -1\nset boxwidth 0.7\nset yrange [0:*]\n"
+                  "set xlabel \"ranks\"\nset ylabel \"seconds\"\nset key outside right\nplot");
+    for (int k = 0; k < SERIES_PARTS; k++)
+        (void)fprintf(f->to, "%s $rows using %d%s title \"%s\"", k ? "," : "", k + 2,
+                      k ? "" : ":xtic(1)", series_parts[k]);
+    (void)fputc('\n', f->to);
+    return page_end_figure(f, "A fixed batch on more and more ranks (strong scaling).");
+}
+
+/* measured efficiency with its interval, and the laws drawn through it */
+static status efficiency_figure(page *p, const json_t *strong, const json_t *weak)
+{
+    figure *f;
+    size_t i;
+    json_t *row;
+    const json_t *amdahl = json_object_get(json_object_get(strong, "laws"), "amdahl");
+    const json_t *usl = json_object_get(json_object_get(strong, "laws"), "usl");
+    const json_t *both[] = {strong, weak};
+    TRY(page_add_figure(&f, p, "efficiency", "Efficiency against ranks"));
+    for (int k = 0; k < 2; k++) {
+        (void)fprintf(f->to, "$series%d << END\n", k);
+        json_array_foreach(json_object_get(both[k], "rows"), i, row)
+        {
+            const json_t *interval = json_object_get(row, "efficiency_interval");
+            (void)fprintf(f->to, "%.0f %.6g %.6g %.6g\n", number(row, "ranks"),
+                          number(row, "efficiency"), json_number_value(json_array_get(interval, 0)),
+                          json_number_value(json_array_get(interval, 1)));
+        }
+        (void)fprintf(f->to, "END\n");
+    }
+    (void)fprintf(f->to, "set xlabel \"ranks\"\nset ylabel \"efficiency\"\nset yrange [0:*]\n"
+                         "set grid\nset key outside right\nset xrange [0.9:*]\nplot "
+                         "$series0 with yerrorlines title \"strong\", "
+                         "$series1 with yerrorlines title \"weak\"");
+    if (json_is_object(amdahl))
+        (void)fprintf(f->to, ", 1/(x*(%.9g+(1-%.9g)/x)) title \"Amdahl\"",
+                      number(amdahl, "serial_share"), number(amdahl, "serial_share"));
+    if (json_is_object(usl))
+        (void)fprintf(f->to, ", 1/(1+%.9g*(x-1)+%.9g*x*(x-1)) title \"USL\"", number(usl, "sigma"),
+                      number(usl, "kappa"));
+    (void)fputc('\n', f->to);
+    return page_end_figure(f, "Speed-up divided by ranks; bars from p10 to p90 of the repeats.");
+}
+
+static status scaling_part(page *p, const json_t *result)
+{
+    const json_t *all = json_object_get(result, "scaling");
+    if (!all) return OK;
+    const json_t *strong = json_object_get(all, "strong"), *weak = json_object_get(all, "weak");
+    const json_t *laws = json_object_get(strong, "laws");
+    const json_t *amdahl = json_object_get(laws, "amdahl"), *usl = json_object_get(laws, "usl");
+    TRY(page_add(p, BLOCK_HEADING, "Scaling"));
+    TRY(series_rows(p, "strong", "Strong: the same batch on more ranks",
+                    json_object_get(strong, "rows")));
+    TRY(series_rows(p, "weak", "Weak: as many sequences per rank", json_object_get(weak, "rows")));
+    if (json_is_object(amdahl))
+        TRY(page_add(p, BLOCK_PARAGRAPH, "Amdahl: %.2f %% of a step is serial.",
+                     100 * number(amdahl, "serial_share")));
+    if (json_is_object(usl))
+        TRY(page_add(p, BLOCK_PARAGRAPH,
+                     "Universal scalability law: contention %.4f, agreement %.5f.",
+                     number(usl, "sigma"), number(usl, "kappa")));
+    if (json_array_size(json_object_get(strong, "rows")) < 2) return OK;
+    TRY(stack_figure(p, json_object_get(strong, "rows")));
+    return efficiency_figure(p, strong, weak);
+}
+
+status bench_page(page *out, const json_t *result, const cluster *vendor)
+{
+    page p = {0};
+    const json_t *hardware = json_object_get(result, "hardware");
+    (void)snprintf(p.title, sizeof p.title, "isoflop bench: %.0f ranks on %.0f nodes",
+                   number(hardware, "ranks"), number(hardware, "nodes"));
+    status s = page_add(&p, BLOCK_PARAGRAPH, "%s; %s; model %s; %s.", text(result, "device"),
+                        text(result, "mpi"), text(result, "model"), text(result, "date"));
+    if (s == OK) s = gemm_part(&p, result, vendor);
+    if (s == OK) s = memory_part(&p, result);
+    if (s == OK) s = collectives_part(&p, result);
+    if (s == OK) s = io_part(&p, result);
+    if (s == OK) s = step_part(&p, result, vendor);
+    if (s == OK) s = scaling_part(&p, result);
+    if (s != OK) {
+        page_deinit(&p);
+        return s;
+    }
+    *out = p;
+    return OK;
+}
+
+status bench_compare_page(page *out, const bench_change *changes, int32_t count)
+{
+    static const table_column column[] = {
+        {"what", "what", CELL_TEXT, FROM_CONFIG},
+        {"before", "before", CELL_PLAIN, FROM_MEASURE},
+        {"after", "after", CELL_PLAIN, FROM_MEASURE},
+        {"ratio", "ratio", CELL_RATIO, FROM_MEASURE},
+        {"noise", "noise", CELL_SHARE, FROM_MEASURE},
+        {"verdict", "", CELL_TEXT, FROM_MODEL},
+    };
+    page p = {0};
+    table *t;
+    int32_t changed = 0;
+    for (int32_t i = 0; i < count; i++) changed += changes[i].changed;
+    (void)snprintf(p.title, sizeof p.title, "isoflop bench: two results");
+    status s = page_add(&p, BLOCK_PARAGRAPH, "%d of %d quantities changed beyond the spread.",
+                        changed, count);
+    if (s == OK) s = page_add_table(&t, &p, "changes", "What changed", column, COLUMNS(column));
+    for (int32_t i = 0; s == OK && i < count; i++) {
+        if (!changes[i].changed) continue;
+        table_cell *c = table_row(t);
+        if (!c) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a table");
+        if (!c) break;
+        cell_text(&c[0], "%s", changes[i].what);
+        c[1].number = changes[i].before;
+        c[2].number = changes[i].after;
+        c[3].number = changes[i].ratio;
+        c[4].number = changes[i].noise;
+        cell_text(&c[5], "%s", changes[i].better ? "better" : "worse");
+    }
+    if (s != OK) {
+        page_deinit(&p);
+        return s;
+    }
+    *out = p;
+    return OK;
+}

@@ -1,0 +1,118 @@
+#include "bench/bench_series.h"
+#include "measure/energy.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { MICRO_BATCHES = 2, WARM = 2, STEPS_LEAST = 5, STEPS_MOST = 200 };
+
+/* One rank's means over its steps; the parts sum to the wall time, as means do. */
+typedef struct means {
+    double wall_s, median_s, spread, part_s[SERIES_PARTS];
+} means;
+
+static means mean_of(const series_step *steps, int32_t count)
+{
+    means m = {0};
+    bench_times t = {.count = count};
+    for (int32_t i = 0; i < count; i++) {
+        t.s[i] = steps[i].wall_s;
+        m.wall_s += steps[i].wall_s / count;
+        for (int p = 0; p < SERIES_PARTS; p++) m.part_s[p] += steps[i].part_s[p] / count;
+    }
+    bench_sort(&t);
+    m.median_s = bench_quantile(&t, 0.5);
+    m.spread = bench_spread(&t);
+    return m;
+}
+
+static json_t *parts_object(const means *m)
+{
+    json_t *o = json_object();
+    for (int p = 0; p < SERIES_PARTS; p++)
+        (void)json_object_set_new(o, series_parts[p], json_real(m->part_s[p]));
+    return o;
+}
+
+static means mean_of_ranks(const means *all, int32_t ranks)
+{
+    means m = {0};
+    for (int32_t r = 0; r < ranks; r++) {
+        m.wall_s += all[r].wall_s / ranks;
+        m.median_s += all[r].median_s / ranks;
+        m.spread += all[r].spread / ranks;
+        for (int p = 0; p < SERIES_PARTS; p++) m.part_s[p] += all[r].part_s[p] / ranks;
+    }
+    return m;
+}
+
+/* one series: means of all ranks on every rank */
+static status measure(bench *b, series *s, bool overlap, int32_t count, means *all)
+{
+    series_step *steps = calloc((size_t)count, sizeof *steps);
+    ASSERT(steps);
+    s->r->overlap = overlap;
+    status code = series_take(s, WARM, count, steps);
+    means mine = mean_of(steps, count);
+    if (code == OK) code = world_gather(b->w, all, &mine, sizeof mine);
+    free(steps);
+    return code;
+}
+
+static json_t *report(bench *b, const series *s, const means *with, const means *without,
+                      int32_t steps)
+{
+    int32_t ranks = world_size(b->w);
+    const config *cfg = &s->cfg;
+    means m = mean_of_ranks(with, ranks), plain = mean_of_ranks(without, ranks);
+    json_t *rows = json_array();
+    for (int32_t r = 0; r < ranks; r++)
+        (void)json_array_append_new(rows, json_pack("{s:i, s:f, s:f, s:o}", "rank", r, "wall_s",
+                                                    with[r].wall_s, "median_s", with[r].median_s,
+                                                    "parts", parts_object(&with[r])));
+    /* how far the parts that have a name are from the wall time */
+    double unaccounted = fabs(m.part_s[SERIES_OTHER]) / m.wall_s;
+    double exposed = m.part_s[SERIES_COMMUNICATION], alone = plain.part_s[SERIES_COMMUNICATION];
+    dtype type = cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    bench_times burst = {.count = b->ops->burst ? 5 : 0};
+    for (int i = 0; i < burst.count; i++) burst.s[i] = b->ops->burst(b->device, type);
+    bench_sort(&burst);
+    flop_counts f;
+    block_flops(&f, &cfg->model);
+    double tokens = (double)cfg->train.batch_tokens / m.median_s;
+    double peak = bench_quantile(&burst, 0.5);
+    return json_pack(
+        "{s:i, s:i, s:I, s:I, s:s, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o}",
+        "ranks", ranks, "steps", steps, "micro_batches", (json_int_t)s->r->M, "batch_tokens",
+        (json_int_t)cfg->train.batch_tokens, "precision",
+        config_choice("train", "precision", cfg->train.precision), "wall_s", m.wall_s, "median_s",
+        m.median_s, "spread", m.spread, "parts", parts_object(&m), "unaccounted", unaccounted,
+        "hidden_communication_s", fmax(0.0, alone - exposed), "communication_without_overlap_s",
+        alone, "wall_without_overlap_s", plain.wall_s, "tokens_per_s", tokens,
+        "peak_flops_per_rank", bench_number(peak), "mfu",
+        bench_number(f.palm * tokens / (peak * ranks)), "by_rank", rows);
+}
+
+status bench_step(bench *b, json_t **out)
+{
+    series s;
+    int32_t ranks = world_size(b->w), count = STEPS_LEAST;
+    means *all = calloc((size_t)ranks * 2, sizeof *all);
+    series_step first = {0};
+    ASSERT(all);
+    bench_say(b, "step", "opening a run of %d ranks", ranks);
+    status code = series_init(&s, b->options->cfg, b->w, (int64_t)MICRO_BATCHES * ranks);
+    if (code == OK) code = series_take(&s, 1, 1, &first);
+    /* as many steps as the time allows, the same on all ranks */
+    double fit = b->options->seconds / 2 / fmax(first.wall_s, 1e-6);
+    count = fit > STEPS_MOST ? STEPS_MOST : fit > STEPS_LEAST ? (int32_t)fit : STEPS_LEAST;
+    if (code == OK) code = world_broadcast(b->w, &count, sizeof count, 0);
+    for (int overlap = 1; code == OK && overlap >= 0; overlap--) {
+        bench_say(b, "step", "%d steps %s overlap", count, overlap ? "with" : "without");
+        code = measure(b, &s, overlap, count, overlap ? all : all + ranks);
+    }
+    if (code == OK && b->first) *out = report(b, &s, all, all + ranks, count);
+    series_deinit(&s);
+    free(all);
+    return code;
+}
