@@ -46,20 +46,41 @@ static void put_label(FILE *out, const char *text)
     (void)fputc('"', out);
 }
 
+/* Where it is drawn: a fine-tuned model lies on the one it starts from. */
+static bool place_of(const system_row *r, double *n, double *d)
+{
+    *n = r->of[SYSTEM_PARAMS].value;
+    *d = r->of[SYSTEM_TOKENS].value;
+    return isfinite(*n) && isfinite(*d) && r->kind != SYSTEM_FINETUNED;
+}
+
+/* Another one close on the right: the name goes to the left. */
+static bool crowded(const systems *s, int32_t i)
+{
+    double n, d, other_n, other_d;
+    if (!place_of(&s->row[i], &n, &d)) return false;
+    for (int32_t k = 0; k < s->count; k++)
+        if (k != i && place_of(&s->row[k], &other_n, &other_d) && other_n > n &&
+            other_n < 2.5 * n && fabs(log(other_d / d)) < 0.1)
+            return true;
+    return false;
+}
+
+/* Names to the right of their points, or to the left. */
 static void put_systems(FILE *out, extent *e, const systems *s)
 {
-    (void)fputs("$systems << EOD\n", out);
-    for (int32_t i = 0; i < s->count; i++) {
-        const system_row *r = &s->row[i];
-        const double n = r->of[SYSTEM_PARAMS].value, d = r->of[SYSTEM_TOKENS].value;
-        // a fine-tuned model lies on the one it starts from
-        if (!isfinite(n) || !isfinite(d) || r->kind == SYSTEM_FINETUNED) continue;
-        (void)fprintf(out, "%.6g %.6g ", n, d);
-        put_label(out, r->title);
-        (void)fputc('\n', out);
-        include(e, n, d);
+    for (int left = 0; left < 2; left++) {
+        (void)fprintf(out, "$systems%d << EOD\n", left);
+        for (int32_t i = 0; i < s->count; i++) {
+            double n, d;
+            if (!place_of(&s->row[i], &n, &d) || crowded(s, i) != (left == 1)) continue;
+            (void)fprintf(out, "%.6g %.6g ", n, d);
+            put_label(out, s->row[i].title);
+            (void)fputc('\n', out);
+            include(e, n, d);
+        }
+        (void)fputs("EOD\n", out);
     }
-    (void)fputs("EOD\n", out);
 }
 
 /* params and tokens of a run directory. */
@@ -141,9 +162,9 @@ static void put_contours(FILE *out, const extent *e)
         if (d < e->low_d + 0.1) d = e->low_d + 0.1, n = c - log10(6) - d;
         if (n > e->low_n + 0.5 && d < e->high_d - 0.2)
             (void)fprintf(out,
-                          "set label '10^{%d} FLOPs' at 1e%.3f,1e%.3f right offset 0,0.6 "
+                          "set label '10^{%d} FLOPs' at %.6g,%.6g right offset 0,0.6 "
                           "font ',11' tc rgb '#999999'\n",
-                          c, n, d);
+                          c, pow(10, n), pow(10, d));
     }
     (void)fputs("plot \\\n", out);
     for (int c = (int)ceil(low / 2) * 2; c < high; c += 2)
@@ -183,10 +204,13 @@ static status put_script(FILE *out, const char *path, const plan_answer *plan,
                     "  $plan using 1:2:3 notitle with labels left offset 1,0 font ',14' "
                     "tc rgb '#d62728', \\\n",
                     out);
-    (void)fputs("  $systems notitle with points pt 7 ps 0.9 lc rgb '#222222', \\\n"
-                "  $systems using 1:2:3 notitle with labels left offset 0.9,0.1 font ',12' "
-                "tc rgb '#222222'\n",
-                out);
+    for (int left = 0; left < 2; left++)
+        (void)fprintf(out,
+                      "  $systems%d notitle with points pt 7 ps 0.9 lc rgb '#222222', \\\n"
+                      "  $systems%d using 1:2:3 notitle with labels %s offset %s,0.1 font ',12' "
+                      "tc rgb '#222222'%s\n",
+                      left, left, left ? "right" : "left", left ? "-0.9" : "0.9",
+                      left ? "" : ", \\");
     return OK;
 }
 

@@ -149,6 +149,32 @@ static void print_laws(const plan_answer *a)
 /* --- recommendation -----------------------------------------------------------------------------
  */
 
+static void add_range(char *out, size_t bytes, const char *what, const double *r, bool counts)
+{
+    char low[32], high[32];
+    const size_t used = strlen(out);
+    if (!isfinite(r[0]) || !isfinite(r[1])) return;
+    if (counts)
+        (void)snprintf(out + used, bytes - used, ", %s %s to %s", what, plan_print_count(low, r[0]),
+                       plan_print_count(high, r[1]));
+    else
+        (void)snprintf(out + used, bytes - used, ", %s %.3g to %.3g", what, r[0], r[1]);
+}
+
+/* Paper and range of the law that recommends; the others' are in the JSON. */
+static void print_source(const published_law *row)
+{
+    char text[LINE] = "";
+    add_range(text, sizeof text, "N", row->range_params, true);
+    add_range(text, sizeof text, "D", row->range_tokens, true);
+    add_range(text, sizeof text, "C", row->range_flops, false);
+    plan_print_wrapped("", row->source);
+    char line[LINE + 64];
+    (void)snprintf(line, sizeof line, "fitted on %s%s (--json: source and range of every law)",
+                   row->data, text);
+    plan_print_wrapped("", line);
+}
+
 static void print_recommendation(const plan_answer *a)
 {
     const plan_law *own = &a->law[a->chosen];
@@ -159,6 +185,7 @@ static void print_recommendation(const plan_answer *a)
     plan_print_wrapped("plan", text);
     (void)snprintf(text, sizeof text, "%s: %s", own->row->name, a->reason);
     plan_print_wrapped("by", text);
+    print_source(own->row);
     if (isfinite(own->say.params_range.low)) {
         char r2[48];
         (void)snprintf(text, sizeof text, "80 %% interval of N %s, of D %s",

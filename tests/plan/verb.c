@@ -375,3 +375,56 @@ Test(plan, the_second_name_is_the_same_verb)
     free(a.text);
     free(b.text);
 }
+
+Test(plan, a_chart_is_drawn_with_the_plan_among_the_systems)
+{
+    char folder[] = "/tmp/plan_chart_XXXXXX", arguments[256], path[128], *text = calloc(1, OUTPUT);
+    cr_assert(mkdtemp(folder) && text);
+    (void)snprintf(arguments, sizeof arguments, "--flops 1e23 --chart %s/a.svg", folder);
+    result r = plan(arguments);
+    cr_expect(r.code == 0, "%s", r.text);
+    (void)snprintf(path, sizeof path, "%s/a.gnuplot", folder);
+    FILE *script = fopen(path, "r");
+    cr_assert(script, "no script");
+    cr_expect(fread(text, 1, OUTPUT - 1, script) > 0);
+    (void)fclose(script);
+    static const char *const names[] = {"Chinchilla", "Gopher", "this plan", "GLaM",
+                                        "10^{24} FLOPs"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        cr_expect(strstr(text, names[i]), "%s", names[i]);
+    (void)remove(path);
+    (void)snprintf(path, sizeof path, "%s/a.svg", folder);
+    const bool drawn = access(path, R_OK) == 0;
+    cr_expect(drawn || strstr(r.text, "gnuplot is not here"), "%s", r.text);
+    // a folder that is no run is refused before anything is drawn
+    free(r.text);
+    (void)snprintf(arguments, sizeof arguments, "--flops 1e23 --chart %s/b.svg /nowhere", folder);
+    r = plan(arguments);
+    cr_expect(r.code == 2 && strstr(r.text, "no finished run"), "%s", r.text);
+    (void)remove(path);
+    free(r.text);
+    free(text);
+    cr_expect(rmdir(folder) == 0);
+}
+
+Test(plan, systems_say_what_is_known_and_leave_the_rest_unknown)
+{
+    json_t *root = answer("--systems"), *list = at(root, "systems"), *row;
+    size_t i;
+    cr_expect(json_array_size(list) >= 13);
+    json_array_foreach(list, i, row)
+    {
+        const char *name = json_string_value(at(row, "name"));
+        json_t *loss = at(row, "loss.besiroglu"), *price = at(row, "cost_usd");
+        cr_expect(loss, "%s", name);
+        if (strcmp(name, "gopher") == 0) cr_expect(json_is_null(price));
+        if (strcmp(name, "gpt-3") == 0) {
+            cr_expect(fabs(number(row, "energy_mwh.value") - 1287) < 1e-9);
+            cr_expect(json_is_string(at(row, "energy_mwh.source")));
+            cr_expect(fabs(json_number_value(loss) - 2.00800) < 6e-6);
+        }
+        if (strcmp(name, "glam") == 0 || strcmp(name, "retro") == 0 || strcmp(name, "lamda") == 0)
+            cr_expect(json_is_null(loss), "%s", name);
+    }
+    json_decref(root);
+}
