@@ -7,15 +7,19 @@ endforeach()
 
 # On the host, thread by thread: the op programs over backend cuda alone, with the warps of a block
 # run in three orders. A result that depends on the order has a race.
-foreach(name ops_match_ref ops_exact ops_repeat ops_nan)
+function(cuda_ops name)
   add_dependencies(label_mock test_${name})
-  foreach(order fwd rev rand)
+  foreach(order ${ARGN})
     add_test(NAME cuda_${name}_${order} COMMAND test_${name} --jobs 2)
     set_tests_properties(cuda_${name}_${order} PROPERTIES TIMEOUT 900 LABELS mock
       ENVIRONMENT "OP_TARGET=cuda;EMU_ORDER=${order}"
       FAIL_REGULAR_EXPRESSION "LeakSanitizer;runtime error:;mock: not freed")
   endforeach()
-endforeach()
+endfunction()
+cuda_ops(ops_match_ref fwd rev rand)
+cuda_ops(ops_exact fwd rev rand)
+cuda_ops(ops_repeat rand)
+cuda_ops(ops_nan rand)
 
 # By nvcc, with warnings as errors, and what each kernel takes against budget.txt.
 set(CUDA_BUDGET ${CMAKE_SOURCE_DIR}/tests/cuda_emu/budget)
