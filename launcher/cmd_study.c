@@ -223,6 +223,7 @@ static status choose_scale(session *x)
     int32_t count = x->first ? list_scales(&x->s, scale) : 0;
     int32_t known = 0, groups = world_size(x->w) / (int32_t)x->ranks_per_run;
     double rate = 0, best_s = 0;
+    char best[STUDY_NAME] = "";
     status s = OK;
     if (x->first) {
         bool found = false;
@@ -252,10 +253,10 @@ static status choose_scale(session *x)
         expand_deinit(&x->runs);
         x->runs = runs;
         best_s = need_s;
-        (void)snprintf(x->command, sizeof x->command, "%s", scale[i]);
+        (void)snprintf(best, sizeof best, "%.31s", scale[i]);
     }
     if (x->first && s == OK) {
-        (void)snprintf(x->s.keys.scale, sizeof x->s.keys.scale, "%.31s", x->command);
+        (void)snprintf(x->s.keys.scale, sizeof x->s.keys.scale, "%s", best);
         printf("chosen     %s, at %.1f GFLOP/s per group (measured in five seconds)%s\n",
                x->s.keys.scale, rate * 1e-9,
                best_s > 60 * x->a->minutes_max ? ": the smallest there is, and it takes longer"

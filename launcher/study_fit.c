@@ -47,8 +47,11 @@ static status open_set(fit_set *f, const char *folder, const result *r, const bo
         TRY(run_record_read(&f->record[f->count], path));
         f->index[f->count++] = i;
     }
+    /* a study of a constant rate asks for runs that have not decayed */
+    const bool constant =
+        f->count > 0 && f->runs->run[f->index[0]].cfg.schedule.name == SCHEDULE_CONSTANT;
     TRY(run_points_of(&f->points, &f->left, &f->origin, f->record, f->count,
-                      (run_points_rules){false, false, false}));
+                      (run_points_rules){.undecayed = constant}));
     /* branches of one trunk are drawn together */
     for (int32_t i = 0; i < f->points.count; i++) {
         fit_point *p = &f->points.row[i];
@@ -133,11 +136,13 @@ static void print_next_run(const fit_set *f, const fit_result *r)
 /* --- the fits ----------------------------------------------------------------------------------
  */
 
-static status fit_parabolas(const fit_set *f, bool nonemb)
+/* Approach 2 with N as the runs count it, and its exponent with N without embeddings as Kaplan et
+ * al. count: the same runs, another answer. */
+static status fit_parabolas(const fit_set *f)
 {
     optima *o = calloc(1, sizeof *o);
     REQUIRE(o, ERR_MEMORY, "no memory");
-    const optima_options w = {.nonemb = nonemb, .bootstrap = REPLICATES, .seed = 1};
+    optima_options w = {.bootstrap = REPLICATES, .seed = 1};
     status s = optima_of_parabolas(o, &f->points, w);
     if (s == OK) {
         printf("\nApproach 2 (parabolas at equal FLOPs)\n");
@@ -146,6 +151,11 @@ static status fit_parabolas(const fit_set *f, bool nonemb)
         printf("\nApproach 2: not from these runs: %s\n", status_message());
         s = OK;
     }
+    optima_deinit(o);
+    w.nonemb = true;
+    if (s == OK && optima_of_parabolas(o, &f->points, w) == OK)
+        printf("a with N counted without embeddings: %.3f [%.3f, %.3f] (95 %%)\n", o->a.value,
+               o->a.interval.p2_5, o->a.interval.p97_5);
     optima_deinit(o);
     free(o);
     return s;
@@ -209,7 +219,7 @@ static status fit_variant(const char *folder, const study *s, const study_runs *
         printf("\nfit        none: %d cells of %d sizes; at least %d of %d are needed\n", cells,
                sizes, CELLS_MIN, SIZES_MIN);
     } else if (code == OK) {
-        if (s->mode == STUDY_ISOFLOP) code = fit_parabolas(&f, false);
+        if (s->mode == STUDY_ISOFLOP) code = fit_parabolas(&f);
         if (code == OK) code = fit_surface(&f, folder, s->keys.name);
     }
     close_set(&f);

@@ -1,6 +1,7 @@
 #include "study_print.h"
 
 #include "cli.h"
+#include "measure/energy.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -24,11 +25,18 @@ static int by_cost(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/* What a run takes, in FLOPs of training: evaluations on both parts cost a third per token. */
+static double run_cost(const study_run *run)
+{
+    const double per_token = run->flops / run_tokens(run);
+    return run->own_flops + 2 * (double)run->cfg.evaluate.tokens * per_token / 3;
+}
+
 double study_duration(const study_runs *runs, int32_t groups, double flops_per_s)
 {
     double *cost = malloc((size_t)runs->count * sizeof *cost);
     double *busy = calloc((size_t)groups, sizeof *busy), last = 0;
-    for (int32_t i = 0; cost && busy && i < runs->count; i++) cost[i] = runs->run[i].own_flops;
+    for (int32_t i = 0; cost && busy && i < runs->count; i++) cost[i] = run_cost(&runs->run[i]);
     if (cost && busy) qsort(cost, (size_t)runs->count, sizeof *cost, by_cost);
     for (int32_t i = 0; cost && busy && i < runs->count; i++) {
         int32_t free_one = 0;
@@ -90,6 +98,8 @@ void study_print_plan(const study *s, const study_runs *runs, const study_foreca
         printf("time       about %s at %.1f GFLOP/s per group (measured now)\n",
                cli_duration(study_duration(runs, f->groups, f->flops_per_s)).text,
                f->flops_per_s * 1e-9);
+    if (strcmp(energy_source(), "none") == 0)
+        printf("energy     not known: this machine has no meter that may be read\n");
 }
 
 /* --- during ------------------------------------------------------------------------------------

@@ -3,6 +3,11 @@
 #include "base/clock.h"
 #include "train/run.h"
 
+#include <stdlib.h>
+
+/* more than any probe takes */
+static const int64_t STEPS = 1 << 20;
+
 static status take_steps(run *r, world *w, double seconds, double *flops_per_s)
 {
     flop_counts f;
@@ -19,7 +24,6 @@ static status take_steps(run *r, world *w, double seconds, double *flops_per_s)
         over = taken > 0 && clock_s() - begin >= seconds;
         TRY(world_broadcast(w, &over, sizeof over, 0));
     }
-    REQUIRE(taken > 0, ERR_CONFIG, "train.tokens: a single step is too few for a probe");
     *flops_per_s = f.model * (double)(taken * r->cfg->train.batch_tokens) / (clock_s() - begin);
     return world_broadcast(w, flops_per_s, sizeof *flops_per_s, 0);
 }
@@ -27,8 +31,14 @@ static status take_steps(run *r, world *w, double seconds, double *flops_per_s)
 status probe_rate(double *flops_per_s, world *w, const config *cfg, double seconds)
 {
     run *r = NULL;
-    TRY(run_open(&r, cfg, w));
-    const status s = take_steps(r, w, seconds, flops_per_s);
+    config *endless = malloc(sizeof *endless);
+    REQUIRE(endless, ERR_MEMORY, "no memory for a config");
+    *endless = *cfg;
+    endless->train.tokens = STEPS * cfg->train.batch_tokens;
+    endless->data.repeat = REPEAT_ALLOW;
+    status s = run_open(&r, endless, w);
+    if (s == OK) s = take_steps(r, w, seconds, flops_per_s);
     run_close(r);
+    free(endless);
     return s;
 }

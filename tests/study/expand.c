@@ -203,6 +203,7 @@ Test(expand, every_study_of_configs_expands)
         {"gopher-vs-chinchilla-gpu", 15},
         {"isoflop-cpu", 78},
         {"known-entropy", 50},
+        {"kaplan-vs-chinchilla-cpu", 192},
     };
     for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++) {
         study s;
