@@ -17,6 +17,7 @@ typedef struct traffic {
     int64_t bytes; /* of the whole vector, now */
     int32_t calls; /* in one timing */
     const struct operation *op;
+    bool control; /* the world's broadcast too: it is the same beside every communicator */
 } traffic;
 
 typedef struct operation {
@@ -164,12 +165,12 @@ static json_t *row_of(const traffic *t, const bench_times *times, bool holds)
     double ranks = comm_size(t->c), p50 = bench_quantile(times, 0.5) / t->calls;
     double factor = t->op->bus == 0 ? 1.0 : t->op->bus * (ranks - 1) / ranks;
     double rate = (double)t->bytes / p50;
-    return json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:b}", "operation", t->op->name,
-                     "type", t->op->type, "comm", t->op->bus == 0 ? "world" : comm_name(t->c),
-                     "bytes", (json_int_t)t->bytes, "p50_s", p50, "p99_s",
-                     bench_quantile(times, 0.99) / t->calls, "min_s", times->s[0] / t->calls,
-                     "algorithm_bytes_per_s", rate, "bus_bytes_per_s", rate * factor, "verified",
-                     (int)holds);
+    return json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:b}", "operation",
+                     t->op->name, "type", t->op->type, "comm",
+                     t->op->bus == 0 ? "world" : comm_name(t->c), "bytes", (json_int_t)t->bytes,
+                     "p50_s", p50, "p99_s", bench_quantile(times, 0.99) / t->calls, "min_s",
+                     times->s[0] / t->calls, "algorithm_bytes_per_s", rate, "bus_bytes_per_s",
+                     rate * factor, "spread", bench_spread(times), "verified", (int)holds);
 }
 
 static status measure(traffic *t, json_t *rows, double *p50_s)
@@ -222,6 +223,7 @@ static status series(traffic *t, int64_t most, json_t *rows, json_t *about)
         bench_say(t->b, "collectives", "%s, %" PRId64 " KiB", comm_name(t->c), bytes >> 10);
         for (int o = 0; o < OPERATIONS; o++) {
             t->op = &operations[o];
+            if (t->op->bus == 0 && !t->control) continue;
             /* whole stripes of whole elements */
             t->bytes = bytes / (8 * ranks) * (8 * ranks);
             TRY(measure(t, rows, &p50[o][sizes]));
@@ -245,7 +247,7 @@ static status series(traffic *t, int64_t most, json_t *rows, json_t *about)
 
 static status through(bench *b, const char *forced, json_t *rows, json_t *about)
 {
-    traffic t = {.b = b};
+    traffic t = {.b = b, .control = forced == NULL};
     const char *before = getenv("ISOFLOP_COMM");
     char kept[32] = "";
     (void)snprintf(kept, sizeof kept, "%s", before ? before : "");
