@@ -206,14 +206,31 @@ static status put_run(const pack *p, const run_record *r, bool alone)
     return OK;
 }
 
+static int is_json(const struct dirent *e)
+{
+    const size_t length = strlen(e->d_name);
+    return e->d_name[0] != '.' && length > 5 && strcmp(e->d_name + length - 5, ".json") == 0;
+}
+
+/* The study's own files: its table as JSON, laws, the ledger. */
+static status put_study(const pack *p, const char *folder)
+{
+    struct dirent **entry = NULL;
+    const int count = scandir(folder, &entry, is_json, alphasort);
+    status s = OK;
+    for (int i = 0; i < count; i++) {
+        if (s == OK) s = put_json(p, folder, entry[i]->d_name);
+        free(entry[i]);
+    }
+    free(entry);
+    return s == OK ? put_lines(p, folder, "ledger.jsonl", "ledger.jsonl") : s;
+}
+
 static status put_all(const pack *p, const char *folder, const run_set *set)
 {
-    static const char *const names[] = {"study.json", "LAW.json", "law.json"};
     static const char end[2 * BLOCK] = {0};
     const bool alone = run_record_is(folder);
-    for (size_t k = 0; k < sizeof names / sizeof *names && !alone; k++)
-        TRY(put_json(p, folder, names[k]));
-    if (!alone) TRY(put_lines(p, folder, "ledger.jsonl", "ledger.jsonl"));
+    if (!alone) TRY(put_study(p, folder));
     for (int32_t i = 0; i < set->count; i++) TRY(put_run(p, &set->run[i], alone));
     return put(p, end, sizeof end);
 }

@@ -22,6 +22,8 @@ status part_curves(page *p, const run_set *set);
 status part_seeds(page *p, const run_set *set);
 /* Approach 2 and 3 where the runs allow. */
 status part_laws(page *p, const run_set *set, const report_options *options);
+/* These runs among the systems of the article. */
+status part_chart(page *p, const run_set *set);
 status part_forecasts(page *p, const run_set *set);
 /* What another person needs to repeat this; a paragraph on methods. */
 status part_reproduce(page *p, const run_set *set);

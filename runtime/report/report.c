@@ -137,6 +137,7 @@ status report_build(page *out, const run_set *set, const char *title, const repo
     if (s == OK) s = part_seeds(&p, set);
     if (s == OK) s = part_curves(&p, set);
     if (s == OK) s = part_laws(&p, set, options);
+    if (s == OK) s = part_chart(&p, set);
     if (s == OK) s = part_forecasts(&p, set);
     if (s == OK) s = part_cost(&p, set, options);
     if (s == OK) s = part_reproduce(&p, set);

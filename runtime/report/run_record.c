@@ -193,10 +193,11 @@ bool run_record_finished(const run_record *r)
     return json_is_true(json_at(r->summary, "finished"));
 }
 
+/* From the summary; of a run that has not ended, from its study. */
 static double of_either(const run_record *r, const char *key)
 {
     const double ended = json_number_at(r->summary, key);
-    return isfinite(ended) ? ended : json_number_at(r->header, key);
+    return isfinite(ended) ? ended : json_number_at(r->role, key);
 }
 
 double run_record_params(const run_record *r) { return of_either(r, "params"); }

@@ -189,18 +189,23 @@ static void text_block(const table *t, FILE *out, const int32_t *width, int32_t 
     }
 }
 
-/* A last column of one text over and over says nothing on a terminal. */
+/* A last column says nothing on a terminal when it is one text over and over, or nobody knows any
+ * of its numbers. */
 static bool says_nothing(const table *t, int32_t c)
 {
-    for (int32_t r = 1; r < t->rows; r++)
-        if (strcmp(cell_at(t, r, c)->text, cell_at(t, 0, c)->text) != 0) return false;
-    return c > 1 && t->rows > 1 && t->column[c].kind == CELL_TEXT;
+    if (c < 2 || t->rows < 2) return false;
+    for (int32_t r = 0; r < t->rows; r++) {
+        const table_cell *cell = cell_at(t, r, c);
+        if (isfinite(cell->number) || strcmp(cell->text, cell_at(t, 0, c)->text) != 0) return false;
+    }
+    return true;
 }
 
 void table_text(const table *t, FILE *out, int32_t width)
 {
     int32_t each[TABLE_COLUMNS];
-    const int32_t columns = t->columns - says_nothing(t, t->columns - 1);
+    int32_t columns = t->columns;
+    while (says_nothing(t, columns - 1)) columns--;
     for (int32_t c = 0; c < columns; c++) each[c] = width_of(t, c);
     (void)fprintf(out, "%s\n", t->title);
     for (int32_t first = 1, last; first < columns; first = last + 1) {

@@ -99,7 +99,9 @@ Test(coverage, intervals_hold_planted_constants_and_new_runs)
         qsort(c[k].width, SETS, sizeof(double), upwards);
         (void)printf("%-10s 80 %%: %.1f   95 %%: %.1f   median width %.4g\n", names[k], share80,
                      share95, c[k].width[SETS / 2]);
-        cr_expect(share80 >= 74 - slack && share80 <= 88 + slack, "%s: %.1f of 80", names[k], share80);
-        cr_expect(share95 >= 92 - slack && share95 <= 99 + slack, "%s: %.1f of 95", names[k], share95);
+        cr_expect(share80 >= 74 - slack && share80 <= 88 + slack, "%s: %.1f of 80", names[k],
+                  share80);
+        cr_expect(share95 >= 92 - slack && share95 <= 99 + slack, "%s: %.1f of 95", names[k],
+                  share95);
     }
 }

@@ -166,8 +166,8 @@ static void curves_of(loss_curve *curve, double *column, const double *constant)
         for (int k = 0; k < STEPS; k++) {
             tokens[k] = 1e7 * pow(1e6, (k + 1.0) / STEPS);
             flops[k] = 6 * params * tokens[k];
-            loss[k] = law_loss(law_find("chinchilla"), constant, (law_case){params, tokens[k], 0, 0},
-                               NULL);
+            loss[k] = law_loss(law_find("chinchilla"), constant,
+                               (law_case){params, tokens[k], 0, 0}, NULL);
         }
         curve[i] = (loss_curve){params, params, STEPS, tokens, flops, loss};
     }
