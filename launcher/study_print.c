@@ -224,10 +224,9 @@ static void print_comparison(const study *s, const study_runs *runs, const resul
         }
         printf("%-10s %s - %s: %+.4f", w->row, s->arms[0], s->arms[1], d->mean);
         if (isfinite(d->low))
-            printf(" [%+.4f, %+.4f] nats/token (95 %%, paired t, %d seeds)", d->low, d->high,
-                   d->pairs);
+            printf(" [%+.4f, %+.4f] (95 %%, paired t, %d seeds)", d->low, d->high, d->pairs);
         else
-            printf(" nats/token (one seed: no interval)");
+            printf(" (one seed: no interval)");
         printf(": %s\n", w->winner < 0 ? "no winner" : s->arms[w->winner]);
     }
     if (!energy) printf("energy     not measured: this machine has no meter that may be read\n");
