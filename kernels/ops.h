@@ -254,8 +254,8 @@ typedef struct ops {
     status (*event_record)(device *d, int32_t event, queue q);
     status (*queue_wait)(device *d, queue q, int32_t event);
     status (*sync)(device *d);
-    /* The stream behind a queue, for comm_nccl alone. NULL: the backend's memory is host memory, and
-     * work is done when the call returns. */
+    /* The stream behind a queue, for comm_nccl alone. NULL: the backend's memory is host memory,
+     * and work is done when the call returns. */
     void *(*native_queue)(device *d, queue q);
 
     status (*embed)(device *d, const embed_args *a);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* RssAnon + RssShmem, bytes; -1 where /proc does not say. Files that are only mapped do not count. */
+/* RssAnon + RssShmem, bytes; -1 where /proc does not say. Mapped files do not count. */
 static inline int64_t resident_bytes(void)
 {
     char line[256];
