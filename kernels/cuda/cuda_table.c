@@ -196,7 +196,7 @@ static cudaError_t timed_burst(device *d, dtype type, int64_t rounds, double *fl
 /* A short burst says how many rounds make about 5 ms. */
 static double burst(device *d, dtype type)
 {
-    enum { FIRST_ROUNDS = 256 };
+    enum { FIRST_ROUNDS = 16 };
     double flops = 0;
     float time_ms = 0;
     if (timed_burst(d, type, FIRST_ROUNDS, &flops, &time_ms) != cudaSuccess || !(time_ms > 0))
