@@ -28,6 +28,7 @@ struct checkpoint_writer {
     pthread_t thread;
     bool started;
     _Atomic bool done;
+    double stall_s, write_s; /* see checkpoint_cost; write_s once it is done */
     status result;
     char message[1024];
 };
@@ -114,7 +115,9 @@ static status write_own(checkpoint_writer *w)
 static void *writer_main(void *context)
 {
     checkpoint_writer *w = context;
+    double start = clock_s();
     w->result = write_own(w);
+    w->write_s = clock_s() - start;
     (void)snprintf(w->message, sizeof w->message, "%s", status_message());
     atomic_store(&w->done, true);
     return NULL;
@@ -213,6 +216,7 @@ static void describe(checkpoint_writer *w, int64_t record_bytes)
 
 status checkpoint_start(run *r, const char *folder, int64_t record_bytes)
 {
+    double start = clock_s();
     ASSERT(r->writer == NULL);
     checkpoint_writer *w = calloc(1, sizeof *w);
     status s =
@@ -229,12 +233,14 @@ status checkpoint_start(run *r, const char *folder, int64_t record_bytes)
     TRY(prepare_files(w));
     if (!r->cfg->checkpoint.asynchronous) {
         (void)writer_main(w);
+        w->stall_s = clock_s() - start;
         return OK;
     }
     TRY(take_snapshot(w));
     w->started = pthread_create(&w->thread, NULL, writer_main, w) == 0;
     /* without a thread the work is done here and now */
     if (!w->started) (void)writer_main(w);
+    w->stall_s = clock_s() - start;
     return OK;
 }
 
@@ -335,6 +341,9 @@ status checkpoint_finish(run *r)
         }
         s = world_agree(r->world, mine);
     }
+    r->checkpoint = (checkpoint_cost){.step = w->info.at.step,
+                                      .stall_s = w->stall_s + clock_s() - start,
+                                      .write_s = w->write_s};
     checkpoint_writer_close(w);
     r->writer = NULL;
     r->times.checkpoint += clock_s() - start;

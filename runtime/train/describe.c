@@ -169,6 +169,20 @@ char *describe_event(const run *r, const char *event, const char *detail)
     return dump(event_object(r, event, detail), JSON_COMPACT);
 }
 
+char *describe_checkpoint(const run *r)
+{
+    const checkpoint_cost *c = &r->checkpoint;
+    json_t *event =
+        event_object(r, "checkpoint", r->cfg->checkpoint.asynchronous ? "asynchronous" : "");
+    if (event) {
+        (void)json_object_set_new(event, "checkpoint_step", json_integer(c->step));
+        (void)json_object_set_new(event, "bytes", json_integer(r->layout.params * 12));
+        (void)json_object_set_new(event, "stall_s", json_real(c->stall_s));
+        (void)json_object_set_new(event, "write_s", json_real(c->write_s));
+    }
+    return dump(event, JSON_COMPACT);
+}
+
 char *describe_resume(const run *r, const char *detail, int64_t steps, double seconds)
 {
     json_t *event = event_object(r, "resume", detail);

@@ -26,6 +26,8 @@ typedef struct run_summary {
 char *describe_header(const run *r, const char *command, const peak_rate *peak);
 char *describe_summary(const run *r, const run_summary *s);
 char *describe_evaluation(const run *r, const evaluation *e);
+/* What the checkpoint published last cost. */
+char *describe_checkpoint(const run *r);
 char *describe_event(const run *r, const char *event, const char *detail);
 /* steps, seconds: work after the checkpoint, which is done again. */
 char *describe_resume(const run *r, const char *detail, int64_t steps, double seconds);

@@ -181,7 +181,8 @@ static status publish(sitting *s)
 {
     if (!s->r->writer) return OK;
     TRY(world_agree(s->w, lock_held(s->lock)));
-    return checkpoint_finish(s->r);
+    TRY(checkpoint_finish(s->r));
+    return in_step(s, put(s, describe_checkpoint(s->r)));
 }
 
 /* Publishes a checkpoint still in the writer, then starts the next; wait: until it is published. */

@@ -23,6 +23,13 @@ typedef struct progress {
     double train_time_s;   /* wall time of steps, over all sittings               */
 } progress;
 
+/* What the last checkpoint cost this rank. */
+typedef struct checkpoint_cost {
+    int64_t step;
+    double stall_s; /* training stood still: preparing, copying, publishing */
+    double write_s; /* writing, syncing and reading back, perhaps beside it */
+} checkpoint_cost;
+
 /* Wall seconds of this rank by part. */
 typedef struct run_times {
     double compute, comm, wait, data, checkpoint;
@@ -90,6 +97,7 @@ typedef struct run {
     run_times times;
     double energy_mark_j;             /* meter of this node at the last step */
     struct checkpoint_writer *writer; /* NULL unless one is being written */
+    checkpoint_cost checkpoint;
 } run;
 
 /* The local half: config, data, counts and the memory plan are known and agreed; no memory is
