@@ -40,7 +40,7 @@ typedef struct doctor_report {
     int32_t ranks, nodes;
     rank_place *places;            /* (ranks)                                                */
     double skew_s;                 /* largest difference of clocks                           */
-    double latency_s, bytes_per_s; /* between nodes: median over pairs; NaN one node */
+    double latency_s, bytes_per_s; /* best link of a node, median over nodes; NaN one */
     double write_bytes_per_s;      /* all ranks together into the run directory           */
     double checkpoint_s;           /* expected; NaN without a config                      */
     double least_time_s;           /* of the run at the product rate; NaN unknown         */

@@ -123,33 +123,44 @@ static int32_t rank_of_seat(const doctor_report *r, int32_t seat_number)
     return 0;
 }
 
+/* Each node by its best link, which tells a bad node from a node with a bad partner; then each pair
+ * by what both its nodes can do. */
 static void judge(doctor_report *r, const link_speed *all, int32_t seats)
 {
-    char where[DOCTOR_TEXT];
-    int32_t pairs = seats * seats;
-    double *rate = malloc((size_t)pairs * sizeof *rate),
-           *late = malloc((size_t)pairs * sizeof *late);
-    ASSERT(rate && late);
-    for (int32_t i = 0; i < pairs; i++) rate[i] = all[i].bytes_per_s, late[i] = all[i].latency_s;
-    r->bytes_per_s = median(rate, pairs);
-    r->latency_s = median(late, pairs);
+    char where[DOCTOR_TEXT], other[DOCTOR_TEXT];
+    double *best = calloc((size_t)seats, sizeof *best), *low = calloc((size_t)seats, sizeof *low);
+    ASSERT(best && low);
+    for (int32_t i = 0; i < seats; i++) {
+        low[i] = (double)INFINITY;
+        for (int32_t j = 0; j < seats; j++) {
+            best[i] = fmax(best[i], all[i * seats + j].bytes_per_s);
+            low[i] = fmin(low[i], all[i * seats + j].latency_s);
+        }
+    }
+    r->bytes_per_s = median(best, seats);
+    r->latency_s = median(low, seats);
     for (int32_t i = 0; seats > 2 && i < seats; i++) {
-        double own = median(rate + (size_t)i * (size_t)seats, seats);
-        double own_late = median(late + (size_t)i * (size_t)seats, seats);
         (void)doctor_at(r, rank_of_seat(r, i), where);
-        if (own < 0.4 * r->bytes_per_s)
+        if (best[i] < 0.4 * r->bytes_per_s)
             doctor_add(r, "links", true, where,
                        "leave the node out (--exclude), or have its cable and port looked at",
-                       "its links carry %.0f MB/s, those of the others %.0f", own * 1e-6,
-                       r->bytes_per_s * 1e-6);
-        else if (own_late > 5 * r->latency_s && own_late > 2e-4)
+                       "its links carry at most %.1f MB/s, those of the others %.1f",
+                       best[i] * 1e-6, r->bytes_per_s * 1e-6);
+        else if (low[i] > 5 * r->latency_s && low[i] > 2e-4)
             doctor_add(r, "links", true, where,
                        "leave the node out (--exclude), or have its network looked at",
-                       "messages take %.0f us, between the others %.0f", own_late * 1e6,
+                       "messages take at least %.0f us, between the others %.0f", low[i] * 1e6,
                        r->latency_s * 1e6);
+        for (int32_t j = 0; j < i; j++)
+            if (all[i * seats + j].bytes_per_s < 0.2 * fmin(best[i], best[j]))
+                doctor_add(r, "links", true, where,
+                           "have the path between the two looked at, or leave one out",
+                           "the link to %s carries %.1f MB/s, other links of both more than %.1f",
+                           doctor_at(r, rank_of_seat(r, j), other),
+                           all[i * seats + j].bytes_per_s * 1e-6, fmin(best[i], best[j]) * 1e-6);
     }
-    free(rate);
-    free(late);
+    free(best);
+    free(low);
 }
 
 status doctor_links(doctor_report *r, world *w)
