@@ -21,12 +21,11 @@ cuda_ops(ops_exact fwd rev rand)
 cuda_ops(ops_repeat rand)
 cuda_ops(ops_nan rand)
 
-# By nvcc, with warnings as errors, and what each kernel takes against budget.txt.
+# By nvcc, with warnings as errors, and what each kernel takes against budget.txt; in tests/run the
+# group cuda calls it.
 set(CUDA_BUDGET ${CMAKE_SOURCE_DIR}/tests/cuda_emu/budget)
 add_test(NAME cuda_budget_sm_90 COMMAND ${CUDA_BUDGET} sm_90)
 add_test(NAME cuda_budget_other COMMAND ${CUDA_BUDGET} sm_80 sm_100)
-set_tests_properties(cuda_budget_sm_90 PROPERTIES LABELS mock)
-set_tests_properties(cuda_budget_other PROPERTIES LABELS mock_long)
 set_tests_properties(cuda_budget_sm_90 cuda_budget_other PROPERTIES TIMEOUT 1800 PROCESSORS 2
   SKIP_RETURN_CODE 77)
 
