@@ -7,8 +7,9 @@ usage: cluster.sh up DIR NODES     starts it; then: export SLURM_CONF=DIR/slurm.
        cluster.sh node DIR NODE    starts the daemon of one node again
        cluster.sh down DIR         ends every daemon and every process of its jobs
 
-Each node has a hostname, a spool and two fake GPUs of its own; variables: CPUS=2 of a node,
-TIMEOUT=30 seconds after which a silent node is down, REQUEUE=1.
+Nodes are named PREFIX1, PREFIX2, ... with the prefix in DIR/prefix: Open MPI names shared files by
+host, so two clusters on a machine must differ. Each has a spool and two fake GPUs; variables:
+CPUS=2 of a node, TIMEOUT=30 seconds after which a silent node is down, REQUEUE=1.
 TEXT
 }
 stop() { echo "cluster.sh: $*" >&2; exit 1; }
@@ -27,7 +28,7 @@ configure() { # NODES
     all=$(env -u OMP_NUM_THREADS nproc)
     [ "$cpus" -le "$all" ] || cpus=$all
     # ports of this directory alone, so that two clusters do not meet
-    local port=$((20000 + $(printf '%s' "$dir" | cksum | cut -d' ' -f1) % 8000))
+    local port=$((20000 + number))
     cat <<CONF
 ClusterName=test
 SlurmctldHost=$(hostname -s)(127.0.0.1)
@@ -65,13 +66,13 @@ JobCompLoc=$dir/log/jobcomp.txt
 GresTypes=gpu
 CONF
     for i in $(seq "$1"); do
-        echo "NodeName=node$i NodeHostname=node$i NodeAddr=127.0.0.1 Port=$((port + i))" \
+        echo "NodeName=$prefix$i NodeHostname=$prefix$i NodeAddr=127.0.0.1 Port=$((port + i))" \
             "CPUs=$cpus RealMemory=1000 Gres=gpu:2 State=UNKNOWN"
         for g in 0 1; do
-            echo "NodeName=node$i Name=gpu File=$dir/dev/gpu$g" >>"$dir/gres.conf"
+            echo "NodeName=$prefix$i Name=gpu File=$dir/dev/gpu$g" >>"$dir/gres.conf"
         done
     done
-    echo "PartitionName=main Nodes=node[1-$1] Default=YES MaxTime=INFINITE State=UP"
+    echo "PartitionName=main Nodes=$prefix[1-$1] Default=YES MaxTime=INFINITE State=UP"
 }
 node_up() { # a hostname per node: Open MPI names its shared files by it
     # nothing here must hold the pipe of whoever called
@@ -80,6 +81,7 @@ node_up() { # a hostname per node: Open MPI names its shared files by it
 up() {
     local i
     mkdir -p "$dir/state" "$dir/log" "$dir/dev"
+    echo "$prefix" >"$dir/prefix"
     munge_up
     # fake GPUs: character devices like /dev/null
     for i in 0 1; do [ -c "$dir/dev/gpu$i" ] || mknod "$dir/dev/gpu$i" c 1 3; done
@@ -88,8 +90,8 @@ up() {
     echo 'CgroupAutomount=no' >"$dir/cgroup.conf"
     slurmctld </dev/null >>"$dir/log/start.log" 2>&1 || stop "slurmctld: see $dir/log"
     for i in $(seq "$1"); do
-        mkdir -p "$dir/spool.node$i" "$dir/tmp.node$i"
-        node_up "node$i" || stop "slurmd of node$i: see $dir/log"
+        mkdir -p "$dir/spool.$prefix$i" "$dir/tmp.$prefix$i"
+        node_up "$prefix$i" || stop "slurmd of $prefix$i: see $dir/log"
     done
     for _ in $(seq 300); do
         [ "$(timeout 5 sinfo -h -o '%T %D' 2>/dev/null)" = "idle $1" ] && return
@@ -128,6 +130,7 @@ down() {
 
 [ $# -ge 2 ] || { usage; exit 2; }
 dir=$2
+number=$(($(printf '%s' "$dir" | cksum | cut -d' ' -f1) % 8000)) prefix=n$number-
 export SLURM_CONF=$dir/slurm.conf
 case $1 in
 up) up "${3:?NODES}" ;;
