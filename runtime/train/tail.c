@@ -38,10 +38,9 @@ status record_tail_init(record_tail *out, const char *path, int64_t from)
     FILE *events = open_memstream(&out->events, &bytes);
     REQUIRE(events, ERR_MEMORY, "no memory to read %s", path);
     FILE *file = fopen(path, "r");
-    status s = file || errno == ENOENT
-                   ? OK
-                   : status_set(ERR_IO, __FILE__, __LINE__, "cannot open %s: %s", path,
-                                strerror(errno));
+    status s = file || errno == ENOENT ? OK
+                                       : status_set(ERR_IO, __FILE__, __LINE__,
+                                                    "cannot open %s: %s", path, strerror(errno));
     if (file && fseeko(file, (off_t)from, SEEK_SET) == 0)
         for (ssize_t n; (n = getline(&line, &room, file)) > 0;)
             if (line[n - 1] == '\n') take_line(out, events, line);

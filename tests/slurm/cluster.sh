@@ -111,7 +111,9 @@ processes() {
         *"SLURM_CONF=$dir/slurm.conf"*) ;;
         *) continue ;;
         esac
-        case $words in *SLURM_JOB_ID=*) echo "${at#/proc/}" ;; esac
+        case $(cat "$at/comm" 2>/dev/null):$words in
+        slurm*:* | *SLURM_JOB_ID=*) echo "${at#/proc/}" ;;
+        esac
     done
 }
 down() {
