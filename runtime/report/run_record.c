@@ -193,18 +193,19 @@ bool run_record_finished(const run_record *r)
     return json_is_true(json_at(r->summary, "finished"));
 }
 
-/* From the summary; of a run that has not ended, from its study. */
-static double of_either(const run_record *r, const char *key)
+/* From the summary; of a run that has not ended, from its header, or (older records) its study. */
+static double of_any(const run_record *r, const char *key)
 {
-    const double ended = json_number_at(r->summary, key);
-    return isfinite(ended) ? ended : json_number_at(r->role, key);
+    const double ended = json_number_at(r->summary, key), begun = json_number_at(r->header, key);
+    if (isfinite(ended)) return ended;
+    return isfinite(begun) ? begun : json_number_at(r->role, key);
 }
 
-double run_record_params(const run_record *r) { return of_either(r, "params"); }
+double run_record_params(const run_record *r) { return of_any(r, "params"); }
 
 double run_record_params_nonemb(const run_record *r)
 {
-    return of_either(r, "params_without_embedding");
+    return of_any(r, "params_without_embedding");
 }
 
 double run_record_tokens(const run_record *r)

@@ -140,6 +140,12 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
                   r->layout.ranks, "peaks", peaks, "bytes_per_rank", bytes, "train_data",
                   data_object(r->train), "validation_data", data_object(r->validation),
                   "energy_source", energy_source(), "started", start, "job", job_object());
+    if (root) {
+        const model_config *m = &r->cfg->model;
+        (void)json_object_set_new(root, "params", json_integer(block_param_count(m)));
+        (void)json_object_set_new(root, "params_without_embedding",
+                                  json_integer(block_param_count_without_embedding(m)));
+    }
     return dump(root, JSON_COMPACT);
 }
 
