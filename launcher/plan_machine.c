@@ -2,8 +2,6 @@
 
 #include "plan_config.h"
 
-#include "kernels/ops.h"
-#include "model/transformer.h"
 #include "plan/cost.h"
 
 #include <math.h>
@@ -56,25 +54,6 @@ status plan_machine_ranks(int32_t *out, const plan_answer *a)
     return OK;
 }
 
-/* Scratch of this machine's kernels where they would run; -1 where they are not here to be asked.
- */
-static status ask_backend(plan_answer *a)
-{
-    plan_machine *m = &a->machine;
-    m->workspace_bytes = -1;
-    if (!cluster_of_cores(&m->hw) || config_check_trainable(&a->cfg) != OK) return OK;
-    const ops *backend;
-    device *d;
-    const char *path = getenv("ISOFLOP_CPU_PATH");
-    TRY(backend_find(&backend, "cpu"));
-    TRY(backend->open(&d, &(device_options){.path = path ? path : "auto"}));
-    const dtype act = a->cfg.train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
-    const op_shapes shapes = transformer_shapes(&a->cfg.model, a->cfg.train.micro_batch, act);
-    m->workspace_bytes = backend->workspace_bytes(d, &shapes);
-    backend->close(d);
-    return OK;
-}
-
 /* Windows of the evaluation set, as the run will count them. */
 static int64_t windows(const plan_answer *a)
 {
@@ -88,7 +67,7 @@ static int64_t windows(const plan_answer *a)
 static status predict(plan_answer *a, int32_t ranks)
 {
     plan_machine *m = &a->machine;
-    TRY(ask_backend(a));
+    TRY(plan_workspace(&m->workspace_bytes, &a->cfg, &m->hw));
     const predict_question q = {.cfg = &a->cfg,
                                 .sharding = m->sharding,
                                 .ranks = ranks,

@@ -218,19 +218,18 @@ static status read_answer(asked *a, const plan_predict_options *o)
     return OK;
 }
 
-/* Scratch of the kernels that would run; -1 where they are not here to be asked. */
-static status ask_backend(asked *a)
+status plan_workspace(int64_t *bytes, const config *cfg, const cluster *hw)
 {
-    a->workspace_bytes = -1;
-    if (!cluster_of_cores(&a->hw) || config_check_trainable(&a->cfg) != OK) return OK;
+    *bytes = -1;
+    if (!cluster_of_cores(hw) || config_check_trainable(cfg) != OK) return OK;
     const ops *backend;
     device *d;
     const char *path = getenv("ISOFLOP_CPU_PATH");
     TRY(backend_find(&backend, "cpu"));
     TRY(backend->open(&d, &(device_options){.path = path ? path : "auto"}));
-    const dtype act = a->cfg.train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
-    const op_shapes shapes = transformer_shapes(&a->cfg.model, a->cfg.train.micro_batch, act);
-    a->workspace_bytes = backend->workspace_bytes(d, &shapes);
+    const dtype act = cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    const op_shapes shapes = transformer_shapes(&cfg->model, cfg->train.micro_batch, act);
+    *bytes = backend->workspace_bytes(d, &shapes);
     backend->close(d);
     return OK;
 }
@@ -267,7 +266,7 @@ static status read_all(asked *a, const plan_predict_options *o)
     a->ranks = (int32_t)ranks;
     if (o->scale) TRY(parse_list(a, o->scale));
     count_windows(a);
-    return ask_backend(a);
+    return plan_workspace(&a->workspace_bytes, &a->cfg, &a->hw);
 }
 
 /* --- predictions --------------------------------------------------------------------------------

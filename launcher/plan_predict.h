@@ -31,6 +31,9 @@ typedef struct plan_predict_options {
     bool json;
 } plan_predict_options;
 
+/* Scratch of this machine's kernels where the cluster has their kind; -1 where they are not here to
+ * be asked. */
+status plan_workspace(int64_t *bytes, const config *cfg, const cluster *hw);
 /* Prints to stdout. ERR_CONFIG names the option. */
 status plan_predict(const plan_predict_options *o);
 
