@@ -186,16 +186,20 @@ job_chain() {
 # The ranks get SIGUSR1 for every warning; they write a checkpoint and leave with 75.
 job_signal() {
     job_asked=yes
-    # a launcher that is not done launching takes a signal badly
-    local early=$((20 - (SECONDS - job_started)))
-    [ "$early" -le 0 ] || sleep "$early"
+    # a launcher that is not done launching takes a signal badly: first the record or the ledger is
+    # written to, or 20 s pass
+    while [ $((SECONDS - job_started)) -lt 20 ] &&
+        [ -z "$(find "$RUN" -maxdepth 1 -newer "$job_mark" -name '*.jsonl' -print -quit)" ]; do
+        sleep 0.2
+    done
     job_say "SIG$1: asking the ranks for a checkpoint" >&2
     kill -USR1 "$job_child" 2>/dev/null
 }
 job_run() { # COMMAND...: runs it, returns its exit code
     local code
     job_say "$*" >&2
-    job_started=$SECONDS
+    job_started=$SECONDS job_mark=$RUN/launched-$SLURM_JOB_ID
+    : >"$job_mark"
     trap 'job_signal USR1' USR1
     trap 'job_signal TERM' TERM
     "$@" &
