@@ -155,9 +155,9 @@ static bool ends_the_job(status s) { return s == ERR_COMM || s == ERR_DEVICE || 
 static status next_run(executor *x, worklist *q, int32_t *out)
 {
     status s = OK;
-    *out = WORK_NONE;
     for (;;) {
-        if (x->leads && !on_stop(x)) s = worklist_take(q, out, x->options->folder);
+        *out = x->leads && on_stop(x) ? WORK_STOPPED : WORK_NONE;
+        if (x->leads && *out == WORK_NONE) s = worklist_take(q, out, x->options->folder);
         if (s != OK || *out != WORK_WAIT) break;
         (void)nanosleep(&REST, NULL);
     }
@@ -171,6 +171,8 @@ static status work(executor *x, const study_runs *runs, worklist *q, double *bus
     for (;;) {
         int32_t index;
         TRY(next_run(x, q, &index));
+        /* asked to stop between two runs */
+        if (index == WORK_STOPPED) stopped = INTERRUPTED;
         if (index < 0) break;
         const study_run *which = &runs->run[index];
         const double begin = clock_s();
@@ -228,6 +230,7 @@ status execute_runs(executor *x, const study_runs *runs, const bool *mine, execu
     const bool goes_on = all == OK || all == INTERRUPTED;
     const status told = goes_on ? summarize(x, &q, busy_s, clock_s() - begin, report) : OK;
     worklist_deinit(&q);
+    if (told == OK && all == INTERRUPTED && report->left == 0) return OK;
     if (told == OK && all == INTERRUPTED)
         FAIL(INTERRUPTED, "interrupted; %d of %d runs are done", report->done, runs->count);
     return all == OK ? told : all;

@@ -20,7 +20,7 @@ typedef struct worklist {
     char *state;      /* (runs) scratch; owned                           */
 } worklist;
 
-enum { WORK_NONE = -1, WORK_WAIT = -2 };
+enum { WORK_NONE = -1, WORK_WAIT = -2, WORK_STOPPED = -3 }; /* the last: asked to stop */
 
 status worklist_init(worklist *out, const study_runs *runs, ledger *l);
 void worklist_deinit(worklist *q);
