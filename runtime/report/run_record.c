@@ -100,9 +100,10 @@ static status read_lines(run_record *r, char *text, const char *path)
         number++;
         json_t *line = r->damaged_line ? NULL : json_loads(at, 0, NULL);
         if (!r->header) {
-            REQUIRE(line && strcmp(json_text_at(line, "type"), "header") == 0, ERR_CONFIG,
-                    "%s:1: no header line; this is no record of a run", path);
-            r->header = line;
+            const bool header = line && strcmp(json_text_at(line, "type"), "header") == 0;
+            if (header) r->header = line;
+            else json_decref(line);
+            REQUIRE(header, ERR_CONFIG, "%s:1: no header line; this is no record of a run", path);
             continue;
         }
         if (!json_is_object(line)) {
