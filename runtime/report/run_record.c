@@ -101,8 +101,10 @@ static status read_lines(run_record *r, char *text, const char *path)
         json_t *line = r->damaged_line ? NULL : json_loads(at, 0, NULL);
         if (!r->header) {
             const bool header = line && strcmp(json_text_at(line, "type"), "header") == 0;
-            if (header) r->header = line;
-            else json_decref(line);
+            if (header)
+                r->header = line;
+            else
+                json_decref(line);
             REQUIRE(header, ERR_CONFIG, "%s:1: no header line; this is no record of a run", path);
             continue;
         }
