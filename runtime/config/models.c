@@ -150,7 +150,7 @@ static int is_yaml(const struct dirent *entry)
 static status read_folder(reading *r, const char *root)
 {
     char folder[FILES_PATH + 16], path[2 * FILES_PATH];
-    (void)snprintf(folder, sizeof folder, "%s/models", root);
+    (void)snprintf(folder, sizeof folder, "%.*s/models", FILES_PATH - 1, root);
     struct dirent **entries = NULL;
     const int n = scandir(folder, &entries, is_yaml, alphasort);
     REQUIRE(n >= 0 || errno == ENOENT || errno == ENOTDIR, ERR_IO, "%s: cannot list: %s", folder,
