@@ -47,8 +47,9 @@ static const char help[] =
     "  --seed S          of the bootstrap (default 1)\n"
     "  --flops C         the optimum for a budget of C, with intervals\n"
     "  --predict N,D     the loss of a new run of N parameters on D tokens, with its interval\n"
-    "  --data NAME       what the runs were trained on, for the law file\n"
-    "  --out LAW.json    writes a law that plan --law LAW.json takes\n"
+    "  --data NAME       what the runs of a table were trained on, for the law file\n"
+    "  --out LAW.json    writes a law that plan --law LAW.json takes; of approach-1 and\n"
+    "                    approach-2: best sizes without a loss\n"
     "  --json            one object instead of text\n"
     "\n"
     "example: isoflop fit points.csv --loss huber --bootstrap 4000 --out law.json\n";
@@ -121,9 +122,15 @@ static status parse_options(fit_options *out, const fit_arguments *a)
     if (a->bootstrap) TRY(parse_whole(&bootstrap, "--bootstrap", a->bootstrap, 1e6));
     REQUIRE(bootstrap != 1, ERR_CONFIG, "--bootstrap: 1 replicate has no spread; 0 or at least 2");
     if (a->seed) TRY(parse_whole(&seed, "--seed", a->seed, 9007199254740992.0));
-    REQUIRE(!a->x || (laws[form].needs & LAW_OF_X), ERR_CONFIG,
+    REQUIRE(!a->x || (approach_of(a) == 3 && (laws[form].needs & LAW_OF_X)), ERR_CONFIG,
             "--x belongs to laws of one free variable (power, power-offset, bnsl); %s has its own",
-            laws[form].name);
+            approach_of(a) == 3 ? laws[form].name : a->law);
+    const bool counts =
+        (laws[form].needs & LAW_OF_PARAMS) || ((laws[form].needs & LAW_OF_X) && x == X_PARAMS);
+    REQUIRE(!a->nonemb || counts, ERR_CONFIG, "--nonemb: %s%s counts no parameters",
+            laws[form].name, (laws[form].needs & LAW_OF_X) ? " of this --x" : "");
+    REQUIRE(!a->seed || bootstrap > 0, ERR_CONFIG,
+            "--seed belongs to the bootstrap, and --bootstrap 0 has none");
     out->form = &laws[form];
     out->loss = (fit_loss)loss;
     out->x = (points_x)x;
@@ -168,9 +175,16 @@ static status read_input(fit_input *in, const fit_arguments *a, const char *cons
     in->path = paths[0];
     if (count > 1 || is_folder(paths[0])) {
         const run_points_rules rules = {repeated, a->undecayed, a->any_schedule};
+        REQUIRE(!a->data, ERR_CONFIG,
+                "--data names the data of a table; run directories carry their own");
         TRY(run_set_read(&in->set, paths, count));
         // curves need no whole runs
-        if (approach_of(a) == 1) return OK;
+        if (approach_of(a) == 1) {
+            REQUIRE(!a->undecayed && !a->drop, ERR_CONFIG,
+                    "%s chooses among points; approach-1 reads all loss curves, decayed or not",
+                    a->undecayed ? "--undecayed" : "--drop-highest");
+            return OK;
+        }
         return run_points_of(&in->points, &in->left, &in->origin, in->set.run, in->set.count,
                              rules);
     }
@@ -199,14 +213,29 @@ static status require_columns(const points *p, const fit_options *w, const char 
     return OK;
 }
 
-static status write_law(const fit_arguments *a, const fit_result *r, const fit_input *in)
+/* Where the law comes from, for its file. */
+static law_origin origin_of(const fit_arguments *a, const fit_input *in)
 {
     law_origin origin = in->origin;
-    law_file file;
     origin.without_embedding = a->nonemb;
     if (a->data) (void)snprintf(origin.data, sizeof origin.data, "%s", a->data);
     (void)snprintf(origin.source, sizeof origin.source, "fit of %.100s", in->path);
+    return origin;
+}
+
+static status write_law(const fit_arguments *a, const fit_result *r, const fit_input *in)
+{
+    const law_origin origin = origin_of(a, in);
+    law_file file;
     law_file_of(&file, r, &origin);
+    return law_file_write(&file, a->out);
+}
+
+static status write_lines(const fit_arguments *a, const optima *o, const fit_input *in)
+{
+    const law_origin origin = origin_of(a, in);
+    law_file file;
+    law_file_of_optima(&file, o, &origin);
     return law_file_write(&file, a->out);
 }
 
@@ -268,8 +297,14 @@ static status curves_only(optima *o, fit_input *in, const fit_arguments *a, opti
 {
     run_curves curves;
     const run_points_rules rules = {true, true, a->any_schedule};
-    for (int32_t i = 1; i < in->set.count; i++)
-        TRY(run_points_same_setting(&in->set.run[0], &in->set.run[i], rules));
+    for (int32_t i = 0; i < in->set.count; i++) {
+        const run_record *r = &in->set.run[i];
+        TRY(run_points_same_setting(&in->set.run[0], r, rules));
+        REQUIRE(!a->nonemb || run_record_params_nonemb(r) > 0, ERR_CONFIG,
+                "%s: --nonemb needs its parameters without embeddings, which it does not say",
+                r->folder);
+    }
+    run_points_origin(&in->origin, &in->set.run[0]);
     TRY(run_curves_of(&curves, in->set.run, in->set.count));
     const status s = optima_of_curves(o, curves.curve, curves.count, w);
     run_curves_deinit(&curves);
@@ -281,8 +316,8 @@ static status optima_and_print(const fit_arguments *a, const fit_options *w, fit
     double budget[BUDGETS_MAX], flops = 0;
     optima_options options = {.nonemb = w->nonemb, .bootstrap = w->bootstrap, .seed = w->seed};
     const int approach = approach_of(a);
-    REQUIRE(!a->out && !a->predict && !a->loss && !a->delta, ERR_CONFIG,
-            "--out, --predict, --loss and --delta belong to laws of the loss; %s gives best sizes",
+    REQUIRE(!a->predict && !a->loss && !a->delta, ERR_CONFIG,
+            "--predict, --loss and --delta belong to laws of the loss; %s gives best sizes",
             a->law);
     if (a->flops) TRY(parse_number(&flops, "--flops", a->flops, 1, 1e40));
     if (a->budgets) {
@@ -296,6 +331,7 @@ static status optima_and_print(const fit_arguments *a, const fit_options *w, fit
     for (int32_t i = 0; s == OK && i < in->set.notes; i++) optima_warn(o, "%s", in->set.note[i]);
     for (int32_t i = 0; s == OK && i < in->left.count; i++)
         optima_warn(o, "left out %s", in->left.line[i]);
+    if (s == OK && a->out) s = write_lines(a, o, in);
     if (s == OK) s = a->json ? fit_print_optima_json(o, flops) : fit_print_optima_text(o, flops);
     optima_deinit(o);
     free(o);
@@ -333,6 +369,8 @@ static status run(int argc, char **argv, const char **rest)
     REQUIRE(!a.data || strlen(a.data) < LAW_FILE_TEXT, ERR_CONFIG, "--data: longer than %d letters",
             LAW_FILE_TEXT - 1);
     TRY(parse_options(&w, &a));
+    REQUIRE(!a.data || a.out, ERR_CONFIG,
+            "--data is for the law file: it belongs to --out LAW.json");
     REQUIRE(!a.budgets || approach_of(&a) == 2, ERR_CONFIG, "--budgets belongs to approach-2");
     status s = read_input(&in, &a, rest, count, w.form->needs & LAW_OF_UNIQUE);
     if (s == OK && a.drop) s = drop_highest(&in.points, a.drop);

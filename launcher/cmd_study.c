@@ -345,6 +345,10 @@ static status dry_run(session *x)
         from = calloc(1, sizeof *from);
         REQUIRE(from, ERR_MEMORY, "no memory for a law");
         s = law_file_read(from, x->a->law);
+        if (s == OK && !from->form->log_loss)
+            s = status_set(ERR_CONFIG, __FILE__, __LINE__,
+                           "--law %s: %s gives best sizes, no loss to forecast", x->a->law,
+                           from->form->name);
     }
     const study_forecast f = {.law = from,
                               .unique = x->unique,

@@ -53,6 +53,7 @@ status plan_forecast_build(plan_answer *a)
     const published_law *row = a->law[a->chosen].row;
     *f = (plan_forecast){.loss = NAN, .low = NAN, .high = NAN};
     if (!row->fitted) return unknown(a, NO_LAW);
+    if (!row->form) return unknown(a, "%s gives best sizes, no loss: loss not forecast", row->name);
     if (!row->file.has_covariance)
         return unknown(a, "%s has no covariance: loss not forecast", row->name);
     TRY(compare(a, &row->file.origin));

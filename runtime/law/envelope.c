@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The published recipe: a Gaussian over 10 steps, 1500 budgets spaced evenly in ln C. */
 enum { SMOOTH = 10, GRID = 1500 };
@@ -63,11 +64,31 @@ static status place(row *r, const loss_curve *c, const double *log_flops)
     return OK;
 }
 
+/* From the lowest to the highest of what a line goes through. */
+typedef struct extent {
+    double flops[2], params[2], tokens[2];
+} extent;
+
+static extent extent_of(const double *x, const double *n, const double *d, int32_t count)
+{
+    extent out = {{x[0], x[count - 1]}, {n[0], n[0]}, {d[0], d[0]}};
+    for (int32_t k = 1; k < count; k++) {
+        out.params[0] = fmin(out.params[0], n[k]), out.params[1] = fmax(out.params[1], n[k]);
+        out.tokens[0] = fmin(out.tokens[0], d[k]), out.tokens[1] = fmax(out.tokens[1], d[k]);
+    }
+    for (int end = 0; end < 2; end++) {
+        out.flops[end] = exp(out.flops[end]);
+        out.params[end] = exp(out.params[end]);
+        out.tokens[end] = exp(out.tokens[end]);
+    }
+    return out;
+}
+
 /* Lines through the lowest curves; drawn[i]: how often curve i takes part. Where the smallest or
  * the largest size is lowest the best size lies beyond, so those budgets say nothing. The sizes
  * that remain must be two. shares: budgets that count, and those that an end size wins. */
-static bool lines(const envelope *e, const int32_t *drawn, double line[OPTIMA_LINE],
-                  double range[2], int32_t shares[2])
+static bool lines(const envelope *e, const int32_t *drawn, double line[OPTIMA_LINE], extent *range,
+                  int32_t shares[2])
 {
     double x[GRID], n[GRID], d[GRID], smallest = INFINITY, largest = -INFINITY;
     int32_t count = 0, ends = 0;
@@ -96,14 +117,14 @@ static bool lines(const envelope *e, const int32_t *drawn, double line[OPTIMA_LI
     }
     shares[0] = count, shares[1] = ends;
     if (!two) return false;
-    range[0] = exp(x[0]), range[1] = exp(x[count - 1]);
+    *range = extent_of(x, n, d, count);
     return optima_straight(line, x, n, count) && optima_straight(line + 2, x, d, count);
 }
 
 static status resample(optima *o, const envelope *e, optima_options options)
 {
     int32_t *drawn = calloc((size_t)e->count, sizeof *drawn), kept = 0, shares[2];
-    double range[2];
+    extent range;
     o->replicate = calloc((size_t)options.bootstrap * OPTIMA_LINE, sizeof *o->replicate);
     if (!drawn || !o->replicate) {
         free(drawn);
@@ -115,7 +136,7 @@ static status resample(optima *o, const envelope *e, optima_options options)
             const double u = rng_uniform(options.seed, RNG_FIT, (uint64_t)r + 1, (uint64_t)i);
             drawn[(int32_t)(u * e->count)]++;
         }
-        kept += lines(e, drawn, o->replicate + (ptrdiff_t)kept * OPTIMA_LINE, range, shares);
+        kept += lines(e, drawn, o->replicate + (ptrdiff_t)kept * OPTIMA_LINE, &range, shares);
     }
     free(drawn);
     o->bootstrap = kept > 1 ? kept : 0;
@@ -156,12 +177,16 @@ static status run(optima *o, envelope *e, const loss_curve *curve, int32_t curve
     REQUIRE(all, ERR_MEMORY, "no memory for %d curves", curves);
     for (int32_t i = 0; i < e->count; i++) all[i] = 1;
     double line[OPTIMA_LINE];
-    const bool found = lines(e, all, line, o->range_flops, shares);
+    extent range;
+    const bool found = lines(e, all, line, &range, shares);
     free(all);
     REQUIRE(found, ERR_CONFIG,
             "fewer than two sizes between the smallest and the largest are best at some budget; "
             "Approach 1 needs curves of at least 4 sizes that cross");
     o->points = shares[0];
+    memcpy(o->range_flops, range.flops, sizeof o->range_flops);
+    memcpy(o->range_params, range.params, sizeof o->range_params);
+    memcpy(o->range_tokens, range.tokens, sizeof o->range_tokens);
     if (shares[1] > shares[0])
         optima_warn(o,
                     "at %d of %d budgets the smallest or the largest size has the lowest loss; "

@@ -20,6 +20,7 @@ void law_file_of(law_file *out, const fit_result *r, const law_origin *origin)
                       .residual_sd = r->residual_sd,
                       .points = r->points,
                       .x = r->options.x,
+                      .range_flops = {NAN, NAN},
                       .origin = *origin};
     for (int32_t k = 0; k < out->form->constants; k++) {
         out->constant[k] = r->constant[k].value;
@@ -30,6 +31,46 @@ void law_file_of(law_file *out, const fit_result *r, const law_origin *origin)
     memcpy(out->range_tokens, r->range_tokens, sizeof out->range_tokens);
     (void)snprintf(out->loss, sizeof out->loss, "%s", fit_loss_name(r->options.loss));
     out->origin.without_embedding = r->options.nonemb;
+}
+
+/* Covariance of the parameters of the lines over their replicates. */
+static void covariance_of(double *out, const optima *o)
+{
+    double mean[OPTIMA_LINE] = {0};
+    const int32_t n = o->bootstrap;
+    for (int32_t r = 0; r < n; r++)
+        for (int32_t i = 0; i < OPTIMA_LINE; i++)
+            mean[i] += o->replicate[(ptrdiff_t)r * OPTIMA_LINE + i] / n;
+    for (int32_t i = 0; i < OPTIMA_LINE; i++)
+        for (int32_t j = 0; j < OPTIMA_LINE; j++) {
+            double sum = 0;
+            for (int32_t r = 0; r < n; r++) {
+                const double *line = o->replicate + (ptrdiff_t)r * OPTIMA_LINE;
+                sum += (line[i] - mean[i]) * (line[j] - mean[j]);
+            }
+            out[i * OPTIMA_LINE + j] = sum / (n - 1);
+        }
+}
+
+void law_file_of_optima(law_file *out, const optima *o, const law_origin *origin)
+{
+    // in the order of law_lines
+    const fit_value *const constant[OPTIMA_LINE] = {&o->params_factor, &o->a, &o->tokens_factor,
+                                                    &o->b};
+    *out = (law_file){.form = &law_lines[o->approach - 1],
+                      .has_covariance = o->replicate && o->bootstrap > 1,
+                      .residual_sd = NAN,
+                      .points = o->points,
+                      .x = X_FLOPS,
+                      .origin = *origin};
+    for (int32_t k = 0; k < OPTIMA_LINE; k++) {
+        out->constant[k] = constant[k]->value;
+        out->interval[k] = constant[k]->interval;
+    }
+    if (out->has_covariance) covariance_of(out->covariance, o);
+    memcpy(out->range_params, o->range_params, sizeof out->range_params);
+    memcpy(out->range_tokens, o->range_tokens, sizeof out->range_tokens);
+    memcpy(out->range_flops, o->range_flops, sizeof out->range_flops);
 }
 
 /* --- writing
@@ -79,11 +120,12 @@ static json_t *to_json(const law_file *f)
                              text(o->schedule_class));
     json_t *range =
         json_pack("{s:o,s:o}", "params", pair(f->range_params), "tokens", pair(f->range_tokens));
-    json_t *rest =
-        json_pack("{s:o,s:i,s:s,s:o,s:o,s:s,s:o,s:o}", "range", range, "points", f->points, "loss",
-                  f->loss, "tokenizer_sha256", text(o->tokenizer_sha256), "data", text(o->data),
-                  "parameter_count", o->without_embedding ? "without_embedding" : "total",
-                  "flop_count", text(o->flop_count), "source", text(o->source));
+    if (!f->form->log_loss) json_object_set_new(range, "flops", pair(f->range_flops));
+    json_t *rest = json_pack("{s:o,s:i,s:o,s:o,s:o,s:s,s:o,s:o}", "range", range, "points",
+                             f->points, "loss", text(f->loss), "tokenizer_sha256",
+                             text(o->tokenizer_sha256), "data", text(o->data), "parameter_count",
+                             o->without_embedding ? "without_embedding" : "total", "flop_count",
+                             text(o->flop_count), "source", text(o->source));
     json_object_update(root, rest);
     json_decref(rest);
     if (f->form->needs & LAW_OF_X) json_object_set_new(root, "x", json_string(x_names[f->x]));
@@ -248,6 +290,7 @@ static status from_json(law_file *f, json_t *root, const char *path)
     TRY(get_text(name, root, path, "law"));
     REQUIRE(name[0], ERR_CONFIG, "%s: key law is missing", path);
     f->form = law_find(name);
+    if (!f->form) f->form = law_lines_find(name);
     REQUIRE(f->form, ERR_CONFIG, "%s: law '%s' is not known", path, name);
     TRY(get_constants(f, root, path));
     TRY(get_covariance(f, root, path));
@@ -255,6 +298,8 @@ static status from_json(law_file *f, json_t *root, const char *path)
                    true));
     TRY(get_range(f->range_params, root, path, "params"));
     TRY(get_range(f->range_tokens, root, path, "tokens"));
+    f->range_flops[0] = f->range_flops[1] = NAN;
+    if (!f->form->log_loss) TRY(get_range(f->range_flops, root, path, "flops"));
     TRY(get_number(&count, json_object_get(root, "points"), path, "points", false));
     f->points = (int32_t)count;
     TRY(get_text(x, root, path, "x"));
@@ -287,8 +332,9 @@ bool law_file_predict(law_forecast *out, const law_file *f, law_case at, double 
     const law *form = f->form;
     const int32_t n = form->constants;
     double slope[LAW_CONSTANTS], variance = f->residual_sd * f->residual_sd;
+    *out = (law_forecast){NAN, NAN, NAN, false};
+    if (!form->log_loss) return false;
     out->loss = law_loss(form, f->constant, at, slope);
-    out->low = out->high = NAN;
     out->inside = (!(form->needs & LAW_OF_PARAMS) ||
                    (at.params >= f->range_params[0] && at.params <= f->range_params[1])) &&
                   (!(form->needs & LAW_OF_TOKENS) ||

@@ -1,11 +1,14 @@
 /* law_file.h — LAW.json: a fitted law with all that a forecast needs to know about it.
  * Carries the constants, their covariance (of the parameters: logarithms where the law works on
  * them), the spread of the residuals, the range of the points, and which data they belong to.
- * Flow: fit.h -> LAW.json -> plan                                                               */
+ * A law of best sizes alone (approach-1, approach-2 of optima.h) has the constants kN, a, kD, b, no
+ * loss and no residual_sd, and the range of its budgets beside that of its runs.
+ * Flow: fit.h, optima.h -> LAW.json -> plan                                                     */
 #ifndef LAW_LAW_FILE_H
 #define LAW_LAW_FILE_H
 
 #include "law/fit.h"
+#include "law/optima.h"
 
 enum { LAW_FILE_SCHEMA = 1, LAW_FILE_TEXT = 128 };
 
@@ -18,26 +21,29 @@ typedef struct law_origin {
 } law_origin;
 
 typedef struct law_file {
-    const law *form;
+    const law *form; /* of laws[], or of law_lines[]: best sizes without a loss */
     double constant[LAW_CONSTANTS];
     fit_interval interval[LAW_CONSTANTS];
     bool has_covariance;
     double covariance[LAW_CONSTANTS * LAW_CONSTANTS];
     double residual_sd; /* of ln loss; not a number: not known */
     double range_params[2], range_tokens[2];
+    double range_flops[2]; /* of best sizes; otherwise not numbers */
     int32_t points;
-    char loss[LAW_FILE_TEXT]; /* "huber" */
+    char loss[LAW_FILE_TEXT]; /* "huber"; "" for best sizes */
     points_x x;
     law_origin origin;
 } law_file;
 
 void law_file_of(law_file *out, const fit_result *r, const law_origin *origin);
+void law_file_of_optima(law_file *out, const optima *o, const law_origin *origin);
 status law_file_write(const law_file *f, const char *path);
 /* ERR_CONFIG names the key that is wrong, unknown or missing; ERR_IO when it cannot be read. */
 status law_file_read(law_file *out, const char *path);
 
 /* Loss of a new run with its interval at a level of 0.8 or 0.95: the covariance of the constants
- * and the spread of the residuals together. False (low and high are not numbers) without them. */
+ * and the spread of the residuals together. False (low and high are not numbers) without them, or
+ * for a law without a loss. */
 typedef struct law_forecast {
     double loss, low, high;
     bool inside; /* the range of the points */

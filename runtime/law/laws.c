@@ -91,12 +91,24 @@ const law laws[] = {
 };
 const int32_t laws_count = sizeof laws / sizeof laws[0];
 
-const law *law_find(const char *name)
+#define BEST_SIZES                                                                                 \
+    "N = kN C^a, D = kD C^b", 4, 0, {"kN", "a", "kD", "b"}, { true, false, true }
+
+const law law_lines[LAW_LINES] = {
+    {"approach-1", BEST_SIZES, NULL, NULL},
+    {"approach-2", BEST_SIZES, NULL, NULL},
+};
+
+static const law *find(const law *rows, int32_t count, const char *name)
 {
-    for (int32_t i = 0; i < laws_count; i++)
-        if (strcmp(laws[i].name, name) == 0) return &laws[i];
+    for (int32_t i = 0; i < count; i++)
+        if (strcmp(rows[i].name, name) == 0) return &rows[i];
     return NULL;
 }
+
+const law *law_find(const char *name) { return find(laws, laws_count, name); }
+
+const law *law_lines_find(const char *name) { return find(law_lines, LAW_LINES, name); }
 
 int32_t law_constant(const law *form, const char *name)
 {

@@ -43,8 +43,12 @@ struct law {
 
 extern const law laws[];
 extern const int32_t laws_count;
+/* Best sizes without a loss, N = kN C^a and D = kD C^b (optima.h); log_loss and start are NULL. */
+enum { LAW_LINES = 2 };
+extern const law law_lines[LAW_LINES];
 /* NULL where there is none of this name. */
 const law *law_find(const char *name);
+const law *law_lines_find(const char *name);
 /* Index of the constant; -1 where the law has none of this name. */
 int32_t law_constant(const law *form, const char *name);
 void law_to_parameters(const law *form, const double *constant, double *parameter);

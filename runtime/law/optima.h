@@ -3,6 +3,7 @@
  * Approach 2: at each budget a parabola of the loss over ln N (and one over ln D), and its lowest
  * point. Approach 1: the run with the lowest smoothed loss at each of many budgets.
  * No law of the loss comes out, so no forecast; law "chinchilla" of fit.h is Approach 3.
+ * The lines can be kept: law_file_of_optima of law_file.h.
  * Flow: points.h, loss curves -> launcher, report                                               */
 #ifndef LAW_OPTIMA_H
 #define LAW_OPTIMA_H
@@ -25,13 +26,13 @@ typedef struct optimum {
 } optimum;
 
 typedef struct optima {
-    int32_t approach; /* 1 or 2                                                          */
+    int32_t approach; /* 1 or 2: row approach - 1 of law_lines                           */
     optimum *budget;  /* Approach 2, by rising flops; owned                              */
     int32_t budgets, used;
     int32_t points, bootstrap;
     double residual_sd;                           /* of the loss about its parabolas         */
     fit_value a, b, params_factor, tokens_factor; /* N = params_factor C^a                */
-    double range_flops[2];
+    double range_flops[2], range_params[2], range_tokens[2]; /* behind the line        */
     double *replicate; /* (bootstrap, OPTIMA_LINE): ln kN, a, ln kD, b; owned             */
     int32_t warnings;
     char warning[OPTIMA_WARNINGS][FIT_WARNING_LENGTH];

@@ -338,6 +338,19 @@ static void warn_about(optima *o)
     if (o->used == 2) optima_warn(o, "two budgets only: the line through them has no residual");
 }
 
+/* The runs of a budget that counts are behind the line. */
+static void widen(optima *o, const group *g)
+{
+    for (int32_t i = 0; i < g->count; i++) {
+        const bool first = o->used == 0 && i == 0;
+        const double n = exp(g->n[i]), d = exp(g->d[i]);
+        o->range_params[0] = first ? n : fmin(o->range_params[0], n);
+        o->range_params[1] = first ? n : fmax(o->range_params[1], n);
+        o->range_tokens[0] = first ? d : fmin(o->range_tokens[0], d);
+        o->range_tokens[1] = first ? d : fmax(o->range_tokens[1], d);
+    }
+}
+
 static status run(parabolas *w)
 {
     optima *o = w->o;
@@ -347,6 +360,7 @@ static status run(parabolas *w)
         if (!b->used) continue;
         o->range_flops[0] = o->used ? fmin(o->range_flops[0], b->flops) : b->flops;
         o->range_flops[1] = fmax(o->range_flops[1], b->flops);
+        widen(o, &w->g[k]);
         o->points += b->points;
         o->used++;
     }

@@ -171,14 +171,14 @@ status published_add(published *p, const char *name, const law_file *file)
 {
     published_law *out = NULL;
     TRY(grow(p, &out));
-    *out = (published_law){.form = file->form,
+    const bool lines = !file->form->log_loss;
+    *out = (published_law){.form = lines ? NULL : file->form,
                            .params = {NAN, 0, 1},
                            .tokens = {NAN, 0, 1},
                            .without_embedding = file->origin.without_embedding,
                            .pair = true,
                            .x = file->x,
                            .a_interval = {NAN, NAN},
-                           .range_flops = {NAN, NAN},
                            .fitted = true,
                            .file = *file};
     const char *slash = strrchr(name, '/');
@@ -187,13 +187,27 @@ status published_add(published *p, const char *name, const law_file *file)
                    file->origin.source[0] ? file->origin.source : "a law file");
     (void)snprintf(out->data, sizeof out->data, "%.95s",
                    file->origin.data[0] ? file->origin.data : "not said");
-    (void)snprintf(out->flop_count, sizeof out->flop_count, "six_nd%s",
-                   out->without_embedding ? "_nonemb" : "");
-    memcpy(out->constant, file->constant, sizeof out->constant);
+    // a surface is minimised along 6 N D; lines were drawn over the FLOPs of their runs
+    (void)snprintf(out->flop_count, sizeof out->flop_count, "%.23s",
+                   lines && file->origin.flop_count[0] ? file->origin.flop_count
+                   : out->without_embedding            ? "six_nd_nonemb"
+                                                       : "six_nd");
+    published_set(out, file->constant);
     memcpy(out->range_params, file->range_params, sizeof out->range_params);
     memcpy(out->range_tokens, file->range_tokens, sizeof out->range_tokens);
+    memcpy(out->range_flops, file->range_flops, sizeof out->range_flops);
     p->count++;
     return OK;
+}
+
+void published_set(published_law *row, const double *constant)
+{
+    if (row->form) {
+        memcpy(row->constant, constant, (size_t)row->form->constants * sizeof *constant);
+        return;
+    }
+    row->params = (published_line){constant[0], constant[1], 1};
+    row->tokens = (published_line){constant[2], constant[3], 1};
 }
 
 void published_deinit(published *p)

@@ -18,7 +18,7 @@ typedef struct published_law {
     char source[200]; /* paper and place                                         */
     char data[96];    /* what the losses belong to                               */
     char note[200];   /* what a reader must know; "" none                        */
-    const law *form;  /* row of laws.h; NULL: an allocation without a loss       */
+    const law *form;  /* row of laws[]; NULL: an allocation without a loss       */
     double constant[LAW_CONSTANTS];
     published_line params, tokens; /* where the allocation is stated as lines      */
     bool without_embedding;        /* N leaves embeddings out                      */
@@ -43,6 +43,8 @@ status published_parse(published *out, const char *path, const char *bytes, int6
 /* Adds the law of a file, called `name`. */
 status published_add(published *p, const char *name, const law_file *file);
 void published_deinit(published *p);
+/* Puts other constants into a row, in the order of row->file.form. */
+void published_set(published_law *row, const double *constant);
 /* NULL where there is none of this name. */
 const published_law *published_find(const published *p, const char *name);
 

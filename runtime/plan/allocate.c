@@ -211,21 +211,23 @@ static allocate_range around(double value, double variance)
 static void add_ranges(allocation *out, const published_law *row, const allocate_question *q)
 {
     const law_file *f = &row->file;
-    const int32_t n = row->form ? row->form->constants : 0;
+    const law *form = f->form;
+    const int32_t n = form ? form->constants : 0;
     double slope[3][LAW_CONSTANTS], parameter[LAW_CONSTANTS], variance[3] = {0, 0, 0};
     out->params_range = out->tokens_range = out->flops_range = (allocate_range){NAN, NAN};
     out->loss_range = (allocate_range){NAN, NAN};
-    if (!row->form || !f->has_covariance) return;
-    law_to_parameters(row->form, row->constant, parameter);
+    if (!form || !f->has_covariance) return;
+    law_to_parameters(form, f->constant, parameter);
     for (int32_t k = 0; k < n; k++) {
-        double moved[LAW_CONSTANTS];
+        double moved[LAW_CONSTANTS], constant[LAW_CONSTANTS];
         const double step = 1e-5 * fmax(1, fabs(parameter[k]));
         allocation at[2];
         for (int side = 0; side < 2; side++) {
             published_law near = *row;
             memcpy(moved, parameter, sizeof moved);
             moved[k] += side ? step : -step;
-            law_to_constants(row->form, moved, near.constant);
+            law_to_constants(form, moved, constant);
+            published_set(&near, constant);
             answer(&at[side], &near, q);
         }
         slope[0][k] = (log(at[1].params) - log(at[0].params)) / (2 * step);

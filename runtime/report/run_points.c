@@ -88,8 +88,9 @@ static void copy(char out[LAW_FILE_TEXT], const char *text)
     (void)snprintf(out, LAW_FILE_TEXT, "%s", text);
 }
 
-static void set_origin(law_origin *o, const run_record *r)
+void run_points_origin(law_origin *o, const run_record *r)
 {
+    *o = (law_origin){0};
     copy(o->data, json_text_at(r->header, "train_data.identity"));
     copy(o->validation_set, json_text_at(r->header, "validation_data.identity"));
     copy(o->tokenizer_sha256, json_text_at(r->header, "validation_data.tokenizer_sha256"));
@@ -150,7 +151,7 @@ status run_points_of(points *out, left_out *left, law_origin *origin, const run_
                       "compare)"));
     REQUIRE(out->count > 0, ERR_CONFIG, "none of %d runs is a point: %s", runs,
             left->count ? left->line[0] : "there are none");
-    set_origin(origin, first);
+    run_points_origin(origin, first);
     return OK;
 }
 

@@ -30,6 +30,8 @@ typedef struct left_out {
 status run_points_of(points *out, left_out *left, law_origin *origin, const run_record *run,
                      int32_t runs, run_points_rules rules);
 void left_out_deinit(left_out *left);
+/* What one run was trained on. */
+void run_points_origin(law_origin *out, const run_record *r);
 /* NULL when this run is a point, else the reason why not. Borrowed text of no run. */
 const char *run_points_reason(const run_record *r, run_points_rules rules);
 /* ERR_CONFIG naming the first setting in which b differs from a. */

@@ -40,6 +40,37 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     (void)unlink(path);
 }
 
+Test(law_file, best_sizes_are_kept_without_a_loss)
+{
+    static const double budgets[] = {6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21};
+    optima *o = calloc(1, sizeof *o);
+    points p;
+    law_file f, g;
+    char path[] = "/tmp/isoflop-law-XXXXXX";
+    (void)close(mkstemp(path));
+    cr_assert(o && points_read(&p, POINTS) == OK);
+    points_drop_highest(&p, 5);
+    cr_assert(optima_of_parabolas(o, &p, (optima_options){budgets, 9, false, 200, 1}) == OK, "%s",
+              status_message());
+    law_file_of_optima(&f, o, &(law_origin){.data = "MassiveText", .flop_count = "six_nd"});
+    cr_assert(law_file_write(&f, path) == OK && law_file_read(&g, path) == OK, "%s",
+              status_message());
+    cr_expect(g.form == f.form && strcmp(g.form->name, "approach-2") == 0 && !g.form->log_loss);
+    cr_expect(g.points == o->points && g.loss[0] == '\0' && isnan(g.residual_sd));
+    cr_expect(memcmp(g.constant, f.constant, 4 * sizeof(double)) == 0);
+    cr_expect(g.constant[1] == o->a.value && g.constant[3] == o->b.value);
+    cr_expect(memcmp(g.covariance, f.covariance, 16 * sizeof(double)) == 0);
+    cr_expect(fabs(sqrt(g.covariance[5]) / o->a.standard_error - 1) < 1e-9, "error of a");
+    cr_expect(fabs(g.range_flops[0] / 6e18 - 1) < 1e-12 && g.range_params[1] > 1e10);
+    law_forecast x;
+    cr_expect(!law_file_predict(&x, &g, (law_case){.params = 1e9, .tokens = 2e10}, 0.8));
+    cr_expect(isnan(x.loss), "a loss of a law that has none: %g", x.loss);
+    points_deinit(&p);
+    optima_deinit(o);
+    free(o);
+    (void)unlink(path);
+}
+
 /* the interval from covariance and spread agrees with the one from the replicates */
 Test(law_file, a_forecast_grows_outside_the_range)
 {
@@ -95,6 +126,10 @@ Test(law_file, wrong_files_are_refused_by_key)
     expect_refused(HEAD RANGE ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1,"
                               "\"gamma\":1}}",
                    "unknown key constants.gamma");
+    expect_refused("{\"schema\":1,\"law\":\"approach-2\",\"points\":9,"
+                   "\"parameter_count\":\"total\"," RANGE
+                   ",\"constants\":{\"kN\":1,\"a\":0.5,\"kD\":1,\"b\":0.5}}",
+                   "range.flops");
     expect_refused(HEAD "\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1}}",
                    "range.params");
 }
