@@ -1,5 +1,6 @@
 #include "cli.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,17 @@ bool cli_terminal(void)
     if (length <= 0) return false;
     target[length] = '\0';
     return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0;
+}
+
+status cli_json(json_t *root)
+{
+    REQUIRE(root, ERR_MEMORY, "no memory for a result");
+    const int failed =
+        json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
+    json_decref(root);
+    REQUIRE(!failed && putchar('\n') != EOF && fflush(stdout) == 0, ERR_IO,
+            "stdout does not take the result: %s", strerror(errno));
+    return OK;
 }
 
 static cli_text scaled(double value, double step, const char *const *units, int count)

@@ -2,7 +2,7 @@
 #ifndef LAUNCHER_CLI_H
 #define LAUNCHER_CLI_H
 
-#include "base/status.h"
+#include "base/json.h"
 #include "comm/world.h"
 
 /* One option of a verb; value NULL: a flag. Rows end with name NULL. */
@@ -26,6 +26,9 @@ int cli_report(status code);
 /* A person is watching stdout. mpirun gives its ranks a terminal of their own; then mpirun's own
  * output decides. */
 bool cli_terminal(void);
+/* Prints a result of --json to stdout. Takes root over; NULL (a tree that could not be built) is
+ * ERR_MEMORY, a stdout that does not take it ERR_IO. */
+status cli_json(json_t *root);
 /* Number of bytes as "12.3 MiB", count as "1.25M", seconds as "2h05m"; into a ring of static-free
  * buffers. */
 typedef struct cli_text {

@@ -142,29 +142,19 @@ static int64_t default_bytes(const world *w)
 /* --- results -----------------------------------------------------------------------------------
  */
 
-static void print_json(const json_t *root)
-{
-    (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
-    (void)fputc('\n', stdout);
-}
-
-static status save_json(const json_t *root, const char *folder)
+static status save_json(json_t *root, const char *folder)
 {
     char path[4096];
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
-    REQUIRE(text, ERR_MEMORY, "no memory for the result");
     (void)snprintf(path, sizeof path, "%s/bench.json", folder);
-    status s = file_write_text(path, text, (int64_t)strlen(text));
-    free(text);
-    return s;
+    return json_write(json_incref(root), path);
 }
 
-static status show(const arguments *a, const json_t *result)
+static status show(const arguments *a, json_t *result)
 {
     cluster vendor;
     page p = {0};
     if (a->cluster) TRY(cluster_load(&vendor, a->cluster));
-    if (a->json) print_json(result);
+    if (a->json) TRY(cli_json(json_incref(result)));
     TRY(bench_page(&p, result, a->cluster ? &vendor : NULL));
     status s = OK;
     if (a->out) s = file_make_folder(a->out);
@@ -189,13 +179,8 @@ static status compare(const arguments *a)
     if (s == OK) s = bench_read(&after, a->file[1]);
     if (s == OK) s = bench_compare(&changes, &count, before, after);
     if (s == OK) s = bench_compare_page(&p, changes, count);
-    if (s == OK && a->json) {
-        json_t *root = page_json(&p);
-        print_json(root);
-        json_decref(root);
-    } else if (s == OK) {
-        page_text(&p, stdout, COLUMNS);
-    }
+    if (s == OK && a->json) s = cli_json(page_json(&p));
+    if (s == OK && !a->json) page_text(&p, stdout, COLUMNS);
     page_deinit(&p);
     free(changes);
     json_decref(before);

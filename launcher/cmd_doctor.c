@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "base/log.h"
 #include "cli.h"
 #include "commands.h"
@@ -122,8 +123,6 @@ static void print_findings(const doctor_report *r)
 /* --- --json ------------------------------------------------------------------------------------
  */
 
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static json_t *place_object(const rank_place *p, int32_t rank)
 {
     json_t *cores = json_array();
@@ -138,7 +137,7 @@ static json_t *place_object(const rank_place *p, int32_t rank)
                      p->arithmetic);
 }
 
-static void print_json(const doctor_report *r)
+static status print_json(const doctor_report *r)
 {
     json_t *findings = json_array(), *places = json_array();
     for (int32_t i = 0; i < r->count; i++) {
@@ -150,24 +149,22 @@ static void print_json(const doctor_report *r)
     for (int32_t i = 0; i < r->ranks && r->places; i++)
         (void)json_array_append_new(places, place_object(&r->places[i], i));
     json_t *measured =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "clock_skew_s", number(r->skew_s),
-                  "link_latency_s", number(r->latency_s), "link_bytes_per_s",
-                  number(r->bytes_per_s), "write_bytes_per_s", number(r->write_bytes_per_s),
-                  "checkpoint_s", number(r->checkpoint_s), "least_time_s", number(r->least_time_s),
-                  "source", "measured");
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "clock_skew_s", json_finite(r->skew_s),
+                  "link_latency_s", json_finite(r->latency_s), "link_bytes_per_s",
+                  json_finite(r->bytes_per_s), "write_bytes_per_s",
+                  json_finite(r->write_bytes_per_s), "checkpoint_s", json_finite(r->checkpoint_s),
+                  "least_time_s", json_finite(r->least_time_s), "source", "measured");
     json_t *root = json_pack("{s:i, s:b, s:i, s:i, s:o, s:o, s:o}", "schema", 1, "fit",
                              doctor_faults(r) == 0, "ranks", r->ranks, "nodes", r->nodes,
                              "findings", findings, "map", places, "measured", measured);
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
-    printf("%s\n", text ? text : "{}");
-    free(text);
-    json_decref(root);
+    return cli_json(root);
 }
 
 static int print_report(const doctor_report *r, bool json)
 {
     if (json) {
-        print_json(r);
+        const status s = print_json(r);
+        if (s != OK) return cli_report(s);
     } else {
         if (r->places) print_map(r);
         if (r->places) print_measured(r);

@@ -167,10 +167,7 @@ static status print_json(const prepare_result *r, const arguments *a, json_t *wa
         if (r->split[k].tokens > 0)
             (void)json_object_set_new(root, prepare_split_name(k), split_json(r, k));
     REQUIRE(root, ERR_CONFIG, "--json: %s is not UTF-8", a->out);
-    (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15));
-    (void)putchar('\n');
-    json_decref(root);
-    return OK;
+    return cli_json(root);
 }
 
 /* held-out text that stands in train flatters a validation loss */

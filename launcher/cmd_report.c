@@ -93,15 +93,7 @@ static status build(page *out, const char *const *path, int count, const report_
 
 static status show(const report_arguments *a, const page *p, const char *folder)
 {
-    if (a->json) {
-        json_t *root = page_json(p);
-        REQUIRE(root, ERR_MEMORY, "no memory for a report");
-        (void)json_dumpf(root, stdout,
-                         JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
-        (void)fputc('\n', stdout);
-        json_decref(root);
-        return OK;
-    }
+    if (a->json) return cli_json(page_json(p));
     // while watching, each page takes the place of the one before
     if (a->watch && cli_terminal()) (void)fputs("\033[H\033[2J", stdout);
     page_text(p, stdout, COLUMNS);

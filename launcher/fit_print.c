@@ -1,11 +1,11 @@
 #include "fit_print.h"
 
+#include "base/json.h"
 #include "cli.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 static double budget_params(const law *form, const double *constant, const void *flops)
 {
@@ -93,25 +93,23 @@ status fit_print_text(const fit_result *r, const fit_question *q)
 /* --- JSON
  * ----------------------------------------------------------------------------------------- */
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-
 static json_t *pair(double low, double high)
 {
-    return json_pack("[o,o]", number(low), number(high));
+    return json_pack("[o,o]", json_finite(low), json_finite(high));
 }
 
 static json_t *interval(const fit_interval *i)
 {
-    return json_pack("{s:o,s:o,s:o,s:o}", "p2_5", number(i->p2_5), "p10", number(i->p10), "p90",
-                     number(i->p90), "p97_5", number(i->p97_5));
+    return json_pack("{s:o,s:o,s:o,s:o}", "p2_5", json_finite(i->p2_5), "p10", json_finite(i->p10),
+                     "p90", json_finite(i->p90), "p97_5", json_finite(i->p97_5));
 }
 
 /* One quantity into the three objects that hold values, errors and intervals by name. */
 static void put(json_t *values, json_t *errors, json_t *intervals, const char *name,
                 const fit_value *v)
 {
-    json_object_set_new(values, name, number(v->value));
-    json_object_set_new(errors, name, number(v->standard_error));
+    json_object_set_new(values, name, json_finite(v->value));
+    json_object_set_new(errors, name, json_finite(v->standard_error));
     json_object_set_new(intervals, name, interval(&v->interval));
 }
 
@@ -119,15 +117,16 @@ static json_t *budget(const fit_result *r, double flops)
 {
     const fit_value n = fit_value_of(r, budget_params, &flops);
     const fit_value d = fit_value_of(r, budget_tokens, &flops);
-    return json_pack("{s:f,s:o,s:o,s:o,s:o,s:b}", "flops", flops, "params", number(n.value),
-                     "params_interval", interval(&n.interval), "tokens", number(d.value),
+    return json_pack("{s:f,s:o,s:o,s:o,s:o,s:b}", "flops", flops, "params", json_finite(n.value),
+                     "params_interval", interval(&n.interval), "tokens", json_finite(d.value),
                      "tokens_interval", interval(&d.interval), "extrapolated",
                      flops > r->range_flops[1] || flops < r->range_flops[0]);
 }
 
 static json_t *interval_at(const fit_interval *i)
 {
-    return json_pack("{s:f,s:o,s:o}", "level", 0.8, "low", number(i->p10), "high", number(i->p90));
+    return json_pack("{s:f,s:o,s:o}", "level", 0.8, "low", json_finite(i->p10), "high",
+                     json_finite(i->p90));
 }
 
 static status forecast(json_t **out, const fit_result *r, law_case at)
@@ -135,7 +134,7 @@ static status forecast(json_t **out, const fit_result *r, law_case at)
     fit_forecast f;
     TRY(fit_predict(&f, r, at));
     *out = json_pack("{s:f,s:f,s:o,s:o,s:o,s:o,s:b}", "params", at.params, "tokens", at.tokens,
-                     "loss", number(f.surface.value), "confidence_interval",
+                     "loss", json_finite(f.surface.value), "confidence_interval",
                      interval_at(&f.surface.interval), "prediction_interval", interval_at(&f.run),
                      "percentiles", interval(&f.run), "extrapolated", !f.inside);
     return OK;
@@ -167,8 +166,8 @@ status fit_print_json(const fit_result *r, const fit_question *q)
     json_object_set_new(root, "seed", json_integer((json_int_t)r->options.seed));
     json_object_set_new(root, "starts", json_integer(r->starts));
     json_object_set_new(root, "starts_at_best", json_integer(r->starts_at_best));
-    json_object_set_new(root, "residual_sd", number(r->residual_sd));
-    json_object_set_new(root, "seed_sd", number(r->seed_sd));
+    json_object_set_new(root, "residual_sd", json_finite(r->residual_sd));
+    json_object_set_new(root, "seed_sd", json_finite(r->seed_sd));
     json_object_set_new(root, "parameter_count",
                         json_string(r->options.nonemb ? "without_embedding" : "total"));
     json_object_set_new(root, "range",
@@ -180,10 +179,7 @@ status fit_print_json(const fit_result *r, const fit_question *q)
     if (q->flops > 0) json_object_set_new(root, "optimum", budget(r, q->flops));
     if (q->at.params > 0) s = forecast(&run, r, q->at);
     if (run) json_object_set_new(root, "prediction", run);
-    if (s == OK) {
-        (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-        (void)putchar('\n');
-    }
+    if (s == OK) return cli_json(root);
     json_decref(root);
     return s;
 }
@@ -247,18 +243,19 @@ status fit_print_optima_text(const optima *o, double flops)
 static json_t *optimum_object(const optimum *b)
 {
     return json_pack("{s:f,s:i,s:i,s:o,s:o,s:o,s:o,s:o,s:b,s:o}", "flops", b->flops, "points",
-                     b->points, "sizes", b->sizes, "params", number(b->params), "params_interval",
-                     interval(&b->params_interval), "tokens", number(b->tokens), "tokens_interval",
-                     interval(&b->tokens_interval), "loss", number(b->loss), "used", b->used,
-                     "reason", b->used ? json_null() : json_string(b->reason));
+                     b->points, "sizes", b->sizes, "params", json_finite(b->params),
+                     "params_interval", interval(&b->params_interval), "tokens",
+                     json_finite(b->tokens), "tokens_interval", interval(&b->tokens_interval),
+                     "loss", json_finite(b->loss), "used", b->used, "reason",
+                     b->used ? json_null() : json_string(b->reason));
 }
 
 static json_t *optimum_at(const optima *o, double flops)
 {
     fit_value n, d;
     optima_at(o, flops, &n, &d);
-    return json_pack("{s:f,s:o,s:o,s:o,s:o,s:b}", "flops", flops, "params", number(n.value),
-                     "params_interval", interval(&n.interval), "tokens", number(d.value),
+    return json_pack("{s:f,s:o,s:o,s:o,s:o,s:b}", "flops", flops, "params", json_finite(n.value),
+                     "params_interval", interval(&n.interval), "tokens", json_finite(d.value),
                      "tokens_interval", interval(&d.interval), "extrapolated",
                      flops > o->range_flops[1] || flops < o->range_flops[0]);
 }
@@ -271,7 +268,7 @@ status fit_print_optima_json(const optima *o, double flops)
     put(values, errors, intervals, "b", &o->b);
     put(values, errors, intervals, "kN", &o->params_factor);
     put(values, errors, intervals, "kD", &o->tokens_factor);
-    json_object_set_new(values, "G", number(o->params_factor.value * pow(6, o->a.value)));
+    json_object_set_new(values, "G", json_finite(o->params_factor.value * pow(6, o->a.value)));
     for (int32_t k = 0; k < o->budgets; k++)
         json_array_append_new(budgets, optimum_object(&o->budget[k]));
     for (int32_t i = 0; i < o->warnings; i++)
@@ -279,12 +276,9 @@ status fit_print_optima_json(const optima *o, double flops)
     json_t *root = json_pack("{s:s,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "law",
                              o->approach == 2 ? "approach-2" : "approach-1", "points", o->points,
                              "frontier", values, "standard_errors", errors, "intervals", intervals,
-                             "budgets", budgets, "residual_sd", number(o->residual_sd), "warnings",
-                             warnings, "bootstrap", o->bootstrap);
+                             "budgets", budgets, "residual_sd", json_finite(o->residual_sd),
+                             "warnings", warnings, "bootstrap", o->bootstrap);
     REQUIRE(root, ERR_MEMORY, "no memory");
     if (flops > 0) json_object_set_new(root, "optimum", optimum_at(o, flops));
-    (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    (void)putchar('\n');
-    json_decref(root);
-    return OK;
+    return cli_json(root);
 }

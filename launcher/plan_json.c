@@ -1,12 +1,11 @@
 #include "plan_json.h"
 
+#include "base/json.h"
+#include "cli.h"
 #include "plan_predict_print.h"
 
 #include <jansson.h>
 #include <math.h>
-#include <stdio.h>
-
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static json_t *text(const char *s) { return s && s[0] ? json_string(s) : json_null(); }
 
@@ -35,11 +34,11 @@ static json_t *law_object(const plan_law *l)
     json_t *o = json_object();
     json_object_set_new(o, "name", json_string(row->name));
     json_object_set_new(o, "source", json_string(row->source));
-    json_object_set_new(o, "params", number(s->params));
-    json_object_set_new(o, "tokens", number(s->tokens));
-    json_object_set_new(o, "tokens_per_param", number(s->tokens / s->params));
-    json_object_set_new(o, "flops", number(s->flops));
-    json_object_set_new(o, "loss", number(s->loss));
+    json_object_set_new(o, "params", json_finite(s->params));
+    json_object_set_new(o, "tokens", json_finite(s->tokens));
+    json_object_set_new(o, "tokens_per_param", json_finite(s->tokens / s->params));
+    json_object_set_new(o, "flops", json_finite(s->flops));
+    json_object_set_new(o, "loss", json_finite(s->loss));
     json_object_set_new(o, "loss_data", json_string(row->data));
     json_object_set_new(o, "params_interval", range(s->params_range));
     json_object_set_new(o, "tokens_interval", range(s->tokens_range));
@@ -47,11 +46,11 @@ static json_t *law_object(const plan_law *l)
     json_object_set_new(o, "loss_interval", range(s->loss_range));
     json_object_set_new(o, "parameter_count",
                         json_string(row->without_embedding ? "without_embedding" : "total"));
-    json_object_set_new(o, "params_total", number(l->params_total));
-    json_object_set_new(o, "params_without_embedding", number(l->params_without_embedding));
+    json_object_set_new(o, "params_total", json_finite(l->params_total));
+    json_object_set_new(o, "params_without_embedding", json_finite(l->params_without_embedding));
     json_object_set_new(o, "flop_count", json_string(row->flop_count));
     json_object_set_new(o, "pair", json_boolean(row->pair));
-    json_object_set_new(o, "lifetime_flops", number(s->lifetime_flops));
+    json_object_set_new(o, "lifetime_flops", json_finite(s->lifetime_flops));
     json_object_set_new(o, "form", row->form ? json_string(row->form->name) : json_null());
     json_object_set_new(o, "exponent_interval", pair(row->a_interval));
     json_object_set_new(o, "range",
@@ -73,8 +72,9 @@ static json_t *flatness_object(const plan_answer *a)
                               json_pack("{s:f, s:o}", "loss_share", f->share[i], "params",
                                         json_pack("[f, f]", f->params[i].low, f->params[i].high)));
     return json_pack("{s:o, s:{s:o, s:o}, s:{s:o, s:o}}", "within", within, "half", "loss_above",
-                     number(f->half_loss), "compute_ratio", number(f->half_flops), "twice",
-                     "loss_above", number(f->twice_loss), "compute_ratio", number(f->twice_flops));
+                     json_finite(f->half_loss), "compute_ratio", json_finite(f->half_flops),
+                     "twice", "loss_above", json_finite(f->twice_loss), "compute_ratio",
+                     json_finite(f->twice_flops));
 }
 
 static json_t *recommendation_object(const plan_answer *a)
@@ -82,11 +82,11 @@ static json_t *recommendation_object(const plan_answer *a)
     const plan_law *own = &a->law[a->chosen];
     const bool forecast = a->forecast.known;
     json_t *o = json_object();
-    json_object_set_new(o, "params", number(a->params));
-    json_object_set_new(o, "tokens", number(a->tokens));
-    json_object_set_new(o, "tokens_per_param", number(a->tokens / a->params));
-    json_object_set_new(o, "flops", number(a->flops));
-    json_object_set_new(o, "loss", number(forecast ? a->forecast.loss : own->say.loss));
+    json_object_set_new(o, "params", json_finite(a->params));
+    json_object_set_new(o, "tokens", json_finite(a->tokens));
+    json_object_set_new(o, "tokens_per_param", json_finite(a->tokens / a->params));
+    json_object_set_new(o, "flops", json_finite(a->flops));
+    json_object_set_new(o, "loss", json_finite(forecast ? a->forecast.loss : own->say.loss));
     json_object_set_new(o, "loss_interval",
                         forecast ? interval(a->forecast.low, a->forecast.high)
                                  : range(own->say.loss_range));
@@ -96,7 +96,7 @@ static json_t *recommendation_object(const plan_answer *a)
     json_object_set_new(o, "law", json_string(own->row->name));
     json_object_set_new(o, "reason", json_string(a->reason));
     json_object_set_new(o, "extrapolated", json_boolean(!own->say.inside));
-    json_object_set_new(o, "loss_above_optimum", number(own->say.loss - a->best_loss));
+    json_object_set_new(o, "loss_above_optimum", json_finite(own->say.loss - a->best_loss));
     json_object_set_new(o, "flatness", flatness_object(a));
     json_object_set_new(o, "agreement", text(a->agreement));
     return o;
@@ -125,13 +125,13 @@ static json_t *model_object(const plan_answer *a)
     json_object_set_new(o, "context", whole(m->context));
     json_object_set_new(o, "params", whole(s->params));
     json_object_set_new(o, "params_without_embedding", whole(s->params_without_embedding));
-    json_object_set_new(o, "flops_per_token", number(s->flops.model));
+    json_object_set_new(o, "flops_per_token", json_finite(s->flops.model));
     json_object_set_new(o, "flops",
                         json_pack("{s:f, s:f, s:f, s:f}", "model", s->flops.model * tokens,
                                   "six_nd", s->flops.six_nd * tokens, "six_nd_nonemb",
                                   s->flops.six_nd_nonemb * tokens, "hoffmann_a4",
                                   s->flops.hoffmann_a4 * tokens));
-    json_object_set_new(o, "off", number(s->off));
+    json_object_set_new(o, "off", json_finite(s->off));
     json_object_set_new(o, "origin", json_string(s->origin));
     return o;
 }
@@ -149,14 +149,14 @@ static json_t *training_object(const plan_answer *a)
         const rule_answer *r = &a->rules.row[i];
         json_t *one =
             json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:b}", "name", r->name, "source",
-                      r->source, "status", r->status, "learning_rate", number(r->learning_rate),
-                      "batch_tokens", number(r->batch_tokens), "range", r->range, "extrapolated",
-                      (int)!r->inside, "recipe", (int)r->recipe);
+                      r->source, "status", r->status, "learning_rate",
+                      json_finite(r->learning_rate), "batch_tokens", json_finite(r->batch_tokens),
+                      "range", r->range, "extrapolated", (int)!r->inside, "recipe", (int)r->recipe);
         json_object_set_new(one, "bracket", r->inside ? json_null() : bracket(r->learning_rate));
         json_array_append_new(list, one);
     }
     json_object_set_new(o, "batch_tokens", whole(a->batch_tokens));
-    json_object_set_new(o, "learning_rate", number(a->learning_rate));
+    json_object_set_new(o, "learning_rate", json_finite(a->learning_rate));
     json_object_set_new(o, "steps", whole(a->steps));
     json_object_set_new(o, "micro_batch", whole(a->micro_batch));
     json_object_set_new(o, "rule", json_string(a->based ? "config" : chosen->name));
@@ -173,8 +173,8 @@ static json_t *data_object(const plan_answer *a)
     if (!d->given) return json_null();
     return json_pack("{s:s, s:s, s:I, s:f, s:o, s:o, s:f}", "train", d->train, "tokenizer",
                      d->tokenizer, "vocab", (json_int_t)d->vocab, "unique_tokens", d->tokens,
-                     "bytes_per_token", number(d->bytes_per_token), "bytes",
-                     number(a->tokens * d->bytes_per_token), "epochs", a->tokens / d->tokens);
+                     "bytes_per_token", json_finite(d->bytes_per_token), "bytes",
+                     json_finite(a->tokens * d->bytes_per_token), "epochs", a->tokens / d->tokens);
 }
 
 /* --- machine ------------------------------------------------------------------------------------
@@ -196,10 +196,10 @@ static json_t *prediction_object(const plan_answer *a)
     json_t *run = json_object_get(o, "run");
     json_object_update_missing(o, run);
     json_object_del(o, "run");
-    json_object_set_new(o, "memory_bytes", number(m->hw.memory_bytes.value));
+    json_object_set_new(o, "memory_bytes", json_finite(m->hw.memory_bytes.value));
     json_object_set_new(o, "largest_params_that_fit",
                         m->has_largest ? whole(block_param_count(&m->largest)) : json_null());
-    json_object_set_new(o, "budget_mfu", m->mfu_source ? number(m->mfu) : json_null());
+    json_object_set_new(o, "budget_mfu", m->mfu_source ? json_finite(m->mfu) : json_null());
     json_object_set_new(o, "budget_mfu_source", text(m->mfu_source));
     return o;
 }
@@ -215,10 +215,11 @@ static json_t *forecast_object(const plan_answer *a)
 static json_t *question_object(const plan_answer *a)
 {
     const allocate_question *q = &a->question.ask;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "flops", number(q->flops), "params",
-                     number(q->params), "tokens", number(q->tokens), "loss", number(q->loss),
-                     "tokens_per_param", number(q->tokens_per_param), "unique_tokens",
-                     number(q->unique), "inference_tokens", number(q->inference));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "flops", json_finite(q->flops),
+                     "params", json_finite(q->params), "tokens", json_finite(q->tokens), "loss",
+                     json_finite(q->loss), "tokens_per_param", json_finite(q->tokens_per_param),
+                     "unique_tokens", json_finite(q->unique), "inference_tokens",
+                     json_finite(q->inference));
 }
 
 status plan_json_print(const plan_answer *a, const char *emitted)
@@ -229,7 +230,8 @@ status plan_json_print(const plan_answer *a, const char *emitted)
     json_object_set_new(root, "schema", json_integer(1));
     json_object_set_new(root, "question", question_object(a));
     json_object_set_new(root, "flops",
-                        number(isfinite(a->question.ask.flops) ? a->question.ask.flops : a->flops));
+                        json_finite(isfinite(a->question.ask.flops) ? a->question.ask.flops
+                                                                    : a->flops));
     json_object_set_new(root, "laws", list);
     json_object_set_new(root, "recommendation", recommendation_object(a));
     json_object_set_new(root, "model", model_object(a));
@@ -238,8 +240,5 @@ status plan_json_print(const plan_answer *a, const char *emitted)
     json_object_set_new(root, "prediction", prediction_object(a));
     json_object_set_new(root, "forecast", forecast_object(a));
     json_object_set_new(root, "emitted", text(emitted));
-    (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    (void)putchar('\n');
-    json_decref(root);
-    return OK;
+    return cli_json(root);
 }

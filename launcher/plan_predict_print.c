@@ -1,11 +1,11 @@
 #include "plan_predict_print.h"
 
+#include "base/json.h"
 #include "cli.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *recompute_name(const config *cfg)
@@ -220,8 +220,6 @@ void predict_print_text(const predict_report *r)
 /* --- JSON ---------------------------------------------------------------------------------------
  */
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-
 static json_t *parts_object(const prediction *p)
 {
     json_t *out = json_object();
@@ -245,17 +243,17 @@ static json_t *run_object(const predict_report *r, const run_cost *c)
     json_t *out = json_object();
     json_object_set_new(out, "tokens", json_real(r->tokens));
     json_object_set_new(out, "steps", json_real(c->steps));
-    json_object_set_new(out, "hours", number(c->hours));
-    json_object_set_new(out, "wall_hours", number(c->wall_hours));
-    json_object_set_new(out, "rank_hours", number(c->rank_hours));
-    json_object_set_new(out, "goodput", number(c->goodput));
-    json_object_set_new(out, "mtbf_hours", number(c->mtbf_hours));
-    json_object_set_new(out, "checkpoint_s", number(c->checkpoint_s));
-    json_object_set_new(out, "checkpoint_interval_s", number(c->checkpoint_interval_s));
-    json_object_set_new(out, "energy_j", number(c->energy_j));
+    json_object_set_new(out, "hours", json_finite(c->hours));
+    json_object_set_new(out, "wall_hours", json_finite(c->wall_hours));
+    json_object_set_new(out, "rank_hours", json_finite(c->rank_hours));
+    json_object_set_new(out, "goodput", json_finite(c->goodput));
+    json_object_set_new(out, "mtbf_hours", json_finite(c->mtbf_hours));
+    json_object_set_new(out, "checkpoint_s", json_finite(c->checkpoint_s));
+    json_object_set_new(out, "checkpoint_interval_s", json_finite(c->checkpoint_interval_s));
+    json_object_set_new(out, "energy_j", json_finite(c->energy_j));
     json_object_set_new(out, "energy_source", json_string("modelled"));
-    json_object_set_new(out, "co2_g", number(c->co2_g));
-    json_object_set_new(out, "cost", number(c->money));
+    json_object_set_new(out, "co2_g", json_finite(c->co2_g));
+    json_object_set_new(out, "cost", json_finite(c->money));
     json_object_set_new(out, "currency", json_string(r->hw->currency));
     return out;
 }
@@ -264,8 +262,8 @@ static json_t *run_object(const predict_report *r, const run_cost *c)
 static void put_value(void *context, const char *key, const cluster_value *v, const char *meaning)
 {
     (void)meaning;
-    json_t *one =
-        json_pack("{s:o,s:s}", "value", number(v->value), "source", value_source_name(v->source));
+    json_t *one = json_pack("{s:o,s:s}", "value", json_finite(v->value), "source",
+                            value_source_name(v->source));
     if (v->date[0]) json_object_set_new(one, "date", json_string(v->date));
     if (v->from[0]) json_object_set_new(one, "from", json_string(v->from));
     json_object_set_new(context, key, one);
@@ -304,7 +302,7 @@ json_t *predict_case_json(const predict_report *r, const predict_case *c)
     json_object_set_new(out, "step_time_s", json_real(p->step_time_s));
     json_object_set_new(out, "parts", parts_object(p));
     json_object_set_new(out, "hidden_communication_s", json_real(p->hidden_communication_s));
-    json_object_set_new(out, "efficiency", number(c->efficiency));
+    json_object_set_new(out, "efficiency", json_finite(c->efficiency));
     json_object_set_new(out, "efficiency_against_ranks", json_integer(r->base_ranks));
     json_object_set_new(out, "bytes_per_rank", json_integer((json_int_t)p->memory.total));
     json_object_set_new(out, "held_bytes_per_rank", json_integer((json_int_t)p->held_bytes));
@@ -323,10 +321,10 @@ static json_t *answer_object(const predict_report *r)
     json_object_set_new(out, "met", json_boolean(a->met));
     const predict_case *c = &r->cases[a->chosen];
     if (r->tokens > 0) {
-        json_object_set_new(out, "hours", number(run_hours(&c->run)));
-        json_object_set_new(out, "cost", number(c->run.money));
+        json_object_set_new(out, "hours", json_finite(run_hours(&c->run)));
+        json_object_set_new(out, "cost", json_finite(c->run.money));
     }
-    json_object_set_new(out, "efficiency_reached", number(c->efficiency));
+    json_object_set_new(out, "efficiency_reached", json_finite(c->efficiency));
     if (a->deadline_hours > 0)
         json_object_set_new(out, "deadline_hours", json_real(a->deadline_hours));
     if (a->budget > 0) json_object_set_new(out, "budget", json_real(a->budget));
@@ -352,9 +350,5 @@ status predict_print_json(const predict_report *r)
         if (r->list) json_object_set(root, "scale", list);
         json_decref(list);
     }
-    REQUIRE(root, ERR_MEMORY, "no memory");
-    (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    (void)putchar('\n');
-    json_decref(root);
-    return OK;
+    return cli_json(root);
 }

@@ -1,5 +1,7 @@
 #include "plan_systems.h"
 
+#include "base/json.h"
+#include "cli.h"
 #include "plan_print.h"
 
 #include <jansson.h>
@@ -96,8 +98,6 @@ static void print_text(const systems *s, const published *laws_known)
 /* --- JSON ---------------------------------------------------------------------------------------
  */
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-
 static json_t *value_object(const system_value *v)
 {
     if (!isfinite(v->value)) return json_null();
@@ -119,11 +119,11 @@ static json_t *system_object(const system_row *r, const published *laws_known)
     json_object_set_new(o, "note", r->note[0] ? json_string(r->note) : json_null());
     for (int q = 0; q < SYSTEM_QUANTITIES; q++)
         json_object_set_new(o, system_quantity_name((system_quantity)q), value_object(&r->of[q]));
-    json_object_set_new(o, "six_nd", number(system_six_nd(r)));
+    json_object_set_new(o, "six_nd", json_finite(system_six_nd(r)));
     for (int32_t i = 0; i < laws_known->count; i++)
         if (gives_loss(&laws_known->row[i]))
             json_object_set_new(losses, laws_known->row[i].name,
-                                number(system_loss(r, &laws_known->row[i])));
+                                json_finite(system_loss(r, &laws_known->row[i])));
     json_object_set_new(o, "loss", losses);
     return o;
 }
@@ -134,11 +134,7 @@ static status print_json(const systems *s, const published *laws_known)
     for (int32_t i = 0; i < s->count; i++)
         json_array_append_new(list, system_object(&s->row[i], laws_known));
     json_t *root = json_pack("{s:i, s:o}", "schema", 1, "systems", list);
-    REQUIRE(root, ERR_MEMORY, "no memory");
-    (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    (void)putchar('\n');
-    json_decref(root);
-    return OK;
+    return cli_json(root);
 }
 
 status plan_systems(bool json)

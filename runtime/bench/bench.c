@@ -125,8 +125,6 @@ double bench_line(double *a, double *b, const double *x, const double *y, int32_
     return bench_quantile(&residual, 0.5);
 }
 
-json_t *bench_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 /* --- the whole ---------------------------------------------------------------------------------
  */
 

@@ -71,7 +71,6 @@ status bench_time(bench_times *out, world *w, double seconds, status (*run)(void
 double bench_line(double *a, double *b, const double *x, const double *y, int32_t count);
 
 /* json_real, or null when not finite */
-json_t *bench_number(double value);
 
 status bench_gemm(bench *b, json_t **out);
 status bench_memory(bench *b, json_t **out);

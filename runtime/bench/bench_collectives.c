@@ -1,4 +1,6 @@
 #include "bench/bench.h"
+
+#include "base/json.h"
 #include "bench/bench_link.h"
 
 #include <inttypes.h>
@@ -199,8 +201,8 @@ static status measure(traffic *t, json_t *rows, double *p50_s)
 static json_t *link_object(const link_fit *f, const char *level)
 {
     return json_pack("{s:s, s:o, s:o, s:o, s:i}", "level", level, "latency_s",
-                     bench_number(f->latency_s), "bandwidth", bench_number(f->bandwidth),
-                     "residual", bench_number(f->residual), "points", f->count);
+                     json_finite(f->latency_s), "bandwidth", json_finite(f->bandwidth), "residual",
+                     json_finite(f->residual), "points", f->count);
 }
 
 /* exact sums beside fast ones of as many elements, which are half the bytes: between two sizes */
@@ -210,7 +212,7 @@ static json_t *exact_object(const double *p50_i64, const double *p50_f32, int32_
     for (int32_t i = 1; i < sizes; i++)
         ratio.s[ratio.count++] = p50_i64[i] / sqrt(p50_f32[i - 1] * p50_f32[i]);
     bench_sort(&ratio);
-    return bench_number(bench_quantile(&ratio, 0.5));
+    return json_finite(bench_quantile(&ratio, 0.5));
 }
 
 static status series(traffic *t, int64_t most, json_t *rows, json_t *about)

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/json.h"
 #include "bench/bench.h"
 
 #include <math.h>
@@ -137,7 +138,7 @@ static void add_shares(json_t *rows, const double peak[PRECISIONS])
     {
         bool bf16 = strcmp(json_string_value(json_object_get(row, "precision")), "bf16") == 0;
         double rate = json_real_value(json_object_get(row, "flops"));
-        (void)json_object_set_new(row, "share_of_peak", bench_number(rate / peak[bf16]));
+        (void)json_object_set_new(row, "share_of_peak", json_finite(rate / peak[bf16]));
     }
 }
 
@@ -161,11 +162,11 @@ static json_t *report(json_t *rows, const double peak[PRECISIONS], bool burst)
 {
     add_shares(rows, peak);
     return json_pack("{s:{s:o, s:o, s:s}, s:{s:o, s:o}, s:o}", "peak_flops", "fp32",
-                     bench_number(peak[0]), "bf16", bench_number(peak[1]), "source",
+                     json_finite(peak[0]), "bf16", json_finite(peak[1]), "source",
                      burst ? "measured: products in registers, median of bursts beside the rows"
                            : "measured: the fastest of these products",
-                     "best_share", "fp32", bench_number(best_share(rows, 0)), "bf16",
-                     bench_number(best_share(rows, 1)), "rows", rows);
+                     "best_share", "fp32", json_finite(best_share(rows, 0)), "bf16",
+                     json_finite(best_share(rows, 1)), "rows", rows);
 }
 
 /* workspace for the largest product, in either precision */

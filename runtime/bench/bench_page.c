@@ -1,21 +1,10 @@
 #include "bench/bench_page.h"
+
+#include "base/json.h"
 #include "bench/bench_series.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-static double number(const json_t *o, const char *key)
-{
-    const json_t *found = json_object_get(o, key);
-    return json_is_number(found) ? json_number_value(found) : (double)NAN;
-}
-
-static const char *text(const json_t *o, const char *key)
-{
-    const char *found = json_string_value(json_object_get(o, key));
-    return found ? found : "";
-}
 
 /* --- rows straight into a table ----------------------------------------------------------------
  */
@@ -34,9 +23,9 @@ static status plain_table(page *p, const char *name, const char *title, const ta
         REQUIRE(c, ERR_MEMORY, "no memory for a table");
         for (int32_t k = 0; k < columns; k++) {
             if (column[k].kind == CELL_TEXT)
-                cell_text(&c[k], "%s", text(row, column[k].key));
+                cell_text(&c[k], "%s", json_text_at(row, column[k].key));
             else
-                c[k].number = number(row, column[k].key);
+                c[k].number = json_number_at(row, column[k].key);
         }
     }
     return OK;
@@ -63,8 +52,9 @@ static status gemm_part(page *p, const json_t *result, const cluster *vendor)
     char fp32[32], bf16[32], of32[32], of16[32];
     TRY(page_add(p, BLOCK_HEADING, "Products"));
     TRY(page_add(p, BLOCK_PARAGRAPH, "Peak of one rank: %s FLOP/s in fp32, %s in bf16 (%s).",
-                 number_text(fp32, number(peak, "fp32"), CELL_COUNT),
-                 number_text(bf16, number(peak, "bf16"), CELL_COUNT), text(peak, "source")));
+                 number_text(fp32, json_number_at(peak, "fp32"), CELL_COUNT),
+                 number_text(bf16, json_number_at(peak, "bf16"), CELL_COUNT),
+                 json_text_at(peak, "source")));
     if (vendor)
         TRY(page_add(p, BLOCK_PARAGRAPH, "%s says: %s FLOP/s in fp32 (%s), %s in bf16 (%s).",
                      vendor->name, number_text(of32, vendor->peak_fp32.value, CELL_COUNT),
@@ -116,12 +106,12 @@ static status link_rows(page *p, const json_t *comms)
         const json_t *link = json_object_get(one, "link");
         table_cell *c = table_row(t);
         REQUIRE(c, ERR_MEMORY, "no memory for a table");
-        cell_text(&c[0], "%s", text(one, "comm"));
-        cell_text(&c[1], "%s", text(link, "level"));
-        c[2].number = number(link, "latency_s");
-        c[3].number = number(link, "bandwidth");
-        c[4].number = number(link, "residual");
-        c[5].number = number(one, "exact_over_fast");
+        cell_text(&c[0], "%s", json_text_at(one, "comm"));
+        cell_text(&c[1], "%s", json_text_at(link, "level"));
+        c[2].number = json_number_at(link, "latency_s");
+        c[3].number = json_number_at(link, "bandwidth");
+        c[4].number = json_number_at(link, "residual");
+        c[5].number = json_number_at(one, "exact_over_fast");
     }
     return OK;
 }
@@ -135,27 +125,29 @@ static void bandwidth_curves(FILE *out, const json_t *rows)
     /* data first, one block per curve: rows are ordered by size, so curves are gathered by name */
     for (size_t k = 0; k < count; k++) {
         const json_t *one = json_array_get(rows, k);
-        if (number(one, "bytes") > number(json_array_get(rows, 0), "bytes")) continue;
-        (void)snprintf(name, sizeof name, "%s %s %s", text(one, "operation"), text(one, "type"),
-                       text(one, "comm"));
+        if (json_number_at(one, "bytes") > json_number_at(json_array_get(rows, 0), "bytes"))
+            continue;
+        (void)snprintf(name, sizeof name, "%s %s %s", json_text_at(one, "operation"),
+                       json_text_at(one, "type"), json_text_at(one, "comm"));
         if (strcmp(name, previous) == 0) continue;
         (void)snprintf(previous, sizeof previous, "%s", name);
         (void)fprintf(out, "$curve%zu << END\n", k);
         for (i = 0; i < count; i++) {
             const json_t *row = json_array_get(rows, i);
-            if (strcmp(text(row, "operation"), text(one, "operation")) == 0 &&
-                strcmp(text(row, "type"), text(one, "type")) == 0 &&
-                strcmp(text(row, "comm"), text(one, "comm")) == 0)
-                (void)fprintf(out, "%.9g %.9g\n", number(row, "bytes"),
-                              number(row, "bus_bytes_per_s") / 1e9);
+            if (strcmp(json_text_at(row, "operation"), json_text_at(one, "operation")) == 0 &&
+                strcmp(json_text_at(row, "type"), json_text_at(one, "type")) == 0 &&
+                strcmp(json_text_at(row, "comm"), json_text_at(one, "comm")) == 0)
+                (void)fprintf(out, "%.9g %.9g\n", json_number_at(row, "bytes"),
+                              json_number_at(row, "bus_bytes_per_s") / 1e9);
         }
         (void)fprintf(out, "END\n");
     }
     for (size_t k = 0; k < count; k++) {
         const json_t *one = json_array_get(rows, k);
-        if (number(one, "bytes") > number(json_array_get(rows, 0), "bytes")) continue;
-        (void)snprintf(name, sizeof name, "%s %s %s", text(one, "operation"), text(one, "type"),
-                       text(one, "comm"));
+        if (json_number_at(one, "bytes") > json_number_at(json_array_get(rows, 0), "bytes"))
+            continue;
+        (void)snprintf(name, sizeof name, "%s %s %s", json_text_at(one, "operation"),
+                       json_text_at(one, "type"), json_text_at(one, "comm"));
         (void)fprintf(out, "%s $curve%zu using 1:2 with linespoints title \"%s\"", comma, k,
                       figure_quote(quoted, name));
         comma = ",";
@@ -220,11 +212,11 @@ static status step_rows(page *p, const json_t *step)
     };
     table *t;
     const json_t *parts = json_object_get(step, "parts");
-    double wall = number(step, "wall_s");
+    double wall = json_number_at(step, "wall_s");
     TRY(page_add_table(&t, p, "step", "One step by part, mean of the ranks", column,
                        COLUMNS(column)));
     for (int k = 0; k <= SERIES_PARTS; k++) {
-        double s = k < SERIES_PARTS ? number(parts, series_parts[k]) : wall;
+        double s = k < SERIES_PARTS ? json_number_at(parts, series_parts[k]) : wall;
         table_cell *c = table_row(t);
         REQUIRE(c, ERR_MEMORY, "no memory for a table");
         cell_text(&c[0], "%s", k < SERIES_PARTS ? series_parts[k] : "wall");
@@ -239,17 +231,19 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
     const json_t *step = json_object_get(result, "step");
     if (!step) return OK;
     char rate[32], mfu[32], peak[32], theirs[32];
-    bool bf16 = strcmp(text(step, "precision"), "bf16") == 0;
+    bool bf16 = strcmp(json_text_at(step, "precision"), "bf16") == 0;
     TRY(page_add(p, BLOCK_HEADING, "The step"));
     TRY(step_rows(p, step));
     TRY(page_add(p, BLOCK_PARAGRAPH,
                  "%s tokens/s on %.0f ranks; MFU %s of the measured peak (%s FLOP/s a rank).",
-                 number_text(rate, number(step, "tokens_per_s"), CELL_COUNT), number(step, "ranks"),
-                 number_text(mfu, number(step, "mfu"), CELL_SHARE),
-                 number_text(peak, number(step, "peak_flops_per_rank"), CELL_COUNT)));
+                 number_text(rate, json_number_at(step, "tokens_per_s"), CELL_COUNT),
+                 json_number_at(step, "ranks"),
+                 number_text(mfu, json_number_at(step, "mfu"), CELL_SHARE),
+                 number_text(peak, json_number_at(step, "peak_flops_per_rank"), CELL_COUNT)));
     if (vendor) {
         double vendors = bf16 ? vendor->peak_bf16.value : vendor->peak_fp32.value;
-        double share = number(step, "mfu") * number(step, "peak_flops_per_rank") / vendors;
+        double share =
+            json_number_at(step, "mfu") * json_number_at(step, "peak_flops_per_rank") / vendors;
         TRY(page_add(p, BLOCK_PARAGRAPH, "MFU %s of the %s peak of %s.",
                      number_text(theirs, share, CELL_SHARE),
                      value_source_name(bf16 ? vendor->peak_bf16.source : vendor->peak_fp32.source),
@@ -259,10 +253,10 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
                     "Communication hidden beside the backward pass: %.4g s of %.4g s; without "
                     "overlap a step takes %.4g s, with it %.4g s. Parts with a name are %.1f %% of "
                     "the wall time.",
-                    number(step, "hidden_communication_s"),
-                    number(step, "communication_without_overlap_s"),
-                    number(step, "wall_without_overlap_s"), number(step, "wall_s"),
-                    100 * (1 - number(step, "unaccounted")));
+                    json_number_at(step, "hidden_communication_s"),
+                    json_number_at(step, "communication_without_overlap_s"),
+                    json_number_at(step, "wall_without_overlap_s"), json_number_at(step, "wall_s"),
+                    100 * (1 - json_number_at(step, "unaccounted")));
 }
 
 /* --- scaling -----------------------------------------------------------------------------------
@@ -289,13 +283,13 @@ static status series_rows(page *p, const char *name, const char *title, const js
         const json_t *interval = json_object_get(row, "efficiency_interval");
         table_cell *c = table_row(t);
         REQUIRE(c, ERR_MEMORY, "no memory for a table");
-        c[0].number = number(row, "ranks");
-        c[1].number = number(row, "step_time_s");
-        c[2].number = number(row, "speedup");
-        c[3].number = number(row, "efficiency");
+        c[0].number = json_number_at(row, "ranks");
+        c[1].number = json_number_at(row, "step_time_s");
+        c[2].number = json_number_at(row, "speedup");
+        c[3].number = json_number_at(row, "efficiency");
         c[4].number = json_number_value(json_array_get(interval, 0));
         c[5].number = json_number_value(json_array_get(interval, 1));
-        c[6].number = number(row, "energy_per_token_j");
+        c[6].number = json_number_at(row, "energy_per_token_j");
         cell_text(&c[7], "%s",
                   json_is_true(json_object_get(row, "oversubscribed")) ? "more ranks than cores"
                                                                        : "");
@@ -313,10 +307,11 @@ static status stack_figure(page *p, const json_t *rows)
     (void)fprintf(f->to, "$rows << END\n");
     json_array_foreach(rows, i, row)
     {
-        (void)fprintf(f->to, "%.0f", number(row, "ranks"));
+        (void)fprintf(f->to, "%.0f", json_number_at(row, "ranks"));
         for (int k = 0; k < SERIES_PARTS; k++)
             (void)fprintf(f->to, " %.6g",
-                          fmax(0.0, number(json_object_get(row, "parts"), series_parts[k])));
+                          fmax(0.0,
+                               json_number_at(json_object_get(row, "parts"), series_parts[k])));
         (void)fputc('\n', f->to);
     }
     (void)fprintf(f->to,
@@ -345,8 +340,9 @@ static status efficiency_figure(page *p, const json_t *strong, const json_t *wea
         json_array_foreach(json_object_get(both[k], "rows"), i, row)
         {
             const json_t *interval = json_object_get(row, "efficiency_interval");
-            (void)fprintf(f->to, "%.0f %.6g %.6g %.6g\n", number(row, "ranks"),
-                          number(row, "efficiency"), json_number_value(json_array_get(interval, 0)),
+            (void)fprintf(f->to, "%.0f %.6g %.6g %.6g\n", json_number_at(row, "ranks"),
+                          json_number_at(row, "efficiency"),
+                          json_number_value(json_array_get(interval, 0)),
                           json_number_value(json_array_get(interval, 1)));
         }
         (void)fprintf(f->to, "END\n");
@@ -357,10 +353,11 @@ static status efficiency_figure(page *p, const json_t *strong, const json_t *wea
                          "$series1 with yerrorlines title \"weak\"");
     if (json_is_object(amdahl))
         (void)fprintf(f->to, ", 1/(x*(%.9g+(1-%.9g)/x)) title \"Amdahl\"",
-                      number(amdahl, "serial_share"), number(amdahl, "serial_share"));
+                      json_number_at(amdahl, "serial_share"),
+                      json_number_at(amdahl, "serial_share"));
     if (json_is_object(usl))
-        (void)fprintf(f->to, ", 1/(1+%.9g*(x-1)+%.9g*x*(x-1)) title \"USL\"", number(usl, "sigma"),
-                      number(usl, "kappa"));
+        (void)fprintf(f->to, ", 1/(1+%.9g*(x-1)+%.9g*x*(x-1)) title \"USL\"",
+                      json_number_at(usl, "sigma"), json_number_at(usl, "kappa"));
     (void)fputc('\n', f->to);
     return page_end_figure(f, "Speed-up divided by ranks; bars from p10 to p90 of the repeats.");
 }
@@ -378,11 +375,11 @@ static status scaling_part(page *p, const json_t *result)
     TRY(series_rows(p, "weak", "Weak: as many sequences per rank", json_object_get(weak, "rows")));
     if (json_is_object(amdahl))
         TRY(page_add(p, BLOCK_PARAGRAPH, "Amdahl: %.2f %% of a step is serial.",
-                     100 * number(amdahl, "serial_share")));
+                     100 * json_number_at(amdahl, "serial_share")));
     if (json_is_object(usl))
         TRY(page_add(p, BLOCK_PARAGRAPH,
                      "Universal scalability law: contention %.4f, agreement %.5f.",
-                     number(usl, "sigma"), number(usl, "kappa")));
+                     json_number_at(usl, "sigma"), json_number_at(usl, "kappa")));
     if (json_array_size(json_object_get(strong, "rows")) < 2) return OK;
     TRY(stack_figure(p, json_object_get(strong, "rows")));
     return efficiency_figure(p, strong, weak);
@@ -393,9 +390,10 @@ status bench_page(page *out, const json_t *result, const cluster *vendor)
     page p = {0};
     const json_t *hardware = json_object_get(result, "hardware");
     (void)snprintf(p.title, sizeof p.title, "isoflop bench: %.0f ranks on %.0f nodes",
-                   number(hardware, "ranks"), number(hardware, "nodes"));
-    status s = page_add(&p, BLOCK_PARAGRAPH, "%s; %s; model %s; %s.", text(result, "device"),
-                        text(result, "mpi"), text(result, "model"), text(result, "date"));
+                   json_number_at(hardware, "ranks"), json_number_at(hardware, "nodes"));
+    status s = page_add(&p, BLOCK_PARAGRAPH, "%s; %s; model %s; %s.",
+                        json_text_at(result, "device"), json_text_at(result, "mpi"),
+                        json_text_at(result, "model"), json_text_at(result, "date"));
     if (s == OK) s = gemm_part(&p, result, vendor);
     if (s == OK) s = memory_part(&p, result);
     if (s == OK) s = collectives_part(&p, result);

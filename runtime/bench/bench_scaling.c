@@ -1,4 +1,6 @@
 #include "bench/bench_laws.h"
+
+#include "base/json.h"
 #include "bench/bench_series.h"
 #include "measure/energy.h"
 
@@ -108,10 +110,9 @@ static json_t *laws_object(const point *points, int32_t count, bool weak)
     scaling_fit(&laws, ranks, speedup, count);
     json_t *amdahl =
         laws.amdahl_known && !weak ? json_pack("{s:f}", "serial_share", laws.serial) : json_null();
-    json_t *usl = laws.usl_known
-                      ? json_pack("{s:f, s:f, s:o}", "sigma", laws.sigma, "kappa", laws.kappa,
-                                  "best_ranks", bench_number(laws.best_ranks))
-                      : json_null();
+    json_t *usl = laws.usl_known ? json_pack("{s:f, s:f, s:o}", "sigma", laws.sigma, "kappa",
+                                             laws.kappa, "best_ranks", json_finite(laws.best_ranks))
+                                 : json_null();
     return json_pack("{s:o, s:o}", "amdahl", amdahl, "usl", usl);
 }
 

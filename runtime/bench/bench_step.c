@@ -1,4 +1,6 @@
 #include "bench/bench_series.h"
+
+#include "base/json.h"
 #include "measure/energy.h"
 
 #include <math.h>
@@ -89,8 +91,8 @@ static json_t *report(bench *b, const series *s, const means *with, const means 
         m.median_s, "spread", m.spread, "parts", parts_object(&m), "unaccounted", unaccounted,
         "hidden_communication_s", fmax(0.0, alone - exposed), "communication_without_overlap_s",
         alone, "wall_without_overlap_s", plain.wall_s, "tokens_per_s", tokens,
-        "peak_flops_per_rank", bench_number(peak), "mfu",
-        bench_number(f.palm * tokens / (peak * ranks)), "by_rank", rows);
+        "peak_flops_per_rank", json_finite(peak), "mfu",
+        json_finite(f.palm * tokens / (peak * ranks)), "by_rank", rows);
 }
 
 status bench_step(bench *b, json_t **out)

@@ -2,6 +2,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,12 +161,5 @@ status token_manifest_write(const token_manifest *m, const char *folder, const j
                   "dtype", m->vocab <= 65536 ? "uint16" : "uint32");
     if (extra && root) (void)json_object_update_missing(root, (json_t *)(uintptr_t)extra);
     if (root) (void)json_object_set_new(root, "files", shard_list(m));
-    char *text =
-        root ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15))
-             : NULL;
-    json_decref(root);
-    REQUIRE(text, ERR_MEMORY, "no memory to write %s", path);
-    status s = file_write_text(path, text, (int64_t)strlen(text));
-    free(text);
-    return s;
+    return json_write(root, path);
 }

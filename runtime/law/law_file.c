@@ -1,6 +1,7 @@
 #include "law/law_file.h"
 
 #include "base/file.h"
+#include "base/json.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -76,11 +77,12 @@ void law_file_of_optima(law_file *out, const optima *o, const law_origin *origin
 /* --- writing
  * -------------------------------------------------------------------------------------- */
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-
 static json_t *text(const char *s) { return s[0] ? json_string(s) : json_null(); }
 
-static json_t *pair(const double *x) { return json_pack("[o,o]", number(x[0]), number(x[1])); }
+static json_t *pair(const double *x)
+{
+    return json_pack("[o,o]", json_finite(x[0]), json_finite(x[1]));
+}
 
 static json_t *covariance(const law_file *f)
 {
@@ -91,7 +93,7 @@ static json_t *covariance(const law_file *f)
         json_t *row = json_array();
         char name[64];
         for (int32_t j = 0; j < n; j++)
-            json_array_append_new(row, number(f->covariance[i * n + j]));
+            json_array_append_new(row, json_finite(f->covariance[i * n + j]));
         json_array_append_new(rows, row);
         (void)snprintf(name, sizeof name, "%s%s", f->form->logarithm[i] ? "ln_" : "",
                        f->form->constant[i]);
@@ -105,19 +107,19 @@ static json_t *to_json(const law_file *f)
     json_t *constants = json_object(), *intervals = json_object();
     for (int32_t k = 0; k < f->form->constants; k++) {
         const fit_interval *i = &f->interval[k];
-        json_object_set_new(constants, f->form->constant[k], number(f->constant[k]));
+        json_object_set_new(constants, f->form->constant[k], json_finite(f->constant[k]));
         json_object_set_new(intervals, f->form->constant[k],
-                            json_pack("{s:o,s:o,s:o,s:o}", "p2_5", number(i->p2_5), "p10",
-                                      number(i->p10), "p90", number(i->p90), "p97_5",
-                                      number(i->p97_5)));
+                            json_pack("{s:o,s:o,s:o,s:o}", "p2_5", json_finite(i->p2_5), "p10",
+                                      json_finite(i->p10), "p90", json_finite(i->p90), "p97_5",
+                                      json_finite(i->p97_5)));
     }
     const law_origin *o = &f->origin;
     json_t *root = json_pack("{s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "schema", LAW_FILE_SCHEMA,
                              "law", f->form->name, "constants", constants, "intervals", intervals,
-                             "covariance", covariance(f), "residual_sd", number(f->residual_sd),
-                             "validation_set", text(o->validation_set), "context",
-                             o->context ? json_integer(o->context) : json_null(), "schedule_class",
-                             text(o->schedule_class));
+                             "covariance", covariance(f), "residual_sd",
+                             json_finite(f->residual_sd), "validation_set", text(o->validation_set),
+                             "context", o->context ? json_integer(o->context) : json_null(),
+                             "schedule_class", text(o->schedule_class));
     json_t *range =
         json_pack("{s:o,s:o}", "params", pair(f->range_params), "tokens", pair(f->range_tokens));
     if (!f->form->log_loss) json_object_set_new(range, "flops", pair(f->range_flops));
@@ -132,16 +134,7 @@ static json_t *to_json(const law_file *f)
     return root;
 }
 
-status law_file_write(const law_file *f, const char *path)
-{
-    json_t *root = to_json(f);
-    char *line = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
-    json_decref(root);
-    REQUIRE(line, ERR_MEMORY, "no memory for %s", path);
-    const status s = file_write_text(path, line, (int64_t)strlen(line));
-    free(line);
-    return s;
-}
+status law_file_write(const law_file *f, const char *path) { return json_write(to_json(f), path); }
 
 /* --- reading
  * -------------------------------------------------------------------------------------- */

@@ -10,31 +10,6 @@
 enum { PATH_BYTES = 4096 };
 static const int64_t record_limit = INT64_C(1) << 32, summary_limit = INT64_C(1) << 24;
 
-json_t *json_at(const json_t *root, const char *path)
-{
-    char key[64];
-    while (root && *path) {
-        const size_t length = strcspn(path, ".");
-        ASSERT(length < sizeof key);
-        (void)snprintf(key, sizeof key, "%.*s", (int)length, path);
-        root = json_object_get(root, key);
-        path += length + (path[length] == '.');
-    }
-    return (json_t *)root;
-}
-
-double json_number_at(const json_t *root, const char *path)
-{
-    const json_t *value = json_at(root, path);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
-const char *json_text_at(const json_t *root, const char *path)
-{
-    const char *text = json_string_value(json_at(root, path));
-    return text ? text : "";
-}
-
 /* --- reading ------------------------------------------------------------------------------------
  */
 

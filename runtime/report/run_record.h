@@ -5,9 +5,8 @@
 #ifndef REPORT_RUN_RECORD_H
 #define REPORT_RUN_RECORD_H
 
-#include "base/status.h"
+#include "base/json.h"
 
-#include <jansson.h>
 #include <stdint.h>
 
 /* One optimizer step; what the record gives as null is not a number. */
@@ -40,13 +39,6 @@ status run_record_read(run_record *out, const char *folder);
 void run_record_deinit(run_record *r);
 /* Has this folder a record? */
 bool run_record_is(const char *folder);
-
-/* Value at "a.b.c" below root; NULL where absent. Borrowed. */
-json_t *json_at(const json_t *root, const char *path);
-/* The number there; not a number where absent, null, or something else. */
-double json_number_at(const json_t *root, const char *path);
-/* The text there; "" where absent. Borrowed. */
-const char *json_text_at(const json_t *root, const char *path);
 
 /* Shorthands over header and summary. */
 bool run_record_finished(const run_record *r);

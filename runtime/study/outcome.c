@@ -1,24 +1,18 @@
 #include "study/outcome.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "train/checkpoint.h"
 #include "train/describe.h"
 #include "train/run.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PATH_BYTES = 1200, SUMMARY_BYTES_MAX = 1 << 20 };
 static const int64_t RECORD_BYTES_MAX = (int64_t)1 << 32;
-
-static double number_at(const json_t *root, const char *key)
-{
-    const json_t *value = json_object_get(root, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
 
 /* NULL in *out where there is no such file. */
 static status load(json_t **out, const char *folder, const char *name)
@@ -63,10 +57,10 @@ static status last_evaluation(json_t **out, const char *folder)
 static outcome_loss loss_of(const json_t *root, const char *loss, const char *error,
                             const char *entropy)
 {
-    return (outcome_loss){.loss = number_at(root, loss),
-                          .loss_se = number_at(root, error),
-                          .bits_per_byte = number_at(root, "bits_per_byte"),
-                          .entropy = number_at(root, entropy)};
+    return (outcome_loss){.loss = json_number_at(root, loss),
+                          .loss_se = json_number_at(root, error),
+                          .bits_per_byte = json_number_at(root, "bits_per_byte"),
+                          .entropy = json_number_at(root, entropy)};
 }
 
 static void copy_text(char *out, size_t bytes, const json_t *root, const char *key)
@@ -89,11 +83,11 @@ status outcome_read(outcome *out, const char *folder)
                              json_integer_value(json_object_get(summary, "skipped_steps")),
                          .validation = loss_of(summary, "val_loss", "val_loss_se", ""),
                          .test = loss_of(test, "test_loss", "test_loss_se", "test_entropy"),
-                         .tokens_per_s = number_at(summary, "tokens_per_s"),
-                         .mfu = number_at(summary, "mfu"),
-                         .time_s = number_at(json_object_get(summary, "time_s"), "total"),
-                         .energy_j = number_at(summary, "energy_j")};
-        out->validation.entropy = number_at(last, "entropy");
+                         .tokens_per_s = json_number_at(summary, "tokens_per_s"),
+                         .mfu = json_number_at(summary, "mfu"),
+                         .time_s = json_number_at(json_object_get(summary, "time_s"), "total"),
+                         .energy_j = json_number_at(summary, "energy_j")};
+        out->validation.entropy = json_number_at(last, "entropy");
         copy_text(out->energy_source, sizeof out->energy_source, summary, "energy_source");
         copy_text(out->arithmetic_id, sizeof out->arithmetic_id, summary, "arithmetic_id");
     }
@@ -103,25 +97,18 @@ status outcome_read(outcome *out, const char *folder)
     return s;
 }
 
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static status write_test(const char *folder, const run *r, const evaluation *e)
 {
     char path[PATH_BYTES];
     json_t *root =
         json_pack("{s:i, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s}", "schema", 1, "step",
-                  (json_int_t)r->at.step, "test_loss", number(e->loss), "test_loss_se",
-                  number(e->loss_se), "bits_per_byte", number(e->bits_per_byte), "test_entropy",
-                  number(e->oracle), "windows", (json_int_t)e->windows, "tokens",
-                  (json_int_t)e->tokens, "bytes", (json_int_t)e->bytes, "test_data",
+                  (json_int_t)r->at.step, "test_loss", json_finite(e->loss), "test_loss_se",
+                  json_finite(e->loss_se), "bits_per_byte", json_finite(e->bits_per_byte),
+                  "test_entropy", json_finite(e->oracle), "windows", (json_int_t)e->windows,
+                  "tokens", (json_int_t)e->tokens, "bytes", (json_int_t)e->bytes, "test_data",
                   samples_about(r->validation)->identity);
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
-    json_decref(root);
-    REQUIRE(text, ERR_MEMORY, "no memory for test.json");
     (void)snprintf(path, sizeof path, "%s/test.json", folder);
-    const status s = file_write_text(path, text, (int64_t)strlen(text));
-    free(text);
-    return s;
+    return json_write(root, path);
 }
 
 /* The model of the newest checkpoint, evaluated. COLLECTIVE */

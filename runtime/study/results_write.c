@@ -2,6 +2,7 @@
 #include "study/results.h"
 
 #include "base/file.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -13,7 +14,6 @@
 enum { PATH_BYTES = 1300, SCHEMA = 1 };
 static const char *const roles[] = {"point", "sweep", "bracket", "trunk", "twin"};
 
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 static json_t *text_or_null(const char *text) { return *text ? json_string(text) : json_null(); }
 
 static void put_loss(json_t *o, const char *prefix, const outcome_loss *l)
@@ -23,7 +23,7 @@ static void put_loss(json_t *o, const char *prefix, const outcome_loss *l)
     for (int i = 0; i < 4; i++) {
         char key[48];
         (void)snprintf(key, sizeof key, "%s%s", prefix, names[i]);
-        (void)json_object_set_new(o, key, number(values[i]));
+        (void)json_object_set_new(o, key, json_finite(values[i]));
     }
 }
 
@@ -65,12 +65,12 @@ static json_t *run_object(const study_runs *runs, int32_t i, const result *r, bo
 static json_t *measured_object(const study_run *run, const result *r)
 {
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s}", "run", run->name, "tokens_per_s",
-                     number(r->got.tokens_per_s), "flops_per_s",
-                     number(r->got.tokens_per_s * run->flops /
-                            (double)(expand_steps(&run->cfg) * run->cfg.train.batch_tokens)),
-                     "mfu", number(r->got.mfu), "time_s", number(r->got.time_s), "energy_j",
-                     number(r->got.energy_j), "energy_source", r->got.energy_source,
-                     "arithmetic_id", r->got.arithmetic_id);
+                     json_finite(r->got.tokens_per_s), "flops_per_s",
+                     json_finite(r->got.tokens_per_s * run->flops /
+                                 (double)(expand_steps(&run->cfg) * run->cfg.train.batch_tokens)),
+                     "mfu", json_finite(r->got.mfu), "time_s", json_finite(r->got.time_s),
+                     "energy_j", json_finite(r->got.energy_j), "energy_source",
+                     r->got.energy_source, "arithmetic_id", r->got.arithmetic_id);
 }
 
 static json_t *arm_object(const compare_arm *a, const char *name)
@@ -81,9 +81,9 @@ static json_t *arm_object(const compare_arm *a, const char *name)
                      (json_int_t)run->params, "tokens",
                      (json_int_t)(expand_steps(&run->cfg) * run->cfg.train.batch_tokens), "flops",
                      run->flops, "learning_rate", run->cfg.optimizer.learning_rate, "batch_tokens",
-                     (json_int_t)run->cfg.train.batch_tokens, "loss", number(a->loss),
-                     "bits_per_byte", number(a->bits_per_byte), "validation_loss",
-                     number(a->validation_loss));
+                     (json_int_t)run->cfg.train.batch_tokens, "loss", json_finite(a->loss),
+                     "bits_per_byte", json_finite(a->bits_per_byte), "validation_loss",
+                     json_finite(a->validation_loss));
 }
 
 static json_t *comparison_object(const study *s, const study_runs *runs, const result *r)
@@ -95,13 +95,14 @@ static json_t *comparison_object(const study *s, const study_runs *runs, const r
     for (int32_t k = 0; k < c.rows; k++) {
         const compare_row *w = &c.row[k];
         (void)json_array_append_new(
-            rows, json_pack("{s:o, s:[o, o], s:{s:o, s:o, s:o, s:o, s:f, s:i}, s:o}", "row",
-                            text_or_null(w->row), "arms", arm_object(&w->arm[0], s->arms[0]),
-                            arm_object(&w->arm[1], s->arms[1]), "difference", "mean",
-                            number(w->difference.mean), "low", number(w->difference.low), "high",
-                            number(w->difference.high), "sd", number(w->difference.sd), "level",
-                            w->difference.level, "pairs", w->difference.pairs, "winner",
-                            w->winner < 0 ? json_null() : json_string(s->arms[w->winner])));
+            rows,
+            json_pack("{s:o, s:[o, o], s:{s:o, s:o, s:o, s:o, s:f, s:i}, s:o}", "row",
+                      text_or_null(w->row), "arms", arm_object(&w->arm[0], s->arms[0]),
+                      arm_object(&w->arm[1], s->arms[1]), "difference", "mean",
+                      json_finite(w->difference.mean), "low", json_finite(w->difference.low),
+                      "high", json_finite(w->difference.high), "sd", json_finite(w->difference.sd),
+                      "level", w->difference.level, "pairs", w->difference.pairs, "winner",
+                      w->winner < 0 ? json_null() : json_string(s->arms[w->winner])));
     }
     return json_pack("{s:[s, s], s:s, s:s, s:o, s:o}", "arms", s->arms[0], s->arms[1], "loss_of",
                      c.on_test ? "test" : "validation", "interval", "paired t over seeds", "rows",
@@ -135,13 +136,8 @@ static status sweep_array(json_t **out, const study_runs *runs, const result *r)
 static status write_json(const char *folder, json_t *root)
 {
     char path[PATH_BYTES];
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
-    json_decref(root);
-    REQUIRE(text, ERR_MEMORY, "no memory for study.json");
     (void)snprintf(path, sizeof path, "%s/study.json", folder);
-    const status s = file_write_text(path, text, (int64_t)strlen(text));
-    free(text);
-    return s;
+    return json_write(root, path);
 }
 
 static status write_study(const char *folder, const study *s, const study_runs *runs,

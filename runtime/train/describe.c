@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "train/describe.h"
 #include "train/grade.h"
 #include "measure/energy.h"
@@ -13,8 +14,6 @@
 #ifndef ISOFLOP_COMMIT
 #define ISOFLOP_COMMIT "unknown"
 #endif
-
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 static char *dump(json_t *root, size_t flags)
 {
@@ -128,8 +127,8 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
     json_t *bytes = json_object();
     for (memory_kind k = 0; k < MEMORY_KINDS; k++)
         (void)json_object_set_new(bytes, memory_kind_name(k), json_integer(r->plan.bytes[k]));
-    json_t *peaks =
-        json_pack("{s:o, s:s}", "flops_per_rank", number(peak_median(peak)), "source", "measured");
+    json_t *peaks = json_pack("{s:o, s:s}", "flops_per_rank", json_finite(peak_median(peak)),
+                              "source", "measured");
     json_t *root =
         json_pack("{s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:o, s:o, "
                   "s:o, s:o, s:s, s:s, s:o}",
@@ -153,9 +152,9 @@ char *describe_evaluation(const run *r, const evaluation *e)
 {
     return dump(json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "type", "eval",
                           "step", (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens,
-                          "val_loss", number(e->loss), "val_loss_se", number(e->loss_se),
-                          "bits_per_byte", number(e->bits_per_byte), "entropy", number(e->oracle),
-                          "windows", (json_int_t)e->windows, "context",
+                          "val_loss", json_finite(e->loss), "val_loss_se", json_finite(e->loss_se),
+                          "bits_per_byte", json_finite(e->bits_per_byte), "entropy",
+                          json_finite(e->oracle), "windows", (json_int_t)e->windows, "context",
                           (json_int_t)r->cfg->model.context, "stride", (json_int_t)e->stride,
                           "bytes", (json_int_t)e->bytes),
                 JSON_COMPACT);
@@ -202,7 +201,8 @@ char *describe_resume(const run *r, const char *detail, int64_t steps, double se
 
 static json_t *graded_object(const grade_value *v)
 {
-    return json_pack("{s:o, s:o}", "predicted", number(v->predicted), "got", number(v->got));
+    return json_pack("{s:o, s:o}", "predicted", json_finite(v->predicted), "got",
+                     json_finite(v->got));
 }
 
 static json_t *forecast_object(const run *r, const run_summary *s)
@@ -211,9 +211,9 @@ static json_t *forecast_object(const run *r, const run_summary *s)
     grade_run(&g, r, s);
     if (!g.forecast) return json_null();
     json_t *out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:o}", "law", r->cfg->forecast.law,
-                            "loss", number(g.loss), "low", number(g.low), "high", number(g.high),
-                            "got", number(g.got), "level", g.level, "inside",
-                            g.graded ? json_boolean(g.inside) : json_null());
+                            "loss", json_finite(g.loss), "low", json_finite(g.low), "high",
+                            json_finite(g.high), "got", json_finite(g.got), "level", g.level,
+                            "inside", g.graded ? json_boolean(g.inside) : json_null());
     (void)json_object_set_new(out, "about_another_run", json_boolean(g.other_run));
     (void)json_object_set_new(out, "time_s", graded_object(&g.time_s));
     (void)json_object_set_new(out, "bytes_per_rank", graded_object(&g.bytes_per_rank));
@@ -242,12 +242,13 @@ char *describe_summary(const run *r, const run_summary *s)
                   (json_int_t)block_param_count(&r->cfg->model), "params_without_embedding",
                   (json_int_t)block_param_count_without_embedding(&r->cfg->model), "steps",
                   (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens, "loss",
-                  number(s->loss), "val_loss", evaluated ? number(s->last.loss) : json_null(),
-                  "val_loss_se", evaluated ? number(s->last.loss_se) : json_null(), "bits_per_byte",
-                  evaluated ? number(s->last.bits_per_byte) : json_null(), "flops", flops, "time_s",
-                  time_s, "tokens_per_s", number(s->tokens_per_s), "mfu", number(s->mfu),
-                  "energy_j", number(s->energy_j), "energy_source", energy_source(), "forecast",
-                  forecast_object(r, s), "reduction",
+                  json_finite(s->loss), "val_loss",
+                  evaluated ? json_finite(s->last.loss) : json_null(), "val_loss_se",
+                  evaluated ? json_finite(s->last.loss_se) : json_null(), "bits_per_byte",
+                  evaluated ? json_finite(s->last.bits_per_byte) : json_null(), "flops", flops,
+                  "time_s", time_s, "tokens_per_s", json_finite(s->tokens_per_s), "mfu",
+                  json_finite(s->mfu), "energy_j", json_finite(s->energy_j), "energy_source",
+                  energy_source(), "forecast", forecast_object(r, s), "reduction",
                   r->cfg->train.reduction == CONFIG_EXACT ? "exact" : "fast", "arithmetic_id",
                   r->arithmetic_id, "interruptions", (json_int_t)r->at.interruptions,
                   "skipped_steps", (json_int_t)r->at.nonfinite, "ranks", r->layout.ranks,

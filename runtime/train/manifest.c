@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "train/manifest.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -90,14 +91,9 @@ status manifest_write(const char *folder, const checkpoint_info *info,
                   info->ranks, "config_hash", info->config_hash, "arithmetic_id",
                   info->arithmetic_id, "data_identity", info->data_identity, "record_bytes",
                   (json_int_t)info->record_bytes, "files", list);
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
-    json_decref(root);
-    REQUIRE(text, ERR_MEMORY, "no memory for the manifest of %s", folder);
     char path[1200];
     (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
-    status s = file_write_text(path, text, (int64_t)strlen(text));
-    free(text);
-    return s;
+    return json_write(root, path);
 }
 
 /* Copies a text member; false if it is missing or too long. */

@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "train/model_json.h"
 #include "base/file.h"
 
@@ -42,16 +43,9 @@ status model_json_write(const char *folder, const model_config *m)
         m->norm_eps, "rope_theta", m->rope_theta, "tie_word_embeddings", (int)m->tied_embeddings,
         "hidden_act", m->mlp == MLP_SWIGLU ? "silu" : "gelu_pytorch_tanh", "torch_dtype", "float32",
         "attention_bias", (int)m->bias, "mlp_bias", (int)m->bias, "isoflop", all_fields(m));
-    char *text =
-        root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17))
-             : NULL;
-    json_decref(root);
-    REQUIRE(text, ERR_MEMORY, "no memory for config.json");
     char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/config.json", folder);
-    status s = file_write_text(path, text, (int64_t)strlen(text));
-    free(text);
-    return s;
+    return json_write(root, path);
 }
 
 /* Index of a choice's name; -1 if it is none. */
