@@ -10,11 +10,13 @@ static void accumulate_exact(const accumulate_args *a)
     const float *gradient = a->gradient.data;
     int64_t *sum = a->sum.data;
     const double limit = a->limit > 0 ? a->limit : EXACT_LIMIT;
+    const bool past_caches = count > PAST_CACHES;
     bool bad = false;
     int64_t i = 0;
     for (; i + WIDE <= count; i += WIDE)
-        bad |= wide_accumulate(sum + i, gradient + i, a->first, limit);
+        bad |= wide_accumulate(sum + i, gradient + i, a->first, past_caches, limit);
     for (; i < count; i++) bad |= exact_add(sum + i, gradient[i], a->first, limit);
+    if (past_caches) wide_fence();
     if (bad) *a->flag = 1;
 }
 

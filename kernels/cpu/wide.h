@@ -23,12 +23,18 @@ INLINE bool exact_add(int64_t *sum, float value, bool first, double limit)
     return !fits || leaves;
 }
 
-enum { WIDE = 8 };
+enum {
+    WIDE = 8,
+    AHEAD = 4096,         /* bytes: a page on, where the processor's own prefetching stops */
+    PAST_CACHES = 1 << 20 /* sums of a call that no core's cache will still hold           */
+};
 
 #if defined(__AVX512F__)
 
-INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, double limit)
+INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, bool past_caches,
+                            double limit)
 {
+    _mm_prefetch((const char *)gradient + AHEAD, _MM_HINT_T0);
     const __m512d scaled =
         _mm512_mul_pd(_mm512_cvtps_pd(_mm256_loadu_ps(gradient)), _mm512_set1_pd(EXACT_SCALE));
     const __mmask8 fits =
@@ -36,7 +42,10 @@ INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, dou
     const __m512i add =
         _mm512_maskz_cvt_roundpd_epi64(fits, scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     if (first) {
-        _mm512_storeu_si512(sum, add);
+        if (past_caches && ((uintptr_t)sum & 63) == 0)
+            _mm512_stream_si512((__m512i *)sum, add);
+        else
+            _mm512_storeu_si512(sum, add);
         return fits != 0xff;
     }
     const __m512i old = _mm512_loadu_si512(sum), now = _mm512_add_epi64(old, add);
@@ -47,6 +56,9 @@ INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, dou
     return fits != 0xff || leaves;
 }
 
+/* What was streamed past the caches is there for other ranks. */
+INLINE void wide_fence(void) { _mm_sfence(); }
+
 INLINE int64_t wide_squares_i64(double *lanes, const int64_t *values, int64_t n)
 {
     __m512d part[4];
@@ -56,6 +68,7 @@ INLINE int64_t wide_squares_i64(double *lanes, const int64_t *values, int64_t n)
     int64_t i = 0;
     for (; i + 32 <= n; i += 32) UNROLL
     for (int j = 0; j < 4; j++) {
+        _mm_prefetch((const char *)(values + i + 8 * j) + AHEAD, _MM_HINT_T0);
         const __m512d v =
             _mm512_mul_pd(_mm512_cvtepi64_pd(_mm512_loadu_si512(values + i + 8 * j)), scale);
         part[j] = _mm512_add_pd(part[j], _mm512_mul_pd(v, v));
@@ -102,12 +115,16 @@ INLINE vf vf_from_f32_scaled_n(const float *values, int64_t n, double scale)
 
 #else
 
-INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, double limit)
+INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, bool past_caches,
+                            double limit)
 {
+    (void)past_caches;
     bool bad = false;
     for (int i = 0; i < WIDE; i++) bad |= exact_add(sum + i, gradient[i], first, limit);
     return bad;
 }
+
+INLINE void wide_fence(void) {}
 
 INLINE int64_t wide_squares_i64(double *lanes, const int64_t *values, int64_t n)
 {

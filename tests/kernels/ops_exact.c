@@ -125,6 +125,49 @@ ParameterizedTest(int *index, exact,
     t.o->close(t.d);
 }
 
+/* the sums of gradient[0, n), made in calls of at most `piece` elements */
+static void sum_in_pieces(const op_target *t, float *gradient, int64_t n, int64_t piece,
+                          int64_t *out)
+{
+    int32_t flag = 0;
+    void *on_sum = put(t, NULL, n * 8), *on_flag = put(t, &flag, 4);
+    for (int64_t i = 0; i < n; i += piece) {
+        const int64_t count = n - i < piece ? n - i : piece;
+        accumulate_args a = {.sum = tensor_1((int64_t *)on_sum + i, DTYPE_I64, count),
+                             .gradient = tensor_1(gradient + i, DTYPE_F32, count),
+                             .flag = on_flag,
+                             .first = true};
+        cr_assert(t->o->accumulate(t->d, &a) == OK);
+    }
+    get(t, out, on_sum, n * 8);
+    get(t, &flag, on_flag, 4);
+    cr_expect(flag == 0, "%s", t->name);
+    drop(t, on_sum, n * 8), drop(t, on_flag, 4);
+}
+
+ParameterizedTestParameters(exact, long_calls_give_the_sums_of_short_ones)
+{
+    return op_test_indices(target_count());
+}
+ParameterizedTest(int *index, exact, long_calls_give_the_sums_of_short_ones)
+{
+    op_target t = op_target_open(*index, false);
+    // on processors above the length from which sums pass the caches
+    const int64_t n = (strcmp(t.o->name, "cpu") == 0 ? 1 << 20 : 1 << 12) + 27;
+    float *gradient = malloc((size_t)n * 4);
+    int64_t *whole = malloc((size_t)n * 8), *pieces = malloc((size_t)n * 8);
+    for (int64_t i = 0; i < n; i++)
+        gradient[i] = (float)(int32_t)((uint32_t)i * 0x9E3779B9u) * 0x1p-40f;
+    void *on_gradient = put(&t, gradient, n * 4);
+    sum_in_pieces(&t, on_gradient, n, n, whole);
+    sum_in_pieces(&t, on_gradient, n, 10007, pieces);
+    cr_expect(memcmp(whole, pieces, (size_t)n * 8) == 0, "%s", t.name);
+    cr_expect(whole[n - 1] == (int64_t)rint((double)gradient[n - 1] * 0x1p44), "%s", t.name);
+    drop(&t, on_gradient, n * 4);
+    free(gradient), free(whole), free(pieces);
+    t.o->close(t.d);
+}
+
 /* one bad value among N good ones, then a good micro-batch */
 static void expect_flag(const op_target *t, float bad, int at, reduction kind, bool set)
 {
