@@ -1,6 +1,7 @@
 #include "cli.h"
 #include "commands.h"
 #include "study_fit.h"
+#include "study_json.h"
 #include "study_print.h"
 #include "study_slurm.h"
 #include "base/file.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
     "usage: isoflop study STUDY [--run DIR] [--resume] [options]\n"
@@ -32,6 +34,8 @@ static const char help[] =
     "  --minutes M    of a list: the largest scale that fits, by five seconds of real steps\n"
     "  --dry-run      print runs, FLOPs, predicted losses and time, and stop\n"
     "  --law FILE     LAW.json of fit: predicted losses for --dry-run\n"
+    "  --cluster NAME watts of the machine, for energy without a meter (modelled)\n"
+    "  --json         one object on stdout; what is said meanwhile goes to stderr\n"
     "  --retry        begin runs again that failed by their own fault\n"
     "  --slurm        write DIR/study.sbatch, an array job over the runs, and stop\n"
     "  --only N       the N-th job of that array\n"
@@ -53,8 +57,8 @@ static void on_signal(int number)
 }
 
 typedef struct arguments {
-    const char *run, *scale, *minutes, *law, *only;
-    bool resume, dry, slurm, retry, accept;
+    const char *run, *scale, *minutes, *law, *only, *cluster;
+    bool resume, dry, slurm, retry, accept, json;
     const char *path;
     double minutes_max; /* 0: not given */
     int32_t job;        /* 0: not given */
@@ -71,7 +75,9 @@ typedef struct session {
     int64_t *bytes;  /* (runs) of rank 0 */
     int64_t ranks_per_run;
     char folder[1024], test[768], command[2048];
-    run_lock *lock; /* of the study's folder, while rank 0 works on it */
+    cluster *machine; /* NULL: none named */
+    int objects;      /* with --json: the stdout of before        */
+    run_lock *lock;   /* of the study's folder, while rank 0 works on it */
 } session;
 
 /* --- what runs ---------------------------------------------------------------------------------
@@ -334,6 +340,17 @@ static bool stop(void *context)
 /* --- the flow ----------------------------------------------------------------------------------
  */
 
+/* The object of --json goes where stdout went before its words were parted from it. */
+static status put_object(const session *x, json_t *object)
+{
+    (void)fflush(stdout);
+    if (dup2(x->objects, STDOUT_FILENO) < 0) {
+        json_decref(object);
+        FAIL(ERR_IO, "--json: stdout cannot be written");
+    }
+    return cli_json(object);
+}
+
 static status dry_run(session *x)
 {
     law_file *from = NULL;
@@ -354,8 +371,14 @@ static status dry_run(session *x)
                               .unique = x->unique,
                               .bytes = x->bytes,
                               .flops_per_s = rate,
-                              .groups = world_size(x->w) / (int32_t)x->ranks_per_run};
+                              .groups = world_size(x->w) / (int32_t)x->ranks_per_run,
+                              .machine = x->machine};
+    json_t *plan;
     if (s == OK) study_print_plan(&x->s, &x->runs, &f);
+    if (s == OK && x->a->json) {
+        s = study_json_plan(&plan, &x->s, &x->runs, &f);
+        if (s == OK) s = put_object(x, plan);
+    }
     free(from);
     return s;
 }
@@ -383,16 +406,31 @@ static status second_stage(session *x, executor *e, execute_report *report, bool
     return *any ? execute_runs(e, &x->runs, NULL, report) : OK;
 }
 
+/* What is said at the end, the fits, and the files. */
+static status tell(session *x, const result *r, const execute_report *report)
+{
+    json_t *fits = json_array(), *object;
+    REQUIRE(fits, ERR_MEMORY, "no memory for fits");
+    study_print_report(report, &x->runs);
+    study_print_results(&x->s, &x->runs, r, x->machine);
+    printf("tables     %s/table.csv, %s/study.json\n", x->folder, x->folder);
+    /* before the fits too: a table is worth having where they fail */
+    status s = results_write(x->folder, &x->s, &x->runs, r, fits);
+    if (s == OK && report->left == 0) s = study_fit(fits, x->folder, &x->s, &x->runs, r);
+    if (s == OK && json_array_size(fits) > 0)
+        s = results_write(x->folder, &x->s, &x->runs, r, fits);
+    json_decref(fits);
+    if (s != OK || !x->a->json) return s;
+    TRY(study_json_results(&object, x->folder, report));
+    return put_object(x, object);
+}
+
 /* Tables, files, and what failed. Rank 0. */
 static status conclude(session *x, const execute_report *report)
 {
     result *r;
     TRY(results_read(&r, &x->runs, x->folder));
-    status s = results_write(x->folder, &x->s, &x->runs, r);
-    study_print_report(report, &x->runs);
-    study_print_results(&x->s, &x->runs, r);
-    printf("tables     %s/table.csv, %s/study.json\n", x->folder, x->folder);
-    if (s == OK && report->left == 0) s = study_fit(x->folder, &x->s, &x->runs, r);
+    status s = tell(x, r, report);
     for (int32_t i = 0; s == OK && i < x->runs.count; i++)
         /* a rate that diverges is what a sweep looks for */
         if (r[i].failed && !(x->runs.run[i].role == RUN_SWEEP && r[i].exit == ERR_NUMERIC))
@@ -444,6 +482,11 @@ static status load(session *x)
     const arguments *a = x->a;
     if (!x->first) return OK;
     TRY(study_load(&x->s, a->path));
+    if (a->cluster) {
+        x->machine = calloc(1, sizeof *x->machine);
+        REQUIRE(x->machine, ERR_MEMORY, "no memory for a cluster");
+        TRY(cluster_load(x->machine, a->cluster));
+    }
     if (a->scale) {
         REQUIRE(x->s.mode == STUDY_RUNS && strlen(a->scale) < STUDY_NAME, ERR_CONFIG,
                 "--scale belongs to studies that list their runs");
@@ -487,6 +530,8 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
                                   {"--minutes", &a->minutes, NULL},
                                   {"--dry-run", NULL, &a->dry},
                                   {"--law", &a->law, NULL},
+                                  {"--cluster", &a->cluster, NULL},
+                                  {"--json", NULL, &a->json},
                                   {"--retry", NULL, &a->retry},
                                   {"--slurm", NULL, &a->slurm},
                                   {"--only", &a->only, NULL},
@@ -501,6 +546,10 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
     REQUIRE(!a->minutes || !a->scale, ERR_CONFIG, "--minutes chooses a scale, --scale names one");
     REQUIRE(!a->only || !(a->minutes || a->dry || a->slurm), ERR_CONFIG,
             "--only is for the jobs that --slurm writes");
+    REQUIRE(!a->json || !(a->slurm || a->only), ERR_CONFIG,
+            "--json belongs to a study that ends here: not with --slurm or --only");
+    REQUIRE(!a->cluster || !(a->slurm || a->only), ERR_CONFIG,
+            "--cluster belongs to --dry-run and to tables: not with --slurm or --only");
     a->path = rest[0];
     if (a->minutes) {
         const status s = config_number(&a->minutes_max, a->minutes);
@@ -518,6 +567,16 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
     return OK;
 }
 
+/* Words go to stderr, so that stdout holds the object alone. */
+static status part_output(session *x)
+{
+    if (!x->a->json) return OK;
+    x->objects = dup(STDOUT_FILENO);
+    REQUIRE(x->objects >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0, ERR_IO,
+            "--json: stdout cannot be parted");
+    return OK;
+}
+
 static status study_verb(world *w, const arguments *a, int argc, char **argv)
 {
     session x = {.a = a, .w = w, .first = world_rank(w) == 0};
@@ -532,10 +591,12 @@ static status study_verb(world *w, const arguments *a, int argc, char **argv)
         const size_t used = strlen(x.command);
         (void)snprintf(x.command + used, sizeof x.command - used, " %s", argv[i]);
     }
-    const status s = study_main(&x);
+    status s = world_agree(w, part_output(&x));
+    if (s == OK) s = study_main(&x);
     lock_close(x.lock);
     expand_deinit(&x.runs);
     study_deinit(&x.s);
+    free(x.machine);
     free(x.mine);
     free(x.unique);
     free(x.bytes);

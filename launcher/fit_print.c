@@ -140,7 +140,7 @@ static status forecast(json_t **out, const fit_result *r, law_case at)
     return OK;
 }
 
-status fit_print_json(const fit_result *r, const fit_question *q)
+status fit_json(json_t **out, const fit_result *r, const fit_question *q)
 {
     const law *form = r->options.form;
     json_t *constants = json_object(), *errors = json_object(), *intervals = json_object();
@@ -179,9 +179,18 @@ status fit_print_json(const fit_result *r, const fit_question *q)
     if (q->flops > 0) json_object_set_new(root, "optimum", budget(r, q->flops));
     if (q->at.params > 0) s = forecast(&run, r, q->at);
     if (run) json_object_set_new(root, "prediction", run);
-    if (s == OK) return cli_json(root);
-    json_decref(root);
+    if (s == OK)
+        *out = root;
+    else
+        json_decref(root);
     return s;
+}
+
+status fit_print_json(const fit_result *r, const fit_question *q)
+{
+    json_t *root;
+    TRY(fit_json(&root, r, q));
+    return cli_json(root);
 }
 
 /* --- approaches 1 and 2
@@ -260,7 +269,7 @@ static json_t *optimum_at(const optima *o, double flops)
                      flops > o->range_flops[1] || flops < o->range_flops[0]);
 }
 
-status fit_print_optima_json(const optima *o, double flops)
+status fit_optima_json(json_t **out, const optima *o, double flops)
 {
     json_t *values = json_object(), *errors = json_object(), *intervals = json_object();
     json_t *budgets = json_array(), *warnings = json_array();
@@ -280,5 +289,13 @@ status fit_print_optima_json(const optima *o, double flops)
                              "warnings", warnings, "bootstrap", o->bootstrap);
     REQUIRE(root, ERR_MEMORY, "no memory");
     if (flops > 0) json_object_set_new(root, "optimum", optimum_at(o, flops));
+    *out = root;
+    return OK;
+}
+
+status fit_print_optima_json(const optima *o, double flops)
+{
+    json_t *root;
+    TRY(fit_optima_json(&root, o, flops));
     return cli_json(root);
 }

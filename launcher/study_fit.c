@@ -2,9 +2,10 @@
 
 #include "cli.h"
 #include "fit_print.h"
+#include "base/json.h"
 #include "data/zipf_facts.h"
+#include "law/next_run.h"
 #include "report/run_points.h"
-#include "study/next_run.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ typedef struct fit_set {
     points points;
     left_out left;
     law_origin origin;
+    json_t *out; /* what study.json says of it; borrowed */
 } fit_set;
 
 static void close_set(fit_set *f)
@@ -78,7 +80,7 @@ static int32_t different(const points *p, bool sizes)
 /* --- what is printed beside the fits -----------------------------------------------------------
  */
 
-static void print_known_entropy(const fit_set *f, const fit_result *r)
+static void say_known_entropy(const fit_set *f, const fit_result *r)
 {
     const config *cfg = &f->runs->run[f->index[0]].cfg;
     const int32_t e = law_constant(r->options.form, "E");
@@ -88,49 +90,37 @@ static void print_known_entropy(const fit_set *f, const fit_result *r)
     const double exact = zipf_facts_entropy(source).token;
     zipf_facts_close(source);
     const fit_value *fitted = &r->constant[e];
+    const double low = fitted->interval.p2_5, high = fitted->interval.p97_5;
+    const bool holds = exact >= low && exact <= high;
     printf("\nentropy    the source's is %.4f nats/token; the fitted E %.4f [%.4f, %.4f] (95 %%)\n"
            "           bias %+.4f; the interval %s it\n",
-           exact, fitted->value, fitted->interval.p2_5, fitted->interval.p97_5,
-           fitted->value - exact,
-           exact >= fitted->interval.p2_5 && exact <= fitted->interval.p97_5 ? "holds"
-                                                                             : "does NOT hold");
+           exact, fitted->value, low, high, fitted->value - exact,
+           holds ? "holds" : "does NOT hold");
+    (void)json_object_set_new(f->out, "entropy",
+                              json_pack("{s:f, s:f, s:f, s:o, s:o, s:b}", "source", exact, "fitted",
+                                        fitted->value, "bias", fitted->value - exact, "p2_5",
+                                        json_finite(low), "p97_5", json_finite(high), "holds",
+                                        (int)holds));
 }
 
-/* Among all cells of the study, and its sizes at half the lowest and twice the highest FLOPs. */
-static void print_next_run(const fit_set *f, const fit_result *r)
+static void say_next_run(const fit_set *f, const fit_result *r)
 {
-    double low = INFINITY, high = 0, best = 0;
-    law_case at = {0};
-    const points *p = &f->points;
-    /* a constant that left the reasonable says that the law is not known yet, so no slope is */
-    for (int32_t k = 0; k < r->options.form->constants; k++)
-        if (!r->options.form->logarithm[k] && !(r->parameter[k] > 0.01 && r->parameter[k] < 2)) {
-            printf(
-                "next run   not named: %s = %.3g says that these runs do not determine the law\n",
-                r->options.form->constant[k], r->parameter[k]);
-            return;
-        }
-    for (int32_t i = 0; i < p->count; i++) {
-        low = fmin(low, points_flops(&p->row[i]));
-        high = fmax(high, points_flops(&p->row[i]));
-    }
-    for (int32_t i = 0; i < p->count; i++) {
-        const fit_point *row = &p->row[i];
-        const double flops = points_flops(row), per_token = flops / row->tokens;
-        const double tokens[] = {row->tokens, low / 2 / per_token, 2 * high / per_token};
-        for (int k = 0; k < 3; k++) {
-            const law_case here = {.params = row->params, .tokens = tokens[k]};
-            const double worth = next_run_gain(r, high, here) / (tokens[k] * per_token);
-            if (worth <= best) continue;
-            best = worth;
-            at = here;
-            at.x = tokens[k] * per_token;
-        }
-    }
-    if (best > 0)
+    next_run next;
+    next_run_best(&next, r, &f->points);
+    if (*next.reason)
+        printf("next run   not named: %s\n", next.reason);
+    else
         printf("next run   %s parameters on %s tokens (%.3g FLOPs) would take %.0f %% off the "
                "variance of\n           ln N_opt(%.3g): the most per FLOP\n",
-               cli_count(at.params).text, cli_count(at.tokens).text, at.x, 100 * best * at.x, high);
+               cli_count(next.params).text, cli_count(next.tokens).text, next.flops,
+               100 * next.gain, next.budget);
+    (void)json_object_set_new(f->out, "next_run",
+                              json_pack("{s:o, s:o, s:o, s:f, s:f, s:o}", "params",
+                                        json_finite(next.params), "tokens",
+                                        json_finite(next.tokens), "flops", json_finite(next.flops),
+                                        "variance_removed", next.gain, "budget", next.budget,
+                                        "reason",
+                                        *next.reason ? json_string(next.reason) : json_null()));
 }
 
 /* --- the fits ----------------------------------------------------------------------------------
@@ -144,18 +134,25 @@ static status fit_parabolas(const fit_set *f)
     REQUIRE(o, ERR_MEMORY, "no memory");
     optima_options w = {.bootstrap = REPLICATES, .seed = 1};
     status s = optima_of_parabolas(o, &f->points, w);
+    json_t *found = NULL;
     if (s == OK) {
         printf("\nApproach 2 (parabolas at equal FLOPs)\n");
         s = fit_print_optima_text(o, 0);
+        if (s == OK) s = fit_optima_json(&found, o, 0);
+        if (s == OK) (void)json_object_set_new(f->out, "approach_2", found);
     } else if (s == ERR_CONFIG) {
         printf("\nApproach 2: not from these runs: %s\n", status_message());
+        (void)json_object_set_new(f->out, "approach_2_reason", json_string(status_message()));
         s = OK;
     }
     optima_deinit(o);
     w.nonemb = true;
-    if (s == OK && optima_of_parabolas(o, &f->points, w) == OK)
+    if (s == OK && optima_of_parabolas(o, &f->points, w) == OK) {
         printf("a with N counted without embeddings: %.3f [%.3f, %.3f] (95 %%)\n", o->a.value,
                o->a.interval.p2_5, o->a.interval.p97_5);
+        s = fit_optima_json(&found, o, 0);
+        if (s == OK) (void)json_object_set_new(f->out, "approach_2_without_embedding", found);
+    }
     optima_deinit(o);
     free(o);
     return s;
@@ -174,6 +171,7 @@ static status write_law(const fit_set *f, const fit_result *r, const char *folde
     const status s = law_file_write(file, path);
     free(file);
     if (s == OK) printf("law        %s (plan --law takes it)\n", path);
+    if (s == OK) (void)json_object_set_new(f->out, "law_file", json_string(strrchr(path, '/') + 1));
     return s;
 }
 
@@ -192,12 +190,16 @@ static status fit_surface(const fit_set *f, const char *folder, const char *name
         fit_warn(r, "left out %s", f->left.line[i]);
     if (s == OK) {
         printf("\nApproach 3 (a law of the loss)\n");
+        json_t *found;
         s = fit_print_text(r, &q);
+        if (s == OK) s = fit_json(&found, r, &q);
+        if (s == OK) (void)json_object_set_new(f->out, "law", found);
         if (s == OK) s = write_law(f, r, folder, name);
-        if (s == OK) print_known_entropy(f, r);
-        if (s == OK) print_next_run(f, r);
+        if (s == OK) say_known_entropy(f, r);
+        if (s == OK) say_next_run(f, r);
     } else if (s == ERR_CONFIG) {
         printf("\nApproach 3: not from these runs: %s\n", status_message());
+        (void)json_object_set_new(f->out, "law_reason", json_string(status_message()));
         s = OK;
     }
     fit_deinit(r);
@@ -205,19 +207,23 @@ static status fit_surface(const fit_set *f, const char *folder, const char *name
     return s;
 }
 
-static status fit_variant(const char *folder, const study *s, const study_runs *runs,
+static status fit_variant(json_t *fits, const char *folder, const study *s, const study_runs *runs,
                           const result *r, const bool *point, const char *variant)
 {
-    fit_set f = {.variant = variant, .runs = runs};
+    fit_set f = {.variant = variant, .runs = runs, .out = json_object()};
+    (void)json_array_append_new(fits, f.out);
+    (void)json_object_set_new(f.out, "variant", *variant ? json_string(variant) : json_null());
     status code = open_set(&f, folder, r, point);
     const int32_t cells = different(&f.points, false), sizes = different(&f.points, true);
     if (*variant) printf("\n--- variant %s", variant);
     if (code == ERR_CONFIG) {
         printf("\nfit        none: %s\n", status_message());
+        (void)json_object_set_new(f.out, "reason", json_string(status_message()));
         code = OK;
     } else if (code == OK && (cells < CELLS_MIN || sizes < SIZES_MIN)) {
         printf("\nfit        none: %d cells of %d sizes; at least %d of %d are needed\n", cells,
                sizes, CELLS_MIN, SIZES_MIN);
+        (void)json_object_set_new(f.out, "reason", json_string("too few cells or sizes"));
     } else if (code == OK) {
         if (s->mode == STUDY_ISOFLOP) code = fit_parabolas(&f);
         if (code == OK) code = fit_surface(&f, folder, s->keys.name);
@@ -226,7 +232,8 @@ static status fit_variant(const char *folder, const study *s, const study_runs *
     return code;
 }
 
-status study_fit(const char *folder, const study *s, const study_runs *runs, const result *r)
+status study_fit(json_t *fits, const char *folder, const study *s, const study_runs *runs,
+                 const result *r)
 {
     bool *point;
     if (s->keys.fit == STUDY_FIT_NONE || *s->arms[0]) return OK;
@@ -236,7 +243,7 @@ status study_fit(const char *folder, const study *s, const study_runs *runs, con
         bool before = false;
         for (int32_t k = 0; k < i && !before; k++)
             before = strcmp(runs->run[k].variant, runs->run[i].variant) == 0;
-        if (!before) code = fit_variant(folder, s, runs, r, point, runs->run[i].variant);
+        if (!before) code = fit_variant(fits, folder, s, runs, r, point, runs->run[i].variant);
     }
     free(point);
     return code;

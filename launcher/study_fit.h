@@ -6,8 +6,13 @@
 
 #include "study/results.h"
 
+#include <jansson.h>
+
 /* Fits every variant of the study by itself and prints what came out; DIR/LAW.json, or
- * DIR/LAW-VARIANT.json. What the points do not allow is said, not an error. */
-status study_fit(const char *folder, const study *s, const study_runs *runs, const result *r);
+ * DIR/LAW-VARIANT.json. What the points do not allow is said, not an error. Appends to fits one
+ * {variant, approach_2, approach_2_without_embedding, law, law_file, entropy, next_run} for each
+ * variant, without what the points do not allow; reason, approach_2_reason, law_reason say why. */
+status study_fit(json_t *fits, const char *folder, const study *s, const study_runs *runs,
+                 const result *r);
 
 #endif

@@ -50,20 +50,32 @@ double study_duration(const study_runs *runs, int32_t groups, double flops_per_s
     return last;
 }
 
+bool study_predict(law_forecast *out, const study_run *run, const study_forecast *f, int32_t i)
+{
+    if (!f->law) return false;
+    const double unique = f->unique ? f->unique[i] : 0, tokens = run_tokens(run);
+    const bool without = f->law->origin.without_embedding;
+    law_case at = {.params = (double)(without ? run->params_without_embedding : run->params),
+                   .tokens = tokens,
+                   .unique = unique > 0 && unique < tokens ? unique : 0};
+    at.x = f->law->x == X_PARAMS ? at.params : f->law->x == X_TOKENS ? at.tokens : run->flops;
+    (void)law_file_predict(out, f->law, at, 0.8);
+    return true;
+}
+
+double study_energy(const study *s, const study_forecast *f, double time_s)
+{
+    if (!f->machine || !(f->flops_per_s > 0)) return (double)NAN;
+    const double pue = isfinite(f->machine->pue.value) ? f->machine->pue.value : 1;
+    return f->groups * (double)s->keys.ranks_per_run * f->machine->power_w.value * pue * time_s;
+}
+
 static void print_prediction(const study_run *run, const study_forecast *f, int32_t i)
 {
     law_forecast p;
-    double unique = f->unique ? f->unique[i] : 0;
-    if (!f->law) return;
-    law_case at = {.params =
-                       (double)(f->law->origin.without_embedding ? run->params_without_embedding
-                                                                 : run->params),
-                   .tokens = run_tokens(run),
-                   .unique = unique > 0 && unique < run_tokens(run) ? unique : 0};
-    at.x = f->law->x == X_PARAMS ? at.params : f->law->x == X_TOKENS ? at.tokens : run->flops;
-    const bool interval = law_file_predict(&p, f->law, at, 0.8);
+    if (!study_predict(&p, run, f, i)) return;
     printf("  %7.4f", p.loss);
-    if (interval) printf(" [%.4f, %.4f]", p.low, p.high);
+    if (isfinite(p.low)) printf(" [%.4f, %.4f]", p.low, p.high);
     if (!p.inside) printf(" beyond its points");
 }
 
@@ -94,12 +106,20 @@ void study_print_plan(const study *s, const study_runs *runs, const study_foreca
         printf("sweep      these choose the rates; the other %d seeds of each cell follow\n",
                s->seed_count - 1);
     if (short_runs) printf("short      %d runs have fewer than 500 steps\n", short_runs);
+    const double time_s = f->flops_per_s > 0 ? study_duration(runs, f->groups, f->flops_per_s) : 0;
+    const double energy_j = study_energy(s, f, time_s);
     if (f->flops_per_s > 0)
         printf("time       about %s at %.1f GFLOP/s per group (measured now)\n",
-               cli_duration(study_duration(runs, f->groups, f->flops_per_s)).text,
-               f->flops_per_s * 1e-9);
-    if (strcmp(energy_source(), "none") == 0)
-        printf("energy     not known: this machine has no meter that may be read\n");
+               cli_duration(time_s).text, f->flops_per_s * 1e-9);
+    if (isfinite(energy_j))
+        printf("energy     about %.3g kJ (modelled: %.3g W a rank of %s, while it works)\n",
+               energy_j * 1e-3, f->machine->power_w.value, f->machine->name);
+    else if (f->machine)
+        printf("energy     not known: power_w of %s is unknown\n", f->machine->name);
+    else if (strcmp(energy_source(), "none") == 0)
+        printf("energy     not known: this machine has no meter that may be read; --cluster NAME "
+               "gives "
+               "watts\n");
 }
 
 /* --- during ------------------------------------------------------------------------------------
@@ -191,7 +211,16 @@ static void print_brackets(const study_runs *runs, const result *r)
     }
 }
 
-static void print_comparison(const study *s, const study_runs *runs, const result *r)
+/* Joules of an arm's seeds: by the meter, else by the machine's watts. */
+static double arm_energy(const compare_arm *a, const study *s, const cluster *machine)
+{
+    if (isfinite(a->energy_j) || !machine) return a->energy_j;
+    const double pue = isfinite(machine->pue.value) ? machine->pue.value : 1;
+    return a->time_s * (double)s->keys.ranks_per_run * machine->power_w.value * pue;
+}
+
+static void print_comparison(const study *s, const study_runs *runs, const result *r,
+                             const cluster *machine)
 {
     comparison c;
     if (!*s->arms[0]) return;
@@ -203,6 +232,7 @@ static void print_comparison(const study *s, const study_runs *runs, const resul
     bool energy = true;
     for (int32_t k = 0; k < c.rows; k++) {
         const compare_row *w = &c.row[k];
+        double joules[2] = {0, 0};
         for (int a = 0; a < 2; a++) {
             const compare_arm *arm = &w->arm[a];
             if (!arm->like) continue;
@@ -211,12 +241,14 @@ static void print_comparison(const study *s, const study_runs *runs, const resul
                    cli_count((double)run->params).text, cli_count(run_tokens(run)).text, run->flops,
                    run->cfg.optimizer.learning_rate, arm->loss, arm->bits_per_byte,
                    cli_count(arm->tokens_per_s).text);
-            energy = energy && isfinite(arm->energy_j);
+            joules[a] = arm_energy(arm, s, machine);
+            energy = energy && isfinite(joules[a]);
             (void)fputc('\n', stdout);
         }
         if (energy && w->arm[0].like)
-            printf("%-10s energy of all seeds: %s %.3g kJ, %s %.3g kJ (measured)\n", w->row,
-                   s->arms[0], w->arm[0].energy_j * 1e-3, s->arms[1], w->arm[1].energy_j * 1e-3);
+            printf("%-10s energy of all seeds: %s %.3g kJ, %s %.3g kJ (%s)\n", w->row, s->arms[0],
+                   joules[0] * 1e-3, s->arms[1], joules[1] * 1e-3,
+                   isfinite(w->arm[0].energy_j) ? "measured" : "modelled: watts x time of steps");
         const paired *d = &w->difference;
         if (d->pairs == 0) {
             printf("%-10s no seed finished in both arms\n", w->row);
@@ -279,11 +311,12 @@ static void print_entropy(const study_runs *runs, const result *r)
         lowest < -4 ? ": BELOW what is possible" : "");
 }
 
-void study_print_results(const study *s, const study_runs *runs, const result *r)
+void study_print_results(const study *s, const study_runs *runs, const result *r,
+                         const cluster *machine)
 {
     print_sweep(runs, r);
     print_brackets(runs, r);
-    print_comparison(s, runs, r);
+    print_comparison(s, runs, r, machine);
     print_trunks(runs, r);
     print_entropy(runs, r);
     print_failures(runs, r);

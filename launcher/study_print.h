@@ -4,6 +4,7 @@
 #define LAUNCHER_STUDY_PRINT_H
 
 #include "law/law_file.h"
+#include "plan/cluster.h"
 #include "study/execute.h"
 #include "study/results.h"
 
@@ -14,7 +15,14 @@ typedef struct study_forecast {
     const int64_t *bytes; /* (runs) per rank, as the planner counts          */
     double flops_per_s;   /* of one group, measured; 0 unknown               */
     int32_t groups;
+    const cluster *machine; /* watts where there is no meter; NULL unknown      */
 } study_forecast;
+
+/* What the law says of run i; false without a law. low and high may be no numbers. */
+bool study_predict(law_forecast *out, const study_run *run, const study_forecast *f, int32_t i);
+/* Joules of all groups for so long, by the machine's watts; not a number where they are not known.
+ */
+double study_energy(const study *s, const study_forecast *f, double time_s);
 
 /* The runs, their FLOPs, predicted losses and the time. */
 void study_print_plan(const study *s, const study_runs *runs, const study_forecast *f);
@@ -26,8 +34,10 @@ void study_print_begin(const study_run *run, int32_t count);
 void study_print_end(const study_run *run, status s, const outcome *o, double busy_s);
 void study_print_message(const study_run *run, const char *text);
 
-/* Everything that the runs gave: failures, sweeps, the comparison, trunks, known entropies. */
-void study_print_results(const study *s, const study_runs *runs, const result *r);
+/* Everything that the runs gave: failures, sweeps, the comparison, trunks, known entropies.
+ * machine: watts of runs without a meter; NULL unknown. */
+void study_print_results(const study *s, const study_runs *runs, const result *r,
+                         const cluster *machine);
 void study_print_report(const execute_report *e, const study_runs *runs);
 
 #endif

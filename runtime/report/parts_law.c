@@ -1,6 +1,7 @@
 /* What the runs say together: means over seeds, Approach 2 and 3, forecasts. */
 #include "report/parts.h"
 
+#include "law/next_run.h"
 #include "law/published.h"
 
 #include <math.h>
@@ -321,6 +322,30 @@ static status residual_figure(page *p, const points *runs, const fit_result *r)
                               "(modelled).");
 }
 
+static status say_next_run(page *p, const points *runs, const fit_result *r)
+{
+    static const table_column column[] = {
+        {"params", "N", CELL_COUNT, FROM_COUNT},
+        {"tokens", "D", CELL_COUNT, FROM_COUNT},
+        {"flops", "FLOPs", CELL_POWER, FROM_COUNT},
+        {"variance_removed", "variance removed", CELL_SHARE, FROM_MODEL},
+        {"budget", "of ln N_opt at", CELL_POWER, FROM_COUNT},
+    };
+    next_run next;
+    table *t;
+    next_run_best(&next, r, runs);
+    if (*next.reason) return page_add(p, BLOCK_PARAGRAPH, "Next-best run: none, %s.", next.reason);
+    TRY(page_add_table(&t, p, "next_run",
+                       "Next-best run: the cell that would narrow the interval of N_opt most per "
+                       "FLOP",
+                       column, sizeof column / sizeof *column));
+    table_cell *c = table_row(t);
+    REQUIRE(c, ERR_MEMORY, "no memory for a report");
+    c[0].number = next.params, c[1].number = next.tokens, c[2].number = next.flops;
+    c[3].number = next.gain, c[4].number = next.budget;
+    return OK;
+}
+
 static status say_fit(page *p, const points *runs, const fit_result *r)
 {
     table *t;
@@ -339,6 +364,7 @@ static status say_fit(page *p, const points *runs, const fit_result *r)
                  "%d points; Huber 1e-3 objective %.6g; residuals of ln loss spread by %.3g%s.",
                  r->points, r->objective, r->residual_sd, seeds));
     TRY(residual_figure(p, runs, r));
+    TRY(say_next_run(p, runs, r));
     for (int32_t i = 0; i < r->warnings; i++)
         TRY(page_add(p, BLOCK_WARNING, "Approach 3: %s", r->warning[i]));
     return OK;

@@ -150,6 +150,7 @@ static void compare_one(compare_row *out, const study *s, const study_runs *runs
                 on_test ? one->got.test.bits_per_byte : one->got.validation.bits_per_byte;
             arm->tokens_per_s += one->got.tokens_per_s;
             arm->energy_j += one->got.energy_j;
+            arm->time_s += one->got.time_s;
         }
         difference[n++] = final_loss(&r[a], on_test) - final_loss(&r[b], on_test);
     }

@@ -2,8 +2,9 @@
  * directories alone. Written as
  *   table.csv    one line per finished run, the columns that `fit` reads; the same bytes however
  *                often the study was interrupted and on however many ranks it ran
- *   study.json   {schema, name, scale, runs [], comparison, sweep [], trunks, measured []}: the
- *                figures that depend on the machine and the moment stand in `measured` alone
+ *   study.json   {schema, name, scale, runs [], comparison, sweep [], trunks, fits [], measured
+ *                []}: the figures that depend on the machine and the moment stand in `measured`
+ *                alone
  * Flow: execute.h -> results -> fit, report                                                      */
 #ifndef STUDY_RESULTS_H
 #define STUDY_RESULTS_H
@@ -11,6 +12,8 @@
 #include "study/expand.h"
 #include "study/outcome.h"
 #include "study/paired.h"
+
+#include <jansson.h>
 
 typedef struct result {
     bool done, failed;
@@ -28,6 +31,7 @@ typedef struct compare_arm {
     double loss, bits_per_byte, validation_loss; /* means over the seeds   */
     double tokens_per_s;                         /* mean, measured                              */
     double energy_j;                             /* sum; NaN not measured                       */
+    double time_s;                               /* of steps, sum, measured                     */
 } compare_arm;
 typedef struct compare_row {
     const char *row;
@@ -61,7 +65,8 @@ typedef struct trunk_costs {
 } trunk_costs;
 trunk_costs results_trunks(const study_runs *runs);
 
-/* Writes both files, durable. */
-status results_write(const char *folder, const study *s, const study_runs *runs, const result *r);
+/* Writes both files, durable. fits: an array of what was fitted; borrowed; NULL none yet. */
+status results_write(const char *folder, const study *s, const study_runs *runs, const result *r,
+                     json_t *fits);
 
 #endif

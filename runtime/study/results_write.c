@@ -141,7 +141,7 @@ static status write_json(const char *folder, json_t *root)
 }
 
 static status write_study(const char *folder, const study *s, const study_runs *runs,
-                          const result *r, const bool *point)
+                          const result *r, const bool *point, json_t *fits)
 {
     json_t *list = json_array(), *measured = json_array(), *sweep;
     const trunk_costs trunks = results_trunks(runs);
@@ -154,11 +154,12 @@ static status write_study(const char *folder, const study *s, const study_runs *
                                                     "flops_of_separate_runs", trunks.separate)
                                         : json_null();
     return write_json(folder,
-                      json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA,
-                                "name", s->keys.name, "scale", text_or_null(s->keys.scale), "note",
-                                text_or_null(s->keys.note), "runs", list, "comparison",
+                      json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
+                                SCHEMA, "name", s->keys.name, "scale", text_or_null(s->keys.scale),
+                                "note", text_or_null(s->keys.note), "runs", list, "comparison",
                                 comparison_object(s, runs, r), "sweep", sweep, "trunks", saved,
-                                "measured", measured));
+                                "fits", fits ? json_incref(fits) : json_array(), "measured",
+                                measured));
 }
 
 /* A double that reads back, or nothing. */
@@ -206,12 +207,13 @@ static status write_table(const char *folder, const study_runs *runs, const resu
     return s;
 }
 
-status results_write(const char *folder, const study *s, const study_runs *runs, const result *r)
+status results_write(const char *folder, const study *s, const study_runs *runs, const result *r,
+                     json_t *fits)
 {
     bool *point;
     TRY(results_points(&point, runs, r));
     status code = write_table(folder, runs, r, point);
-    if (code == OK) code = write_study(folder, s, runs, r, point);
+    if (code == OK) code = write_study(folder, s, runs, r, point, fits);
     free(point);
     return code;
 }
