@@ -1,6 +1,9 @@
 #include "cli.h"
 
+#include "config/config.h"
+
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +67,44 @@ status cli_parse(int argc, char **argv, const cli_option *options, const char **
         REQUIRE(inline_value || i + 1 < argc, ERR_CONFIG, "%s needs a value", o->name);
         *o->value = inline_value ? argv[i] + length + 1 : argv[++i];
     }
+    return OK;
+}
+
+status cli_number(double *out, const char *option, const char *text, double low, double high)
+{
+    double value;
+    if (!text) return OK;
+    const status s = config_number(&value, text);
+    if (s != OK) return status_prefix(s, "%s", option);
+    REQUIRE(value >= low && value <= high, ERR_CONFIG,
+            "%s: %.60s is outside [%.15g, %.15g]; nearest: %.15g", option, text, low, high,
+            value < low ? low : high);
+    *out = value;
+    return OK;
+}
+
+status cli_positive(double *out, const char *option, const char *text, double high)
+{
+    double value;
+    if (!text) return OK;
+    const status s = config_number(&value, text);
+    if (s != OK) return status_prefix(s, "%s", option);
+    REQUIRE(value > 0 && value <= high, ERR_CONFIG, "%s: %.60s is outside (0, %g]", option, text,
+            high);
+    *out = value;
+    return OK;
+}
+
+status cli_integer(int64_t *out, const char *option, const char *text, int64_t low, int64_t high)
+{
+    int64_t value;
+    if (!text) return OK;
+    const status s = config_integer(&value, text);
+    if (s != OK) return status_prefix(s, "%s", option);
+    REQUIRE(value >= low && value <= high, ERR_CONFIG,
+            "%s: %.60s is outside [%" PRId64 ", %" PRId64 "]; nearest: %" PRId64, option, text, low,
+            high, value < low ? low : high);
+    *out = value;
     return OK;
 }
 

@@ -18,6 +18,12 @@ typedef struct cli_option {
  * one. */
 status cli_parse(int argc, char **argv, const cli_option *options, const char **rest,
                  int *rest_count);
+/* An option's number, with the endings of configs (1e9, 20B, 2h); *out keeps its value when text is
+ * NULL. ERR_CONFIG names option, text, range and the nearest value in it. */
+status cli_number(double *out, const char *option, const char *text, double low, double high);
+status cli_integer(int64_t *out, const char *option, const char *text, int64_t low, int64_t high);
+/* A number above 0 and at most high. */
+status cli_positive(double *out, const char *option, const char *text, double high);
 /* True when "--help" or "-h" stands among the arguments; prints the text to stdout. */
 bool cli_help(int argc, char **argv, const char *text);
 /* "isoflop: error: message" on stderr unless OK, FOUND or INTERRUPTED (which prints plainly).

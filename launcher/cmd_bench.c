@@ -67,16 +67,6 @@ typedef struct arguments {
 /* --- arguments ---------------------------------------------------------------------------------
  */
 
-static status whole(int64_t *out, const char *option, const char *text, int64_t low, int64_t high)
-{
-    if (!text) return OK;
-    const status s = config_integer(out, text);
-    if (s != OK) return status_prefix(s, "%s", option);
-    REQUIRE(*out >= low && *out <= high, ERR_CONFIG, "%s: %s is outside [%lld, %lld]", option, text,
-            (long long)low, (long long)high);
-    return OK;
-}
-
 static status sort_words(arguments *a, const char *const *rest, int count)
 {
     const bench_section *unused;
@@ -118,13 +108,9 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
         a->file[0] = rest[0], a->file[1] = rest[1];
         return OK;
     }
-    if (a->seconds) {
-        TRY(config_number(&a->seconds_n, a->seconds));
-        REQUIRE(a->seconds_n >= 0.1 && a->seconds_n <= 3600, ERR_CONFIG,
-                "--seconds: %s is outside [0.1, 3600]", a->seconds);
-    }
-    TRY(whole(&a->repeats_n, "--repeats", a->repeats, 1, 100));
-    TRY(whole(&a->max_bytes_n, "--max-bytes", a->max_bytes, 1 << 20, (int64_t)1 << 34));
+    TRY(cli_number(&a->seconds_n, "--seconds", a->seconds, 0.1, 3600));
+    TRY(cli_integer(&a->repeats_n, "--repeats", a->repeats, 1, 100));
+    TRY(cli_integer(&a->max_bytes_n, "--max-bytes", a->max_bytes, 1 << 20, (int64_t)1 << 34));
     return sort_words(a, rest, count);
 }
 

@@ -59,14 +59,8 @@ static status time_left(double *out, const arguments *a)
 {
     const char *end = getenv("SLURM_JOB_END_TIME");
     *out = 0.0;
-    if (a->time_limit) {
-        TRY(config_number(out, a->time_limit));
-        REQUIRE(*out > 0, ERR_CONFIG, "--time-limit: %s is not a time; 3600, 2h, 1d",
-                a->time_limit);
-    } else if (end) {
-        *out = difftime((time_t)strtoll(end, NULL, 10), time(NULL));
-    }
-    return OK;
+    if (end) *out = difftime((time_t)strtoll(end, NULL, 10), time(NULL));
+    return cli_positive(out, "--time-limit", a->time_limit, 1e9);
 }
 
 /* --- what people read --------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 #include "commands.h"
 #include "fit_print.h"
 #include "base/file.h"
-#include "config/config.h"
 #include "law/law_file.h"
 #include "report/run_points.h"
 #include "report/run_set.h"
@@ -62,21 +61,9 @@ typedef struct fit_arguments {
 } fit_arguments;
 
 /* A number within [low, high]; the message names the option. */
-static status parse_number(double *out, const char *option, const char *text, double low,
-                           double high)
-{
-    double value;
-    const status s = config_number(&value, text);
-    if (s != OK) return status_prefix(s, "%s", option);
-    REQUIRE(value >= low && value <= high, ERR_CONFIG, "%s: %.60s is outside [%g, %g]", option,
-            text, low, high);
-    *out = value;
-    return OK;
-}
-
 static status parse_whole(double *out, const char *option, const char *text, double high)
 {
-    TRY(parse_number(out, option, text, 0, high));
+    TRY(cli_number(out, option, text, 0, high));
     REQUIRE(floor(*out) == *out, ERR_CONFIG, "%s: %.60s is not a whole number", option, text);
     return OK;
 }
@@ -117,7 +104,7 @@ static status parse_options(fit_options *out, const fit_arguments *a)
     if (form >= laws_count) form = 0;
     if (a->loss) TRY(parse_choice(&loss, "--loss", a->loss, losses));
     if (a->x) TRY(parse_choice(&x, "--x", a->x, variables));
-    if (a->delta) TRY(parse_number(&out->delta, "--delta", a->delta, 1e-12, 1e3));
+    TRY(cli_number(&out->delta, "--delta", a->delta, 1e-12, 1e3));
     REQUIRE(!a->delta || loss == FIT_HUBER, ERR_CONFIG, "--delta belongs to --loss huber");
     if (a->bootstrap) TRY(parse_whole(&bootstrap, "--bootstrap", a->bootstrap, 1e6));
     REQUIRE(bootstrap != 1, ERR_CONFIG, "--bootstrap: 1 replicate has no spread; 0 or at least 2");
@@ -149,8 +136,8 @@ static status parse_case(law_case *out, const char *text, const law *form)
     (void)snprintf(first, sizeof first, "%.*s", (int)(comma - text), text);
     REQUIRE(!(form->needs & LAW_OF_X), ERR_CONFIG,
             "--predict belongs to laws of params and tokens");
-    TRY(parse_number(&out->params, "--predict", first, 1, 1e30));
-    return parse_number(&out->tokens, "--predict", comma + 1, 1, 1e30);
+    TRY(cli_number(&out->params, "--predict", first, 1, 1e30));
+    return cli_number(&out->tokens, "--predict", comma + 1, 1, 1e30);
 }
 
 /* Where the points come from. */
@@ -254,7 +241,7 @@ static status fit_and_print(const fit_arguments *a, const fit_options *w, fit_in
 {
     points *p = &in->points;
     fit_question q = {0};
-    if (a->flops) TRY(parse_number(&q.flops, "--flops", a->flops, 1, 1e40));
+    TRY(cli_number(&q.flops, "--flops", a->flops, 1, 1e40));
     if (a->predict) TRY(parse_case(&q.at, a->predict, w->form));
     fit_result *r = calloc(1, sizeof *r);
     REQUIRE(r, ERR_MEMORY, "no memory");
@@ -287,7 +274,7 @@ static status parse_budgets(double *budget, int32_t *count, const char *text)
         REQUIRE(length < sizeof one && *count < BUDGETS_MAX, ERR_CONFIG,
                 "--budgets: '%.60s' is not a list of at most %d numbers", text, BUDGETS_MAX);
         (void)snprintf(one, sizeof one, "%.*s", (int)length, at);
-        TRY(parse_number(&budget[(*count)++], "--budgets", one, 1, 1e40));
+        TRY(cli_number(&budget[(*count)++], "--budgets", one, 1, 1e40));
         at = at[length] ? at + length + 1 : NULL;
     }
     return OK;
@@ -319,7 +306,7 @@ static status optima_and_print(const fit_arguments *a, const fit_options *w, fit
     REQUIRE(!a->predict && !a->loss && !a->delta, ERR_CONFIG,
             "--predict, --loss and --delta belong to laws of the loss; %s gives best sizes",
             a->law);
-    if (a->flops) TRY(parse_number(&flops, "--flops", a->flops, 1, 1e40));
+    TRY(cli_number(&flops, "--flops", a->flops, 1, 1e40));
     if (a->budgets) {
         TRY(parse_budgets(budget, &options.budgets, a->budgets));
         options.budget = budget;

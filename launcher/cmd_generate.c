@@ -117,18 +117,6 @@ static status generate(const char *path, const char *spec, const char *prompt, c
     return s;
 }
 
-static status number_option(double *out, const char *name, const char *text, double low,
-                            double high)
-{
-    if (!text) return OK;
-    double value;
-    TRY(config_number(&value, text));
-    REQUIRE(value >= low && value <= high, ERR_CONFIG, "%s: %s is outside [%g, %g]", name, text,
-            low, high);
-    *out = value;
-    return OK;
-}
-
 static status run(int argc, char **argv, const char **rest)
 {
     const char *prompt = "", *tokens = NULL, *temperature = NULL, *top_k = NULL, *seed = NULL,
@@ -144,15 +132,11 @@ static status run(int argc, char **argv, const char **rest)
     TRY(cli_parse(argc, argv, options, rest, &count));
     REQUIRE(count == 1, ERR_CONFIG,
             "generate needs one checkpoint: isoflop generate runs/NAME (--help shows more)");
-    double n = 256, k = 0, seed_value = 1, temperature_value = 0.8;
-    TRY(number_option(&n, "--tokens", tokens, 1, 1e7));
-    TRY(number_option(&k, "--top-k", top_k, 0, 1e6));
-    TRY(number_option(&seed_value, "--seed", seed, 0, 9e15));
-    TRY(number_option(&temperature_value, "--temperature", temperature, 0, 100));
-    choice c = {.tokens = (int64_t)n,
-                .top_k = (int64_t)k,
-                .seed = (int64_t)seed_value,
-                .temperature = temperature_value};
+    choice c = {.tokens = 256, .seed = 1, .temperature = 0.8};
+    TRY(cli_integer(&c.tokens, "--tokens", tokens, 1, 10000000));
+    TRY(cli_integer(&c.top_k, "--top-k", top_k, 0, 1000000));
+    TRY(cli_integer(&c.seed, "--seed", seed, 0, INT64_C(9000000000000000)));
+    TRY(cli_number(&c.temperature, "--temperature", temperature, 0, 100));
     return generate(rest[0], spec, prompt, &c);
 }
 

@@ -88,19 +88,9 @@ static status cut_option(cut_rule *out, const char *text)
     FAIL(ERR_CONFIG, "--split: '%s'; allowed: auto, file, blank, line", text);
 }
 
-static status integer_option(int64_t *out, const char *text, int64_t otherwise, int64_t max,
-                             const char *name)
-{
-    *out = otherwise;
-    if (text) TRY(config_integer(out, text));
-    REQUIRE(*out >= 1 && *out <= max, ERR_CONFIG, "%s: %s is outside [1, %" PRId64 "]", name, text,
-            max);
-    return OK;
-}
-
 static status options_from(prepare_options *o, const arguments *a)
 {
-    int64_t workers;
+    int64_t workers = pool_processors();
     REQUIRE(a->out, ERR_CONFIG, "--out DIR is missing");
     REQUIRE(o->count > 0, ERR_CONFIG, "no input; give files, folders, - (stdin) or gcide");
     for (int k = 1; k < PREPARE_SPLITS; k++)
@@ -112,8 +102,9 @@ static status options_from(prepare_options *o, const arguments *a)
     REQUIRE(apart < 1, ERR_CONFIG,
             "--validation-share and --test-share leave nothing for training");
     TRY(cut_option(&o->cut, a->cut));
-    TRY(integer_option(&workers, a->workers, pool_processors(), 1024, "--workers"));
-    TRY(integer_option(&o->shard_tokens, a->shard, 100000000, INT32_MAX, "--shard-tokens"));
+    o->shard_tokens = 100000000;
+    TRY(cli_integer(&workers, "--workers", a->workers, 1, 1024));
+    TRY(cli_integer(&o->shard_tokens, "--shard-tokens", a->shard, 1, INT32_MAX));
     o->out = a->out;
     o->tokenizer = a->tokenizer;
     o->field = a->field;

@@ -1,7 +1,6 @@
 #include "cli.h"
 #include "commands.h"
 #include "base/file.h"
-#include "config/config.h"
 #include "plan/cluster.h"
 #include "report/bundle.h"
 #include "report/report.h"
@@ -152,17 +151,6 @@ static status report_bundle(const report_arguments *a, const char *path,
     return s;
 }
 
-static status number_of(double *out, const char *option, const char *text, double low, double high)
-{
-    double value;
-    const status s = config_number(&value, text);
-    if (s != OK) return status_prefix(s, "%s", option);
-    REQUIRE(value >= low && value <= high, ERR_CONFIG, "%s: %.60s is outside [%g, %g]", option,
-            text, low, high);
-    *out = value;
-    return OK;
-}
-
 static status run(int argc, char **argv, const char **rest)
 {
     report_arguments a = {0};
@@ -178,8 +166,8 @@ static status run(int argc, char **argv, const char **rest)
     TRY(cli_parse(argc, argv, options, rest, &count));
     REQUIRE(count == 1 || count == 2, ERR_CONFIG,
             "report takes one directory, or two to compare: isoflop report DIR");
-    if (a.every) TRY(number_of(&every, "--every", a.every, 1, 86400));
-    if (a.bootstrap) TRY(number_of(&bootstrap, "--bootstrap", a.bootstrap, 0, 1e6));
+    TRY(cli_number(&every, "--every", a.every, 1, 86400));
+    TRY(cli_number(&bootstrap, "--bootstrap", a.bootstrap, 0, 1e6));
     REQUIRE(bootstrap != 1, ERR_CONFIG, "--bootstrap: 1 replicate has no spread; 0 or at least 2");
     REQUIRE(!a.every || a.watch, ERR_CONFIG, "--every belongs to --watch");
     REQUIRE(!a.cluster || count == 1, ERR_CONFIG, "--cluster belongs to a report on one directory");

@@ -84,11 +84,7 @@ static status score_file(const char *path, const char *file, const char *spec, c
                        "%s has %" PRId64 " tokens; at least 2 are needed", file, count);
     if (s == OK) {
         r.context = r.stride = inference_model(i)->context;
-        if (stride) s = config_integer(&r.stride, stride);
-        if (s == OK && (r.stride < 1 || r.stride > r.context))
-            s = status_set(ERR_CONFIG, __FILE__, __LINE__,
-                           "--stride: %" PRId64 " is outside [1, %" PRId64 "]", r.stride,
-                           r.context);
+        s = cli_integer(&r.stride, "--stride", stride, 1, r.context);
     }
     if (s == OK) s = score_tokens(i, t, ids, count, &r);
     if (s == OK) print_score(&r, inference_path(i), file, json);

@@ -311,8 +311,8 @@ static void print_check_json(const run *r, double peak, double least_s)
            "\"bytes_per_rank\": %" PRId64 ", \"peak_flops_per_rank\": %s, "
            "\"peak_source\": \"measured\", \"least_time_s\": %s}\n",
            block_param_count(&r->cfg->model), tokens, r->steps_total, r->M,
-           f.model * (double)tokens, r->layout.ranks, r->plan.total,
-           record_number(number[0], peak), record_number(number[1], least_s));
+           f.model * (double)tokens, r->layout.ranks, r->plan.total, record_number(number[0], peak),
+           record_number(number[1], least_s));
 }
 
 static status check_only(const config *cfg, world *w, bool json)
@@ -362,11 +362,7 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
             "train needs a config: isoflop train CONFIG (--help shows examples)");
     REQUIRE(!a->json || a->check, ERR_CONFIG,
             "--json goes with --check; a run leaves record.jsonl and summary.json");
-    if (a->time_limit) {
-        TRY(config_number(&a->time_limit_s, a->time_limit));
-        REQUIRE(a->time_limit_s > 0, ERR_CONFIG, "--time-limit: %s is not a time; 3600, 2h, 1d",
-                a->time_limit);
-    }
+    TRY(cli_positive(&a->time_limit_s, "--time-limit", a->time_limit, 1e9));
     a->path = rest[0];
     a->overrides = rest + 1;
     a->override_count = count - 1;

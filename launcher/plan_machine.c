@@ -1,11 +1,11 @@
 #include "plan_machine.h"
 
+#include "cli.h"
 #include "plan_config.h"
 
 #include "plan/cost.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { RANKS_MAX = 10000000 };
@@ -41,10 +41,7 @@ status plan_machine_ranks(int32_t *out, const plan_answer *a)
     if (isfinite(a->question.gpus)) ranks = a->question.gpus;
     if (a->options->predict.ranks) {
         int64_t n = 0;
-        const status s = config_integer(&n, a->options->predict.ranks);
-        if (s != OK) return status_prefix(s, "--ranks");
-        REQUIRE(n >= 1 && n <= RANKS_MAX, ERR_CONFIG, "--ranks: %s is outside [1, %d]",
-                a->options->predict.ranks, RANKS_MAX);
+        TRY(cli_integer(&n, "--ranks", a->options->predict.ranks, 1, RANKS_MAX));
         REQUIRE(!isfinite(a->question.gpus) || (double)n == a->question.gpus, ERR_CONFIG,
                 "--ranks %lld with --gpus %.0f: they are the same; give one", (long long)n,
                 a->question.gpus);
@@ -88,12 +85,7 @@ static status given_micro(int64_t *out, const plan_answer *a)
 {
     const char *text = a->options->predict.micro_batch;
     *out = 0;
-    if (!text) return OK;
-    const status s = config_integer(out, text);
-    if (s != OK) return status_prefix(s, "--micro-batch");
-    REQUIRE(*out >= 1 && *out <= 65536, ERR_CONFIG, "--micro-batch: %s is outside [1, 65536]",
-            text);
-    return OK;
+    return cli_integer(out, "--micro-batch", text, 1, 65536);
 }
 
 /* So many ranks, with the largest micro-batch that leaves none idle and fits. */

@@ -1,6 +1,7 @@
 #include "plan_model.h"
 
 #include "base/file.h"
+#include "cli.h"
 #include "data/token_manifest.h"
 
 #include <math.h>
@@ -93,12 +94,7 @@ status plan_model_read(plan_answer *a)
                           .validation_tokens = NAN,
                           .bytes_per_token = NAN};
     if (o->data) TRY(read_data(&a->data, o->data));
-    if (o->predict.sequence) {
-        const status s = config_integer(&context, o->predict.sequence);
-        if (s != OK) return status_prefix(s, "--sequence");
-        REQUIRE(context >= 1 && context <= 1048576, ERR_CONFIG,
-                "--sequence: %s is outside [1, 1048576]", o->predict.sequence);
-    }
+    TRY(cli_integer(&context, "--sequence", o->predict.sequence, 1, 1048576));
     // a law of one's own holds at the context of its runs
     const published_law *own = NULL;
     for (int32_t i = 0; i < a->laws.count; i++)
@@ -181,10 +177,8 @@ status plan_model_build(plan_answer *a)
         a->batch_clamped = false;
     }
     if (a->options->predict.batch_tokens) {
-        const status s = config_integer(&a->batch_tokens, a->options->predict.batch_tokens);
-        if (s != OK) return status_prefix(s, "--batch-tokens");
-        REQUIRE(a->batch_tokens > 0 && a->batch_tokens <= INT64_C(1000000000000), ERR_CONFIG,
-                "--batch-tokens: %s is outside [1, 1e12]", a->options->predict.batch_tokens);
+        TRY(cli_integer(&a->batch_tokens, "--batch-tokens", a->options->predict.batch_tokens, 1,
+                        INT64_C(1000000000000)));
         a->batch_clamped = false;
     }
     REQUIRE(a->tokens >= (double)a->batch_tokens, ERR_CONFIG,

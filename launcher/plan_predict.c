@@ -1,5 +1,6 @@
 #include "plan_predict.h"
 
+#include "cli.h"
 #include "plan_predict_print.h"
 
 #include "plan/cost.h"
@@ -35,24 +36,6 @@ typedef struct asked {
 /* --- options ------------------------------------------------------------------------------------
  */
 
-static status whole(int64_t *out, const char *option, const char *text, int64_t low, int64_t high)
-{
-    const status s = config_integer(out, text);
-    if (s != OK) return status_prefix(s, "%s", option);
-    REQUIRE(*out >= low && *out <= high, ERR_CONFIG,
-            "%s: %lld is outside [%lld, %lld]; nearest: %lld", option, (long long)*out,
-            (long long)low, (long long)high, (long long)(*out < low ? low : high));
-    return OK;
-}
-
-static status real(double *out, const char *option, const char *text, double high)
-{
-    const status s = config_number(out, text);
-    if (s != OK) return status_prefix(s, "%s", option);
-    REQUIRE(*out > 0 && *out <= high, ERR_CONFIG, "%s: %g is outside (0, %g]", option, *out, high);
-    return OK;
-}
-
 /* One of the words; *out keeps its value when text is NULL. */
 static status choice(int32_t *out, const char *option, const char *text, const char *const *words)
 {
@@ -81,9 +64,9 @@ static status parse_list(asked *a, const char *text)
         int64_t from = 0, to = 0;
         char *dots = strstr(item, "..");
         if (dots) *dots = '\0';
-        TRY(whole(&from, "--scale", item, 1, RANKS_MAX));
+        TRY(cli_integer(&from, "--scale", item, 1, RANKS_MAX));
         to = from;
-        if (dots) TRY(whole(&to, "--scale", dots + 2, 1, RANKS_MAX));
+        if (dots) TRY(cli_integer(&to, "--scale", dots + 2, 1, RANKS_MAX));
         REQUIRE(from <= to, ERR_CONFIG, "--scale: %lld..%lld falls; nearest: %lld..%lld",
                 (long long)from, (long long)to, (long long)to, (long long)from);
         for (int64_t n = from;;) {
@@ -127,7 +110,7 @@ static status read_model(asked *a, const plan_predict_options *o)
                 {"train.micro_batch", "--micro-batch", o->micro_batch}};
     int64_t given[2] = {0, 0};
     for (int i = 0; i < 2; i++)
-        if (keys[i].value) TRY(whole(&given[i], keys[i].option, keys[i].value, 1, 1048576));
+        if (keys[i].value) TRY(cli_integer(&given[i], keys[i].option, keys[i].value, 1, 1048576));
 
     REQUIRE(o->model && *o->model, ERR_CONFIG,
             "--model: not given; a row of configs/models or a config");
@@ -167,9 +150,9 @@ static status read_batch(asked *a, const plan_predict_options *o)
             "--accumulate and --batch-tokens: give one of them");
     const bool file = t->batch_tokens > micro; /* a config that says it */
     a->accumulate = o->batch_tokens || (file && !o->accumulate) ? 0 : 1;
-    if (o->accumulate) TRY(whole(&a->accumulate, "--accumulate", o->accumulate, 1, 1 << 24));
+    TRY(cli_integer(&a->accumulate, "--accumulate", o->accumulate, 1, 1 << 24));
     if (o->batch_tokens) {
-        TRY(whole(&t->batch_tokens, "--batch-tokens", o->batch_tokens, 1, INT64_C(1) << 50));
+        TRY(cli_integer(&t->batch_tokens, "--batch-tokens", o->batch_tokens, 1, INT64_C(1) << 50));
         const int64_t down = t->batch_tokens / micro * micro;
         REQUIRE(down == t->batch_tokens, ERR_CONFIG,
                 "--batch-tokens: %lld is not a multiple of micro-batches of %lld; nearest: %lld",
@@ -178,7 +161,7 @@ static status read_batch(asked *a, const plan_predict_options *o)
     a->micro_most = a->accumulate ? INT64_MAX : t->batch_tokens / micro;
     if (o->critical_batch) {
         int64_t critical = 0;
-        TRY(whole(&critical, "--critical-batch", o->critical_batch, micro, INT64_C(1) << 50));
+        TRY(cli_integer(&critical, "--critical-batch", o->critical_batch, micro, INT64_C(1) << 50));
         if (critical / micro < a->micro_most) a->micro_most = critical / micro;
     }
     return OK;
@@ -205,10 +188,10 @@ static status read_answer(asked *a, const plan_predict_options *o)
 {
     predict_answer *w = &a->answer;
     double seconds = 0;
-    if (o->tokens) TRY(real(&a->tokens, "--tokens", o->tokens, 1e24));
-    if (o->deadline) TRY(real(&seconds, "--deadline", o->deadline, 1e12));
-    if (o->budget) TRY(real(&w->budget, "--budget", o->budget, 1e15));
-    if (o->efficiency) TRY(real(&w->efficiency, "--efficiency", o->efficiency, 1));
+    TRY(cli_positive(&a->tokens, "--tokens", o->tokens, 1e24));
+    TRY(cli_positive(&seconds, "--deadline", o->deadline, 1e12));
+    TRY(cli_positive(&w->budget, "--budget", o->budget, 1e15));
+    TRY(cli_positive(&w->efficiency, "--efficiency", o->efficiency, 1));
     w->deadline_hours = seconds / 3600.0;
     w->asked = o->deadline || o->budget || o->efficiency;
     REQUIRE(a->tokens > 0 || !(o->deadline || o->budget), ERR_CONFIG,
@@ -260,7 +243,7 @@ static status read_all(asked *a, const plan_predict_options *o)
     TRY(read_batch(a, o));
     TRY(read_answer(a, o));
     int64_t ranks = 0;
-    if (o->ranks) TRY(whole(&ranks, "--ranks", o->ranks, 1, RANKS_MAX));
+    TRY(cli_integer(&ranks, "--ranks", o->ranks, 1, RANKS_MAX));
     REQUIRE(!o->ranks || !(o->scale || a->answer.asked), ERR_CONFIG,
             "--ranks: not beside --scale, --deadline, --efficiency or --budget, which ask for it");
     a->ranks = (int32_t)ranks;

@@ -1,20 +1,11 @@
 #include "plan_question.h"
 
+#include "cli.h"
+
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PF_DAY 8.64e19
-
-/* A number above 0 and at most high; endings: as in configs. */
-static status positive(double *out, const char *option, const char *text, double high)
-{
-    const status s = config_number(out, text);
-    if (s != OK) return status_prefix(s, "%s", option);
-    REQUIRE(*out > 0 && *out <= high, ERR_CONFIG, "%s: %.60s is outside (0, %g]", option, text,
-            high);
-    return OK;
-}
 
 /* Compute also in petaflop/s-days: 12PFday, PFday, 3.5PF-days. */
 static status compute(double *out, const char *option, const char *text)
@@ -25,18 +16,18 @@ static status compute(double *out, const char *option, const char *text)
         const size_t n = strlen(text), m = strlen(endings[i]);
         if (n < m || n - m >= sizeof number || strcmp(text + n - m, endings[i]) != 0) continue;
         (void)snprintf(number, sizeof number, "%.*s", (int)(n - m), text);
-        TRY(positive(out, option, number[0] ? number : "1", 1e20));
+        TRY(cli_positive(out, option, number[0] ? number : "1", 1e20));
         *out *= PF_DAY;
         return OK;
     }
-    return positive(out, option, text, 1e40);
+    return cli_positive(out, option, text, 1e40);
 }
 
 /* Hours: 72, 72h, 3d. */
 static status hours(double *seconds, const char *text)
 {
     const char last = text[0] ? text[strlen(text) - 1] : '0';
-    TRY(positive(seconds, "--hours", text, 1e12));
+    TRY(cli_positive(seconds, "--hours", text, 1e12));
     if (last != 'h' && last != 'd') *seconds *= 3600;
     return OK;
 }
@@ -46,17 +37,17 @@ static status read_numbers(plan_question *q, const plan_options *o)
     allocate_question *a = &q->ask;
     double percent = NAN;
     if (o->flops) TRY(compute(&a->flops, "--flops", o->flops));
-    if (o->params) TRY(positive(&a->params, "--params", o->params, 1e18));
-    if (o->tokens) TRY(positive(&a->tokens, "--tokens", o->tokens, 1e24));
-    if (o->loss) TRY(positive(&a->loss, "--loss", o->loss, 100));
-    if (o->unique_tokens) TRY(positive(&a->unique, "--unique-tokens", o->unique_tokens, 1e24));
+    TRY(cli_positive(&a->params, "--params", o->params, 1e18));
+    TRY(cli_positive(&a->tokens, "--tokens", o->tokens, 1e24));
+    TRY(cli_positive(&a->loss, "--loss", o->loss, 100));
+    TRY(cli_positive(&a->unique, "--unique-tokens", o->unique_tokens, 1e24));
     if (o->inference_tokens)
-        TRY(positive(&a->inference, "--inference-tokens", o->inference_tokens, 1e24));
+        TRY(cli_positive(&a->inference, "--inference-tokens", o->inference_tokens, 1e24));
     if (o->tokens_per_param)
-        TRY(positive(&a->tokens_per_param, "--tokens-per-param", o->tokens_per_param, 1e9));
-    if (o->gpus) TRY(positive(&q->gpus, "--gpus", o->gpus, 1e7));
+        TRY(cli_positive(&a->tokens_per_param, "--tokens-per-param", o->tokens_per_param, 1e9));
+    TRY(cli_positive(&q->gpus, "--gpus", o->gpus, 1e7));
     if (o->hours) TRY(hours(&q->seconds, o->hours));
-    if (o->budget) TRY(positive(&q->money, "--budget", o->budget, 1e15));
+    TRY(cli_positive(&q->money, "--budget", o->budget, 1e15));
     REQUIRE(!o->gpus || q->gpus == floor(q->gpus), ERR_CONFIG, "--gpus: %s is not a whole number",
             o->gpus);
     if (!o->mfu) return OK;
@@ -65,7 +56,7 @@ static status read_numbers(plan_question *q, const plan_options *o)
     const size_t n = strlen(o->mfu);
     const bool sign = n > 1 && n < sizeof text && o->mfu[n - 1] == '%';
     (void)snprintf(text, sizeof text, "%.*s", (int)(sign ? n - 1 : n), o->mfu);
-    TRY(positive(&percent, "--mfu", text, sign ? 100 : 1));
+    TRY(cli_positive(&percent, "--mfu", text, sign ? 100 : 1));
     q->mfu = sign ? percent / 100 : percent;
     return OK;
 }
