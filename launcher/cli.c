@@ -108,6 +108,21 @@ status cli_integer(int64_t *out, const char *option, const char *text, int64_t l
     return OK;
 }
 
+status cli_choice(int32_t *out, const char *option, const char *text, const char *const *words)
+{
+    char all[256] = "";
+    if (!text) return OK;
+    for (int32_t i = 0; words[i]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = i;
+            return OK;
+        }
+        const size_t used = strlen(all);
+        (void)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", words[i]);
+    }
+    FAIL(ERR_CONFIG, "%s: '%.60s' is not known; allowed: %s", option, text, all);
+}
+
 bool cli_help(int argc, char **argv, const char *text)
 {
     for (int i = 1; i < argc; i++)

@@ -24,6 +24,9 @@ status cli_number(double *out, const char *option, const char *text, double low,
 status cli_integer(int64_t *out, const char *option, const char *text, int64_t low, int64_t high);
 /* A number above 0 and at most high. */
 status cli_positive(double *out, const char *option, const char *text, double high);
+/* Index of an option's text among words, which end with NULL; *out keeps its value when text is
+ * NULL. ERR_CONFIG lists the words. */
+status cli_choice(int32_t *out, const char *option, const char *text, const char *const *words);
 /* True when "--help" or "-h" stands among the arguments; prints the text to stdout. */
 bool cli_help(int argc, char **argv, const char *text);
 /* "isoflop: error: message" on stderr unless OK, FOUND or INTERRUPTED (which prints plainly).

@@ -68,21 +68,6 @@ static status parse_whole(double *out, const char *option, const char *text, dou
     return OK;
 }
 
-/* Index of text among names. */
-static status parse_choice(int *out, const char *option, const char *text, const char *const *names)
-{
-    char all[256] = "";
-    for (int i = 0; names[i]; i++) {
-        if (strcmp(names[i], text) == 0) {
-            *out = i;
-            return OK;
-        }
-        const size_t used = strlen(all);
-        (void)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", names[i]);
-    }
-    FAIL(ERR_CONFIG, "%s: '%.60s' is not known; allowed: %s", option, text, all);
-}
-
 /* Which approach: 1 and 2 read off the best sizes, 3 fits a law of the loss. */
 static int approach_of(const fit_arguments *a)
 {
@@ -97,13 +82,13 @@ static status parse_options(fit_options *out, const fit_arguments *a)
     const char *names[32] = {NULL};
     for (int32_t i = 0; i < laws_count; i++) names[i] = laws[i].name;
     names[laws_count] = "approach-1", names[laws_count + 1] = "approach-2";
-    int form = 0, loss = FIT_HUBER, x = X_FLOPS;
+    int32_t form = 0, loss = FIT_HUBER, x = X_FLOPS;
     double bootstrap = 1000, seed = 1;
     *out = (fit_options){.delta = 1e-3, .nonemb = a->nonemb};
-    if (a->law) TRY(parse_choice(&form, "--law", a->law, names));
+    TRY(cli_choice(&form, "--law", a->law, names));
     if (form >= laws_count) form = 0;
-    if (a->loss) TRY(parse_choice(&loss, "--loss", a->loss, losses));
-    if (a->x) TRY(parse_choice(&x, "--x", a->x, variables));
+    TRY(cli_choice(&loss, "--loss", a->loss, losses));
+    TRY(cli_choice(&x, "--x", a->x, variables));
     TRY(cli_number(&out->delta, "--delta", a->delta, 1e-12, 1e3));
     REQUIRE(!a->delta || loss == FIT_HUBER, ERR_CONFIG, "--delta belongs to --loss huber");
     if (a->bootstrap) TRY(parse_whole(&bootstrap, "--bootstrap", a->bootstrap, 1e6));

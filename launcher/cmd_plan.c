@@ -50,7 +50,8 @@ static const char help[] =
     "\n"
     "examples:\n"
     "  plan --flops 1e21\n"
-    "  plan --gpus 8 --hours 3d --cluster 8xh100 --data build/data/gcide --emit plans/first\n"
+    "  plan --gpus 8 --hours 3d --cluster 8xh100 --emit plans/first\n"
+    "  plan --budget 5000 --cluster 8xh100\n"
     "  plan --model chinchilla-70m --cluster 8xh100 --ranks 8\n"
     "  plan --systems --chart systems.svg\n";
 
@@ -84,6 +85,26 @@ static const char *law_only(const plan_options *o)
                                  : NULL;
 }
 
+/* Options that shape an answer: with nothing asked they would do nothing. */
+static const char *modifier(const plan_options *o)
+{
+    const plan_predict_options *p = &o->predict;
+    return o->mfu                ? "--mfu"
+           : o->unique_tokens    ? "--unique-tokens"
+           : o->inference_tokens ? "--inference-tokens"
+           : o->tokens_per_param ? "--tokens-per-param"
+           : o->law              ? "--law"
+           : o->data             ? "--data"
+           : o->emit             ? "--emit"
+           : p->cluster          ? "--cluster"
+           : p->batch_tokens     ? "--batch-tokens"
+           : p->sequence         ? "--sequence"
+           : p->precision        ? "--precision"
+           : p->recompute        ? "--recompute"
+           : p->reduction        ? "--reduction"
+                                 : NULL;
+}
+
 /* What this model does on this cluster is plan_predict's question. */
 static status route(plan_options *o, bool *alone)
 {
@@ -103,6 +124,12 @@ static status route(plan_options *o, bool *alone)
                           : p->sharding    ? "--sharding"
                                            : NULL;
     REQUIRE(!machine || p->cluster, ERR_CONFIG, "%s belongs to --cluster FILE", machine);
+    const char *held = p->precision   ? "--precision"
+                       : p->recompute ? "--recompute"
+                       : p->reduction ? "--reduction"
+                                      : NULL;
+    REQUIRE(!held || p->cluster || o->emit, ERR_CONFIG,
+            "%s belongs to --cluster FILE or --emit DIR", held);
     return OK;
 }
 
@@ -179,15 +206,20 @@ static status run(int argc, char **argv, const char **rest)
     REQUIRE(count == 0 || o.chart, ERR_CONFIG,
             "plan takes options only; '%.60s' is none (run directories belong to --chart)",
             rest[0]);
+    const char *without = o.systems || (o.chart && !asked(&o)) ? modifier(&o) : NULL;
+    REQUIRE(!o.systems || !asked(&o), ERR_CONFIG,
+            "--systems answers no other question; --chart alone goes with it");
+    REQUIRE(!without, ERR_CONFIG, "%s belongs to a question (--flops 1e21), %s asks none", without,
+            o.systems ? "--systems" : "--chart alone");
     TRY(route(&o, &alone));
     if (alone) return plan_predict(p);
     if (o.systems) {
-        REQUIRE(!asked(&o) && !o.emit, ERR_CONFIG,
-                "--systems answers no other question; --chart alone goes with it");
         if (o.chart) TRY(plan_chart(o.chart, NULL, rest, count));
         return plan_systems(p->json);
     }
     if (o.chart && !asked(&o)) {
+        REQUIRE(!p->json, ERR_CONFIG,
+                "--chart alone prints no result: --json belongs to a question");
         TRY(plan_chart(o.chart, NULL, rest, count));
         printf("drawn        %s\n", o.chart);
         return OK;

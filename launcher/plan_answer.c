@@ -51,16 +51,31 @@ static status question_for(allocate_question *q, const plan_answer *a, const pub
         q->params = (double)block_param_count_without_embedding(&a->cfg.model);
     else
         TRY(plan_model_without_embedding(&q->params, a, q->params));
+    if (!row->per_token) return OK;
+    TRY(plan_model_per_token(&q->params, a, q->params));
+    q->params /= 6;
     return OK;
+}
+
+/* The answer of a law that states FLOPs per token, as parameters without embeddings. */
+static void count_params(plan_law *out, const plan_answer *a)
+{
+    allocation *say = &out->say;
+    if (!out->row->per_token || !isfinite(say->params)) return;
+    out->flops_per_token = 6 * say->params;
+    if (plan_model_of_per_token(&say->params, a, out->flops_per_token) == OK) return;
+    say->params = NAN;
+    say->why = "no model that can be built has its FLOPs per token";
 }
 
 static status ask_law(plan_law *out, const plan_answer *a, const published_law *row)
 {
     allocate_question q;
     out->row = row;
-    out->params_total = out->params_without_embedding = NAN;
+    out->params_total = out->params_without_embedding = out->flops_per_token = NAN;
     TRY(question_for(&q, a, row));
     allocate(&out->say, row, &q);
+    count_params(out, a);
     const double n = out->say.params;
     if (!isfinite(n)) return OK;
     const double with = a->model_given ? (double)block_param_count(&a->cfg.model) : NAN;
@@ -146,24 +161,35 @@ static status answer(plan_answer *a)
 /* --- machines and money as the budget -----------------------------------------------------------
  */
 
-/* Seconds of the whole job. */
-static status seconds_of(double *out, plan_answer *a)
+/* Seconds of all ranks together that may be used. */
+static status rank_seconds(double *out, plan_answer *a)
 {
     plan_question *q = &a->question;
     const cluster *hw = &a->machine.hw;
+    const double price = hw->price_per_hour.value;
+    if (isfinite(q->money)) {
+        REQUIRE(isfinite(price) && price > 0, ERR_CONFIG,
+                "--budget: cluster %s does not know its price_per_hour; copy its file and give one",
+                hw->name);
+        *out = q->money / price * 3600;
+        return OK;
+    }
     int32_t ranks;
     TRY(plan_machine_ranks(&ranks, a));
-    REQUIRE(isfinite(q->money) || ranks <= hw->nodes.value * hw->ranks_per_node.value, ERR_CONFIG,
+    REQUIRE(ranks <= hw->nodes.value * hw->ranks_per_node.value, ERR_CONFIG,
             "--gpus: %s has %.0f ranks; a file of a larger cluster, or fewer", hw->name,
             hw->nodes.value * hw->ranks_per_node.value);
-    q->gpus = ranks;
-    *out = q->seconds;
-    if (!isfinite(q->money)) return OK;
-    REQUIRE(isfinite(hw->price_per_hour.value) && hw->price_per_hour.value > 0, ERR_CONFIG,
-            "--budget: cluster %s does not know its price_per_hour; copy its file and give one",
-            hw->name);
-    *out = q->money / hw->price_per_hour.value / ranks * 3600;
+    *out = q->seconds * ranks;
     return OK;
+}
+
+/* The run that was predicted costs no more than was given, failures included. */
+static bool affordable(const plan_answer *a)
+{
+    const plan_question *q = &a->question;
+    const run_cost *run = &a->machine.run;
+    if (isfinite(q->money)) return run->money <= q->money;
+    return (isfinite(run->wall_hours) ? run->wall_hours : run->hours) * 3600 <= q->seconds;
 }
 
 /* The budget whose run takes just this long: compute follows from speed, speed from the model. */
@@ -172,24 +198,28 @@ static status answer_machine(plan_answer *a)
     plan_question *q = &a->question;
     const cluster *hw = &a->machine.hw;
     double seconds = 0;
-    TRY(seconds_of(&seconds, a));
-    const bool fp32 =
-        a->options->predict.precision && strcmp(a->options->predict.precision, "fp32") == 0;
+    TRY(rank_seconds(&seconds, a));
+    const bool fp32 = a->machine.precision == PRECISION_FP32;
     const double peak = fp32 ? hw->peak_fp32.value : hw->peak_bf16.value;
     REQUIRE(isfinite(peak), ERR_CONFIG, "cluster %s does not know its peak_flops.%s", hw->name,
             fp32 ? "fp32" : "bf16");
     a->machine.mfu_source = isfinite(q->mfu) ? "given" : "modelled";
     a->machine.mfu = isfinite(q->mfu) ? q->mfu : 0.4;
-    const double all = q->gpus * seconds * peak;
+    a->machine.peak = peak;
+    const double all = seconds * peak;
     q->ask.flops = all * a->machine.mfu;
     if (isfinite(q->mfu)) return answer(a);
-    // speed jumps where a micro-batch no longer fits: the largest budget that ends in time
+    // speed jumps where a micro-batch no longer fits: the largest budget that can be paid
     double low = log(all * 1e-4), high = log(all);
     for (int i = 0; i < BISECTIONS; i++) {
         const double middle = (low + high) / 2;
-        q->ask.flops = exp(i + 1 < BISECTIONS ? middle : low);
-        TRY(answer(a));
-        if (a->machine.run.hours * 3600 <= seconds)
+        const bool last = i + 1 == BISECTIONS;
+        q->ask.flops = exp(last ? low : middle);
+        const status s = answer(a);
+        // a larger run has a larger batch, which may keep all ranks busy
+        const bool idle = s == ERR_CONFIG && !last && plan_machine_idle(a);
+        if (!idle) TRY(s);
+        if (idle || affordable(a))
             low = middle;
         else
             high = middle;

@@ -13,6 +13,7 @@ typedef struct plan_law {
     const published_law *row;
     allocation say;
     double params_total, params_without_embedding; /* NaN: the law does not say N */
+    double flops_per_token; /* of a law that states it; its N in say is then a model's with it */
 } plan_law;
 
 /* What the data is, from its manifests; without --data only an assumed vocabulary. */
@@ -30,13 +31,14 @@ typedef struct plan_machine {
     bool given;
     cluster hw;
     predict_sharding sharding;
+    int32_t precision, recompute, reduction; /* as in the config */
     int64_t workspace_bytes;
     prediction step;
     run_cost run;
     bool ranks_chosen; /* by plan: the most that keep 80 % of the best speed per rank */
     bool has_largest;  /* it does not fit, and this would */
     model_config largest;
-    double mfu;             /* behind --gpus and --budget          */
+    double mfu, peak;       /* behind --gpus and --budget          */
     const char *mfu_source; /* "given", "modelled"; NULL: not used */
 } plan_machine;
 
@@ -67,6 +69,7 @@ typedef struct plan_answer {
     char model_name[96];
     bool based; /* --model is a run config: base holds its keys */
     config base;
+    shape_rows shapes; /* that may be built from */
     shape shape;
     rules rules;
     double learning_rate;

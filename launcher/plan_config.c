@@ -89,15 +89,17 @@ static void put_training(FILE *out, const plan_answer *a)
 {
     const rule_answer *rule = &a->rules.row[a->rules.chosen];
     const bool evaluated = !a->data.given || a->data.validation[0];
-    const plan_options *o = a->options;
+    const plan_machine *m = &a->machine;
     (void)fprintf(out, "\ntrain:\n  tokens: %.0f\n  batch_tokens: %" PRId64 "\n", a->tokens,
                   a->batch_tokens);
     (void)fprintf(out, "  micro_batch: %" PRId64 "          # sequences: the unit of arithmetic\n",
                   a->micro_batch);
-    (void)fprintf(out, "  precision: %s\n", o->predict.precision ? o->predict.precision : "bf16");
-    if (o->predict.reduction) (void)fprintf(out, "  reduction: %s\n", o->predict.reduction);
-    if (o->predict.recompute) (void)fprintf(out, "  recompute: %s\n", o->predict.recompute);
-    (void)fprintf(out, "  sharding: %s\n", a->machine.sharding == PREDICT_NONE ? "none" : "zero1");
+    (void)fprintf(out, "  precision: %s\n", config_choice("train", "precision", m->precision));
+    if (m->reduction != CONFIG_EXACT)
+        (void)fprintf(out, "  reduction: %s\n", config_choice("train", "reduction", m->reduction));
+    if (m->recompute != RECOMPUTE_NONE)
+        (void)fprintf(out, "  recompute: %s\n", config_choice("train", "recompute", m->recompute));
+    (void)fprintf(out, "  sharding: %s\n", m->sharding == PREDICT_NONE ? "none" : "zero1");
     (void)fprintf(out, "\noptimizer:\n  learning_rate: %.3g  # %s%s\n", a->learning_rate,
                   a->based ? "of the config that was given" : rule->name,
                   a->based || rule->inside ? "" : ", extrapolated: try half and twice too");
@@ -155,6 +157,10 @@ static status put_based(FILE *out, const plan_answer *a, bool graded)
     c.train.tokens = (int64_t)llround(a->tokens);
     c.train.batch_tokens = a->batch_tokens;
     c.train.micro_batch = a->micro_batch;
+    c.train.precision = m->precision;
+    c.train.recompute = m->recompute;
+    c.train.reduction = m->reduction;
+    c.train.sharding = m->sharding == PREDICT_NONE ? SHARDING_NONE : SHARDING_ZERO1;
     c.forecast = none;
     if (a->data.given) {
         c.data.synthetic = SYNTHETIC_NONE;

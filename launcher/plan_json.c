@@ -48,6 +48,7 @@ static json_t *law_object(const plan_law *l)
                         json_string(row->without_embedding ? "without_embedding" : "total"));
     json_object_set_new(o, "params_total", json_finite(l->params_total));
     json_object_set_new(o, "params_without_embedding", json_finite(l->params_without_embedding));
+    json_object_set_new(o, "flops_per_token", json_finite(l->flops_per_token));
     json_object_set_new(o, "flop_count", json_string(row->flop_count));
     json_object_set_new(o, "pair", json_boolean(row->pair));
     json_object_set_new(o, "lifetime_flops", json_finite(s->lifetime_flops));
@@ -148,10 +149,11 @@ static json_t *training_object(const plan_answer *a)
     for (int32_t i = 0; i < a->rules.count; i++) {
         const rule_answer *r = &a->rules.row[i];
         json_t *one =
-            json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:b}", "name", r->name, "source",
+            json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:b, s:b}", "name", r->name, "source",
                       r->source, "status", r->status, "learning_rate",
                       json_finite(r->learning_rate), "batch_tokens", json_finite(r->batch_tokens),
-                      "range", r->range, "extrapolated", (int)!r->inside, "recipe", (int)r->recipe);
+                      "range", r->range, "range_status", r->range_status, "extrapolated",
+                      (int)!r->inside, "recipe", (int)r->recipe);
         json_object_set_new(one, "bracket", r->inside ? json_null() : bracket(r->learning_rate));
         json_array_append_new(list, one);
     }

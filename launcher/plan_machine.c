@@ -10,20 +10,36 @@
 
 enum { RANKS_MAX = 10000000 };
 
+/* How the run is to be held and computed: as asked, else as the config that was given says. */
+static status read_choices(plan_answer *a)
+{
+    static const char *const shardings[] = {"none", "zero1", "full", NULL};
+    static const char *const recomputes[] = {"none", "mlp", "block", NULL};
+    static const char *const precisions[] = {"fp32", "bf16", NULL};
+    static const char *const reductions[] = {"exact", "fast", NULL};
+    const plan_predict_options *o = &a->options->predict;
+    const train_config *base = a->based ? &a->base.train : NULL;
+    plan_machine *m = &a->machine;
+    int32_t sharding = base && base->sharding == SHARDING_NONE ? PREDICT_NONE : PREDICT_ZERO1;
+    TRY(cli_choice(&sharding, "--sharding", o->sharding, shardings));
+    m->sharding = (predict_sharding)sharding;
+    m->precision = base ? base->precision : PRECISION_BF16;
+    m->recompute = base ? base->recompute : RECOMPUTE_NONE;
+    // who shards fully reduces in bf16 today
+    m->reduction = m->sharding == PREDICT_FULL ? CONFIG_FAST
+                   : base                      ? base->reduction
+                                               : CONFIG_EXACT;
+    TRY(cli_choice(&m->precision, "--precision", o->precision, precisions));
+    TRY(cli_choice(&m->recompute, "--recompute", o->recompute, recomputes));
+    return cli_choice(&m->reduction, "--reduction", o->reduction, reductions);
+}
+
 status plan_machine_read(plan_answer *a)
 {
-    static const char *const words[] = {"none", "zero1", "full"};
     const plan_predict_options *o = &a->options->predict;
     plan_machine *m = &a->machine;
-    m->sharding = PREDICT_ZERO1;
     m->workspace_bytes = -1;
-    if (o->sharding) {
-        int i = 0;
-        while (i < 3 && strcmp(words[i], o->sharding) != 0) i++;
-        REQUIRE(i < 3, ERR_CONFIG, "--sharding: '%.40s' is not known; allowed: none, zero1, full",
-                o->sharding);
-        m->sharding = (predict_sharding)i;
-    }
+    TRY(read_choices(a));
     if (!o->cluster) {
         REQUIRE(!o->ranks, ERR_CONFIG, "--ranks needs --cluster, the machine the ranks are of");
         return OK;
@@ -61,23 +77,31 @@ static int64_t windows(const plan_answer *a)
     return wanted > 0 && wanted < there ? wanted : there;
 }
 
+static predict_question question(const plan_answer *a, int32_t ranks)
+{
+    return (predict_question){.cfg = &a->cfg,
+                              .sharding = a->machine.sharding,
+                              .ranks = ranks,
+                              .workspace_bytes = a->machine.workspace_bytes,
+                              .eval_windows = windows(a)};
+}
+
 static status predict(plan_answer *a, int32_t ranks)
 {
     plan_machine *m = &a->machine;
     TRY(plan_workspace(&m->workspace_bytes, &a->cfg, &m->hw));
-    const predict_question q = {.cfg = &a->cfg,
-                                .sharding = m->sharding,
-                                .ranks = ranks,
-                                .workspace_bytes = m->workspace_bytes,
-                                .eval_windows = windows(a)};
+    const predict_question q = question(a, ranks);
     TRY(predict_step(&m->step, &q, &m->hw));
     predict_run(&m->run, &m->step, &q, &m->hw, (double)(a->steps * a->batch_tokens));
-    m->has_largest = false;
-    if (m->step.fits) return OK;
-    predict_question other = q;
-    other.workspace_bytes = -1; /* of other shapes */
-    m->has_largest = predict_largest(&m->largest, &other, &m->hw);
     return OK;
+}
+
+static void find_largest(plan_answer *a, int32_t ranks)
+{
+    plan_machine *m = &a->machine;
+    predict_question q = question(a, ranks);
+    q.workspace_bytes = -1; /* of other shapes */
+    m->has_largest = !m->step.fits && predict_largest(&m->largest, &q, &m->hw);
 }
 
 /* --micro-batch; 0: not given. */
@@ -121,9 +145,29 @@ static status choose_ranks(int32_t *out, plan_answer *a, int32_t most, int64_t m
     return OK;
 }
 
+/* As many ranks as a step can keep busy. */
+static int64_t most_ranks(const plan_answer *a, int64_t micro)
+{
+    const int64_t smallest = micro ? micro : a->based ? a->base.train.micro_batch : 1;
+    return a->batch_tokens / a->cfg.model.context / smallest;
+}
+
+static bool ranks_said(const plan_answer *a)
+{
+    return a->options->predict.ranks || isfinite(a->question.gpus);
+}
+
+bool plan_machine_idle(const plan_answer *a)
+{
+    int32_t ranks;
+    int64_t micro;
+    return ranks_said(a) && plan_machine_ranks(&ranks, a) == OK && given_micro(&micro, a) == OK &&
+           most_ranks(a, micro) < ranks;
+}
+
 status plan_machine_predict(plan_answer *a)
 {
-    const bool said = a->options->predict.ranks || isfinite(a->question.gpus);
+    const bool said = ranks_said(a);
     const int64_t largest = a->micro_batch;
     int32_t ranks;
     int64_t micro;
@@ -131,11 +175,12 @@ status plan_machine_predict(plan_answer *a)
     TRY(given_micro(&micro, a));
     if (!said) {
         // ranks beyond the micro-batches of a step would have nothing to do
-        const int64_t smallest = micro ? micro : a->based ? largest : 1;
-        const int64_t work = a->batch_tokens / a->cfg.model.context / smallest;
-        if (work < ranks) ranks = (int32_t)work;
+        const int64_t work = most_ranks(a, micro);
+        if (work < ranks) ranks = (int32_t)(work > 1 ? work : 1);
         TRY(choose_ranks(&ranks, a, ranks, micro, largest));
     }
     a->machine.ranks_chosen = !said;
-    return predict_on(a, ranks, micro, largest);
+    TRY(predict_on(a, ranks, micro, largest));
+    find_largest(a, ranks);
+    return OK;
 }

@@ -9,6 +9,8 @@
 status plan_machine_read(plan_answer *a);
 /* Predicts a->cfg; may choose a smaller micro-batch so that all ranks work or the run fits. */
 status plan_machine_predict(plan_answer *a);
+/* The ranks that were asked for are more than a step of the plan can be cut into. */
+bool plan_machine_idle(const plan_answer *a);
 /* Ranks the plan asks for: --ranks, --gpus, else the cluster's. */
 status plan_machine_ranks(int32_t *out, const plan_answer *a);
 

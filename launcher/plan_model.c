@@ -89,6 +89,7 @@ status plan_model_read(plan_answer *a)
 {
     const plan_options *o = a->options;
     int64_t context = 0;
+    TRY(shape_rows_read(&a->shapes));
     a->data = (plan_data){.vocab = VOCAB,
                           .tokens = NAN,
                           .validation_tokens = NAN,
@@ -117,7 +118,7 @@ static status near(shape *out, const plan_answer *a, double params, bool without
                               .without_embedding = without,
                               .vocab = a->data.vocab,
                               .context = a->cfg.model.context};
-    return shape_near(out, &q);
+    return shape_near(out, &q, &a->shapes);
 }
 
 status plan_model_with_embedding(double *out, const plan_answer *a, double without)
@@ -133,6 +134,41 @@ status plan_model_without_embedding(double *out, const plan_answer *a, double wi
     shape s;
     TRY(near(&s, a, with, false));
     *out = with - (double)(s.params - s.params_without_embedding);
+    return OK;
+}
+
+static double attention_per_token(const model_config *m)
+{
+    return 12.0 * (double)m->layers * (double)(m->heads * m->head_width) * (double)m->context;
+}
+
+status plan_model_per_token(double *out, const plan_answer *a, double without)
+{
+    shape s;
+    s.model = a->cfg.model;
+    if (!a->model_given) TRY(near(&s, a, without, true));
+    *out = 6 * without + attention_per_token(&s.model);
+    return OK;
+}
+
+status plan_model_of_per_token(double *without, const plan_answer *a, double per_token)
+{
+    enum { ROUNDS = 16 };
+    shape s;
+    if (a->model_given) {
+        *without = (double)block_param_count_without_embedding(&a->cfg.model);
+        return OK;
+    }
+    // width hardly moves with N: each round is a tenth of the last one's error
+    double n = per_token / 6, before = 0;
+    for (int i = 0; i < ROUNDS && fabs(n - before) > 1e-9 * n; i++) {
+        before = n;
+        TRY(near(&s, a, n, true));
+        n = (per_token - attention_per_token(&s.model)) / 6;
+        REQUIRE(n > 0, ERR_CONFIG, "no model does %.3g FLOPs per token at a context of %lld",
+                per_token, (long long)a->cfg.model.context);
+    }
+    *without = n;
     return OK;
 }
 
@@ -157,6 +193,19 @@ static double two_digits(double x)
     return strtod(text, NULL);
 }
 
+/* --batch-tokens is whole sequences, or whole micro-batches of the config that was given. */
+static status whole_sequences(const plan_answer *a)
+{
+    const int64_t T = a->cfg.model.context, unit = T * (a->based ? a->base.train.micro_batch : 1);
+    const int64_t down = a->batch_tokens / unit * unit;
+    REQUIRE(down == a->batch_tokens, ERR_CONFIG,
+            "--batch-tokens: %s is not a multiple of %s%lld tokens; nearest: %lld",
+            a->options->predict.batch_tokens,
+            a->based ? "the config's micro-batches of " : "sequences of ", (long long)unit,
+            (long long)(2 * (a->batch_tokens - down) < unit && down ? down : down + unit));
+    return OK;
+}
+
 status plan_model_build(plan_answer *a)
 {
     if (a->model_given)
@@ -179,6 +228,7 @@ status plan_model_build(plan_answer *a)
     if (a->options->predict.batch_tokens) {
         TRY(cli_integer(&a->batch_tokens, "--batch-tokens", a->options->predict.batch_tokens, 1,
                         INT64_C(1000000000000)));
+        TRY(whole_sequences(a));
         a->batch_clamped = false;
     }
     REQUIRE(a->tokens >= (double)a->batch_tokens, ERR_CONFIG,

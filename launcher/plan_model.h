@@ -11,6 +11,10 @@ status plan_model_read(plan_answer *a);
 /* Parameters with embeddings of a model that has n without, and the other way round. */
 status plan_model_with_embedding(double *out, const plan_answer *a, double without);
 status plan_model_without_embedding(double *out, const plan_answer *a, double with);
+/* FLOPs per token M = 6 N + 12 layers width context of the layers (N without embeddings) and their
+ * attention: of the model of --model, else of one near `without`; and the N that has a given M. */
+status plan_model_per_token(double *out, const plan_answer *a, double without);
+status plan_model_of_per_token(double *without, const plan_answer *a, double per_token);
 /* Shape, rules, batch, steps of a->params on a->tokens. */
 status plan_model_build(plan_answer *a);
 

@@ -36,22 +36,6 @@ typedef struct asked {
 /* --- options ------------------------------------------------------------------------------------
  */
 
-/* One of the words; *out keeps its value when text is NULL. */
-static status choice(int32_t *out, const char *option, const char *text, const char *const *words)
-{
-    if (!text) return OK;
-    char all[80] = "";
-    for (int32_t i = 0; words[i]; i++) {
-        if (strcmp(text, words[i]) == 0) {
-            *out = i;
-            return OK;
-        }
-        (void)snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "",
-                       words[i]);
-    }
-    FAIL(ERR_CONFIG, "%s: '%.40s' is not known; allowed: %s", option, text, all);
-}
-
 /* "1..4096": powers of two and both ends; "1,2,8"; or both, rising. */
 static status parse_list(asked *a, const char *text)
 {
@@ -175,13 +159,13 @@ static status read_choices(asked *a, const plan_predict_options *o)
     static const char *const reductions[] = {"exact", "fast", NULL};
     train_config *t = &a->cfg.train;
     int32_t sharding = t->sharding == SHARDING_NONE ? PREDICT_NONE : PREDICT_ZERO1;
-    TRY(choice(&sharding, "--sharding", o->sharding, shardings));
+    TRY(cli_choice(&sharding, "--sharding", o->sharding, shardings));
     a->sharding = (predict_sharding)sharding;
-    TRY(choice(&t->recompute, "--recompute", o->recompute, recomputes));
-    TRY(choice(&t->precision, "--precision", o->precision, precisions));
+    TRY(cli_choice(&t->recompute, "--recompute", o->recompute, recomputes));
+    TRY(cli_choice(&t->precision, "--precision", o->precision, precisions));
     /* who shards fully reduces in bf16 today; exact sums there are asked for by name */
     if (a->sharding == PREDICT_FULL) t->reduction = CONFIG_FAST;
-    return choice(&t->reduction, "--reduction", o->reduction, reductions);
+    return cli_choice(&t->reduction, "--reduction", o->reduction, reductions);
 }
 
 static status read_answer(asked *a, const plan_predict_options *o)

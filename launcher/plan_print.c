@@ -71,9 +71,13 @@ static void print_question(const plan_answer *a)
     size_t used = 0;
 #define ADD(...) used += (size_t)snprintf(text + used, sizeof text - used, __VA_ARGS__)
     if (q->machine)
-        ADD("%.0f ranks of %s for %s%s: %.3g FLOPs at an MFU of %.1f %% (%s)", q->gpus,
-            a->machine.hw.name,
-            cli_duration(isfinite(q->seconds) ? q->seconds : a->machine.run.hours * 3600).text,
+        ADD("%d ranks of %s for %s%s: %.3g FLOPs at an MFU of %.1f %% (%s)",
+            (int)a->machine.step.ranks, a->machine.hw.name,
+            cli_duration(isfinite(q->seconds) ? q->seconds
+                         : isfinite(q->mfu)
+                             ? k->flops / (q->mfu * a->machine.peak * a->machine.step.ranks)
+                             : a->machine.run.hours * 3600)
+                .text,
             isfinite(q->money) ? ", what the budget pays" : "", k->flops, 100 * a->machine.mfu,
             a->machine.mfu_source);
     else if (isfinite(k->flops))
@@ -133,6 +137,9 @@ static void print_laws(const plan_answer *a)
         used += (size_t)snprintf(note + used, sizeof note - used, "%s%s %s = %s", used ? ", " : "",
                                  l->row->name, plan_print_count(n, l->say.params),
                                  plan_print_count(m, l->params_total));
+        if (isfinite(l->flops_per_token) && used < sizeof note)
+            used += (size_t)snprintf(note + used, sizeof note - used, " (M = %.3g FLOPs per token)",
+                                     l->flops_per_token);
         if (used >= sizeof note) break;
     }
     if (used) {
@@ -305,9 +312,9 @@ static void print_training(const plan_answer *a)
         const rule_answer *r = &a->rules.row[i];
         char rate[16] = "-";
         if (isfinite(r->learning_rate)) (void)snprintf(rate, sizeof rate, "%.2e", r->learning_rate);
-        printf("%c %-18.18s %13s %9s  %-12s %.40s\n", i == a->rules.chosen ? '>' : ' ', r->name,
+        printf("%c %-18.18s %13s %9s  %-12s %.27s%s\n", i == a->rules.chosen ? '>' : ' ', r->name,
                rate, plan_print_count(d, r->batch_tokens), r->inside ? "" : "extrapolated",
-               r->range);
+               r->range, strcmp(r->range_status, "recalled") == 0 ? " (recalled)" : "");
     }
 }
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { LINE = 512 };
 
@@ -50,6 +51,12 @@ static void print_time(const plan_answer *a)
                    cli_duration(m->run.hours * 3600).text, cli_count(p->tokens_per_s).text,
                    100 * p->mfu);
     plan_print_wrapped("", text);
+    if (m->mfu_source && strcmp(m->mfu_source, "given") == 0) {
+        const double s = a->flops / (m->mfu * m->peak * p->ranks);
+        (void)snprintf(text, sizeof text, "%s at the MFU of %.1f %% that was given",
+                       cli_duration(s).text, 100 * m->mfu);
+        plan_print_wrapped("", text);
+    }
     if (!isfinite(m->run.goodput)) return;
     (void)snprintf(text, sizeof text,
                    "%s with failures (one in %.3g hours) and a checkpoint every %s",

@@ -14,7 +14,7 @@
     TEXT(note,   200, "",                NO, "what a reader must know")                                                  \
     TEXT(form,   32, "",                 NO, "a form of runtime/law/laws.h")                                             \
     ENUM(variable, "params|tokens|flops", "flops", NO, "variable of a form of one variable")                             \
-    ENUM(count, "total|without_embedding", "total", NO, "which parameters N means")                                      \
+    ENUM(count, "total|without_embedding|flops_per_token", "total", NO, "which parameters N means")                      \
     ENUM(flop_count, "six_nd|six_nd_nonemb|model", "six_nd", NO, "which FLOPs C means")                                  \
     BOOL(pair, "true",                   NO, "N and D of the lines spend the budget together")                           \
     F64(constants_E,       1e-9, 1e9,  UNKNOWN, NO, "constant of the form")                                              \
@@ -100,7 +100,8 @@ static status law_of_row(published_law *out, const char *place, const char *name
     *out = (published_law){
         .params = {in->params_factor, in->params_exponent, in->params_unit},
         .tokens = {in->tokens_factor, in->tokens_exponent, in->tokens_unit},
-        .without_embedding = in->count == 1,
+        .without_embedding = in->count > 0,
+        .per_token = in->count == 2,
         .pair = in->pair,
         .x = variables[in->variable],
         .a_interval = {in->a_interval_low, in->a_interval_high},

@@ -22,10 +22,11 @@ typedef struct published_law {
     double constant[LAW_CONSTANTS];
     published_line params, tokens; /* where the allocation is stated as lines      */
     bool without_embedding;        /* N leaves embeddings out                      */
-    bool pair;                     /* params and tokens spend the budget together  */
-    char flop_count[24];           /* "six_nd", "six_nd_nonemb", "model"           */
-    points_x x;                    /* variable of a form of one variable           */
-    double a_interval[2];          /* of the exponent of N, as printed; NaN: none  */
+    bool per_token;       /* N is a sixth of the FLOPs per token, which attention adds to */
+    bool pair;            /* params and tokens spend the budget together  */
+    char flop_count[24];  /* "six_nd", "six_nd_nonemb", "model"           */
+    points_x x;           /* variable of a form of one variable           */
+    double a_interval[2]; /* of the exponent of N, as printed; NaN: none  */
     double range_params[2], range_tokens[2], range_flops[2]; /* NaN: not stated    */
     bool fitted;   /* from a law file: its loss may be the reader's own            */
     law_file file; /* covariance and spread, for intervals; has_covariance tells   */

@@ -94,6 +94,7 @@ static status take_rule(void *context, const char *place, const char *name, cons
     (void)snprintf(r->name, sizeof r->name, "%.47s", name);
     memcpy(r->source, in->source, sizeof r->source);
     (void)snprintf(r->status, sizeof r->status, "%s", statuses[in->status]);
+    (void)snprintf(r->range_status, sizeof r->range_status, "%s", statuses[in->range_status]);
     r->learning_rate = in->learning_rate_factor * pow(N, in->learning_rate_params) *
                        pow(D, in->learning_rate_tokens) * pow(C, in->learning_rate_flops);
     r->batch_tokens = in->batch_factor * pow(N, in->batch_params) * pow(D, in->batch_tokens) *
@@ -130,6 +131,7 @@ static status take_recipe(void *context, const char *place, const char *name, co
     memcpy(r->name, title, sizeof r->name);
     memcpy(r->source, in->source, sizeof r->source);
     (void)snprintf(r->status, sizeof r->status, "%s", statuses[in->status]);
+    (void)snprintf(r->range_status, sizeof r->range_status, "%s", statuses[in->status]);
     (void)snprintf(r->range, sizeof r->range, "near its own N");
     a->distance[i] = distance;
     return OK;

@@ -18,7 +18,7 @@ typedef struct rule_case {
 } rule_case;
 
 typedef struct rule_answer {
-    char name[48], source[160], status[16];
+    char name[48], source[160], status[16], range_status[16];
     double learning_rate, batch_tokens; /* NaN: the rule does not say        */
     char range[96];                     /* "N 60M to 1B, D 2B to 100B"       */
     bool inside;                        /* this range                        */

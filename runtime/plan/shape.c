@@ -1,6 +1,7 @@
 #include "plan/shape.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Widths that are tried by the rule, and what one layer more is worth against a better aspect. */
@@ -44,31 +45,46 @@ void shape_of(shape *out, const model_config *m, const char *origin, double want
 /* --- rows of the tables -------------------------------------------------------------------------
  */
 
-typedef struct table_search {
-    const shape_question *q;
-    model_config best;
-    char name[96];
-    double off;
-} table_search;
-
-/* Table A9 and the Gopher family: geometry only. */
-static void consider_row(void *context, const char *name, const model_config *row)
+static void take_row(void *context, const char *name, const model_config *row)
 {
-    table_search *s = context;
+    shape_rows *out = context;
     const bool named = strncmp(name, "a9-", 3) == 0 || strncmp(name, "gopher-", 7) == 0 ||
                        strncmp(name, "chinchilla-70b", 14) == 0;
-    if (!named || row->positions != POSITIONS_RELATIVE) return;
-    model_config m = blank(s->q);
-    m.layers = row->layers;
-    m.width = row->width;
-    m.heads = m.kv_heads = row->heads;
-    m.head_width = row->head_width;
-    m.ffn = row->ffn;
-    const double off = fabs(log(count_of(&m, s->q->without_embedding) / s->q->params));
-    if (off >= s->off) return;
-    s->off = off;
-    s->best = m;
-    (void)snprintf(s->name, sizeof s->name, "%s", name);
+    if (!named || row->positions != POSITIONS_RELATIVE || out->count == SHAPE_ROWS_MAX) return;
+    const int32_t k = out->count++;
+    (void)snprintf(out->row[k].name, sizeof out->row[k].name, "%s", name);
+    out->row[k].layers = row->layers;
+    out->row[k].width = row->width;
+    out->row[k].heads = row->heads;
+    out->row[k].head_width = row->head_width;
+    out->row[k].ffn = row->ffn;
+}
+
+status shape_rows_read(shape_rows *out)
+{
+    *out = (shape_rows){0};
+    return config_model_rows(take_row, out);
+}
+
+/* The row whose count is nearest, on a logarithmic scale; how far off it is. */
+static double nearest_row(model_config *best, const char **name, const shape_question *q,
+                          const shape_rows *rows)
+{
+    double least = INFINITY;
+    for (int32_t k = 0; k < rows->count; k++) {
+        model_config m = blank(q);
+        m.layers = rows->row[k].layers;
+        m.width = rows->row[k].width;
+        m.heads = m.kv_heads = rows->row[k].heads;
+        m.head_width = rows->row[k].head_width;
+        m.ffn = rows->row[k].ffn;
+        const double off = fabs(log(count_of(&m, q->without_embedding) / q->params));
+        if (off >= least) continue;
+        least = off;
+        *best = m;
+        *name = rows->row[k].name;
+    }
+    return least;
 }
 
 /* --- the rule -----------------------------------------------------------------------------------
@@ -119,17 +135,16 @@ static status by_rule(model_config *out, const shape_question *q)
     return OK;
 }
 
-status shape_near(shape *out, const shape_question *q)
+status shape_near(shape *out, const shape_question *q, const shape_rows *rows)
 {
     char origin[96];
-    table_search s = {.q = q, .off = INFINITY};
-    TRY(config_model_rows(consider_row, &s));
-    if (s.off < SHAPE_NEAR) {
-        (void)snprintf(origin, sizeof origin, "layers, width and heads of %.40s", s.name);
-        shape_of(out, &s.best, origin, q->params, q->without_embedding);
+    const char *name = "";
+    model_config m = {0};
+    if (nearest_row(&m, &name, q, rows) < SHAPE_NEAR) {
+        (void)snprintf(origin, sizeof origin, "layers, width and heads of %.40s", name);
+        shape_of(out, &m, origin, q->params, q->without_embedding);
         return OK;
     }
-    model_config m = {0};
     TRY(by_rule(&m, q));
     (void)snprintf(origin, sizeof origin,
                    "rule: width / layers near %.0f, heads of %lld, MLP 4 x width",

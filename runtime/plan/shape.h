@@ -22,11 +22,22 @@ typedef struct shape {
     double off;        /* counted / wanted - 1 */
 } shape;
 
+/* Geometry of Table A9 and the Gopher family, read once from configs/models. */
+enum { SHAPE_ROWS_MAX = 128 };
+typedef struct shape_rows {
+    struct {
+        char name[48];
+        int64_t layers, width, heads, head_width, ffn;
+    } row[SHAPE_ROWS_MAX];
+    int32_t count;
+} shape_rows;
+status shape_rows_read(shape_rows *out);
+
 /* Wanted and built differ by less than this where a row of a table is taken. */
 #define SHAPE_NEAR 0.03
 
 /* ERR_CONFIG when nothing that small can be built with this vocabulary: names the smallest. */
-status shape_near(shape *out, const shape_question *q);
+status shape_near(shape *out, const shape_question *q, const shape_rows *rows);
 /* The counts of a model that is given. */
 void shape_of(shape *out, const model_config *m, const char *origin, double wanted,
               bool without_embedding);

@@ -157,6 +157,39 @@ Test(allocate, intervals_stand_only_where_a_covariance_is)
     cr_expect(law_called("besiroglu")->file.has_covariance);
 }
 
+/* Lines of one's own: the answer is on them, and its interval is what their covariance says. */
+Test(allocate, lines_of_a_law_file_allocate_with_an_interval)
+{
+    const double sd = 0.1, C = 1e21, lnC = log(C);
+    law_file f = {.form = law_lines_find("approach-2"),
+                  .constant = {0.1, 0.5, 5.0 / 3, 0.5},
+                  .has_covariance = true,
+                  .residual_sd = NAN,
+                  .range_params = {1e7, 1e10},
+                  .range_tokens = {1e8, 1e11},
+                  .range_flops = {1e17, 1e20},
+                  .origin = {.flop_count = "model"}};
+    // ln N at C is uncertain by sd: from ln kN and a, which move against each other
+    f.covariance[0] = sd * sd + 1e-4 * lnC * lnC;
+    f.covariance[5] = 1e-4;
+    f.covariance[1] = f.covariance[4] = -1e-4 * lnC;
+    cr_assert(published_add(&known, "mine/lines.json", &f) == OK);
+    const published_law *row = law_called("lines.json");
+    allocate_question q = allocate_nothing();
+    allocation a;
+    q.flops = C;
+    allocate(&a, row, &q);
+    cr_expect(near(a.params, 0.1 * sqrt(C), 1e-12) && near(a.tokens, 5.0 / 3 * sqrt(C), 1e-12));
+    cr_expect(isnan(a.loss) && strcmp(row->flop_count, "model") == 0);
+    cr_expect(!a.inside, "1e21 is beyond the budgets of the fit");
+    cr_expect(near(log(a.params_range.high / a.params), 1.2815515655 * sd, 1e-4), "%g to %g",
+              a.params_range.low, a.params_range.high);
+    cr_expect(isnan(a.tokens_range.low), "an interval of D without a variance");
+    q.flops = 1e19;
+    allocate(&a, row, &q);
+    cr_expect(a.inside);
+}
+
 Test(allocate, kaplan_s_lines_are_not_printed_as_a_pair)
 {
     allocate_question q = allocate_nothing();
@@ -192,12 +225,21 @@ Test(allocate, a_loss_below_what_data_allows_is_answered_by_no_budget)
 /* --- shapes -------------------------------------------------------------------------------------
  */
 
+static shape_rows shapes;
+
+static void open_shapes(void)
+{
+    cr_assert(shape_rows_read(&shapes) == OK, "%s", status_message());
+    cr_assert(shapes.count > 50, "%d rows", shapes.count);
+}
+TestSuite(shape, .init = open_shapes);
+
 Test(shape, every_size_can_be_built_and_trained)
 {
     for (double n = 1e6; n < 1e12; n *= 1.37) {
         const shape_question q = {.params = n, .vocab = n < 1e8 ? 512 : 32000, .context = 2048};
         shape s;
-        cr_assert(shape_near(&s, &q) == OK, "%g: %s", n, status_message());
+        cr_assert(shape_near(&s, &q, &shapes) == OK, "%g: %s", n, status_message());
         cr_expect(fabs(s.off) < 0.05, "%g parameters wanted, %+.1f %%", n, 100 * s.off);
         cr_expect(s.params == block_param_count(&s.model));
         cr_expect(s.model.width % s.model.head_width == 0 || s.model.layers > 0);
@@ -211,7 +253,7 @@ Test(shape, a_row_of_table_a9_is_taken_where_it_is_near)
 {
     shape s;
     const shape_question q = {.params = 2.78e9, .vocab = 32000, .context = 2048};
-    cr_assert(shape_near(&s, &q) == OK);
+    cr_assert(shape_near(&s, &q, &shapes) == OK);
     cr_expect(strstr(s.origin, "a9-2980m"), "%s", s.origin);
     cr_expect(s.model.layers == 34 && s.model.width == 2560 && s.model.heads == 20);
 }
@@ -220,7 +262,7 @@ Test(shape, what_cannot_be_built_is_refused_with_the_nearest)
 {
     shape s;
     const shape_question q = {.params = 1e5, .vocab = 32000, .context = 2048};
-    cr_expect(shape_near(&s, &q) == ERR_CONFIG);
+    cr_expect(shape_near(&s, &q, &shapes) == ERR_CONFIG);
     cr_expect(strstr(status_message(), "the nearest has"), "%s", status_message());
 }
 

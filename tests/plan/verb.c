@@ -257,6 +257,20 @@ Test(plan, bad_input_is_one_clear_line_and_exit_code_2)
         {"", "plan needs a question"},
         {"1e21", "plan takes options only"},
         {"--systems --flops 1e21", "--systems answers no other question"},
+        {"--systems --model chinchilla-70m --cluster 8xh100", "answers no other question"},
+        {"--systems --law besiroglu", "--law belongs to a question"},
+        {"--systems --cluster 8xh100", "--cluster belongs to a question"},
+        {"--systems --unique-tokens 1B", "--unique-tokens belongs to a question"},
+        {"--systems --mfu 0.4", "--mfu belongs to a question"},
+        {"--systems --emit /tmp/none", "--emit belongs to a question"},
+        {"--systems --sequence 512", "--sequence belongs to a question"},
+        {"--chart a.svg --law besiroglu", "--chart alone asks none"},
+        {"--chart a.svg --json", "--json belongs to a question"},
+        {"--flops 1e20 --precision fp32", "--precision belongs to --cluster FILE or --emit DIR"},
+        {"--flops 1e20 --recompute mlp", "--recompute belongs to --cluster FILE or --emit DIR"},
+        {"--flops 1e20 --precision fp8 --cluster 8xh100", "'fp8' is not known; allowed: fp32, bf"},
+        {"--flops 1e21 --batch-tokens 1M", "--batch-tokens: 1M is not a multiple of sequences of"},
+        {"--gpus 8 --hours 1m --cluster 8xh100", "--hours: '1m' is not a number"},
         {"--model no-such-model --flops 1e21", "--model"},
         {"--flops 1e30", "can be described"},
     };
@@ -346,8 +360,61 @@ Test(plan, machine_time_and_money_are_spent)
     json_t *b = answer("--budget 5000 --ranks 8 --cluster 8xh100");
     const double spent = number(b, "prediction.cost");
     cr_expect(spent <= 5005 && spent > 4500, "%g of 5000", spent);
+    // nobody says how many ranks: as many as the batch keeps busy
+    json_t *c = answer("--budget 5000 --cluster 8xh100");
+    cr_expect(number(c, "prediction.cost") <= 5000 && number(c, "prediction.cost") > 4500);
+    json_t *d = answer("--gpus 512 --hours 1h --cluster 8xh100");
+    cr_expect(number(d, "prediction.hours") <= 1.001 && number(d, "prediction.hours") > 0.9);
     json_decref(a);
     json_decref(b);
+    json_decref(c);
+    json_decref(d);
+}
+
+/* DeepSeek's M: a model of these layers and this context does so many FLOPs per token. */
+Test(plan, flops_per_token_are_converted_by_the_model_s_own)
+{
+    json_t *root = answer("--flops 1e20 --law deepseek"), *row = law_of(root, "deepseek");
+    const double M = number(row, "flops_per_token"), n = number(row, "params");
+    expect_near(M, 0.1715 * pow(1e20, 0.5243), 1e-12, "M");
+    expect_near(number(row, "tokens"), 5.8316 * pow(1e20, 0.4757), 1e-12, "D");
+    const double attention = 12 * number(root, "model.layers") * number(root, "model.heads") *
+                             number(root, "model.head_width") * number(root, "model.context");
+    cr_expect(n < M / 6, "attention counts: %g of %g", n, M / 6);
+    expect_near(6 * n + attention, M, 0.01, "6 N + 12 L d T");
+    cr_expect(json_is_null(json_object_get(law_of(root, "besiroglu"), "flops_per_token")));
+    // the other way round: the tokens of a size
+    char back[64];
+    (void)snprintf(back, sizeof back, "--params %.17g --law deepseek", number(row, "params_total"));
+    json_t *again = answer(back);
+    expect_near(number(law_of(again, "deepseek"), "flops"), 1e20, 0.02, "C of that N");
+    json_decref(root);
+    json_decref(again);
+}
+
+/* Every line of the examples in --help, as it stands there. */
+Test(plan, the_examples_of_the_manual_work)
+{
+    char folder[] = "/tmp/plan_examples_XXXXXX", command[4096];
+    cr_assert(mkdtemp(folder));
+    result help = plan("--help");
+    const char *at = strstr(help.text, "examples:\n");
+    cr_assert(at);
+    int examples = 0;
+    for (at = strchr(at, '\n') + 1; *at; at = strchr(at, '\n') + 1) {
+        const int length = (int)strcspn(at, "\n");
+        cr_assert(strncmp(at, "  plan ", 7) == 0, "%.*s", length, at);
+        (void)snprintf(command, sizeof command, "cd %s && '%s' %.*s 2>&1", folder, PLAN, length - 7,
+                       at + 7);
+        result r = run_command(command);
+        cr_expect(r.code == 0, "%.*s: %d: %.300s", length, at, r.code, r.text);
+        free(r.text);
+        examples++;
+    }
+    cr_expect(examples >= 4);
+    free(help.text);
+    (void)snprintf(command, sizeof command, "rm -r %s", folder);
+    cr_expect(system(command) == 0);
 }
 
 Test(plan, what_does_not_fit_says_so_and_is_not_emitted)
