@@ -165,12 +165,23 @@ status cli_json(json_t *root)
     return OK;
 }
 
+/* Whole in the first unit and from 1000 up, else three digits. */
+static void print_value(char text[400], double value, int unit)
+{
+    (void)snprintf(text, 400, unit == 0 || fabs(value) >= 999.5 ? "%.0f" : "%.3g", value);
+}
+
 static cli_text scaled(double value, double step, const char *const *units, int count)
 {
     cli_text out;
+    char text[400];
     int i = 0;
-    while (fabs(value) >= step && i + 1 < count) value /= step, i++;
-    (void)snprintf(out.text, sizeof out.text, i == 0 ? "%.0f%s" : "%.3g%s", value, units[i]);
+    // the unit is chosen for what is printed: 999999.99 rounds to 1000K, which is 1M
+    for (print_value(text, value, i); i + 1 < count && fabs(strtod(text, NULL)) >= step;) {
+        value /= step;
+        print_value(text, value, ++i);
+    }
+    (void)snprintf(out.text, sizeof out.text, "%.20s%s", text, units[i]);
     return out;
 }
 
