@@ -39,7 +39,7 @@ static const char help[] =
     "  --repeats N        of each point of scaling (default 5)\n"
     "  --max-bytes N      largest collective and stream (default 256Mi, less where /dev/shm is "
     "small)\n"
-    "  --folder DIR       where io writes (default: here)\n"
+    "  --folder DIR       where io writes (default: that of --out, else here)\n"
     "\n"
     "examples:\n"
     "  isoflop bench gemm memory\n"
@@ -83,6 +83,27 @@ static status sort_words(arguments *a, const char *const *rest, int count)
     return OK;
 }
 
+static bool measures(const arguments *a, const char *section)
+{
+    for (int i = 0; i < a->section_count; i++)
+        if (strcmp(a->sections[i], section) == 0) return true;
+    return a->section_count == 0;
+}
+
+/* What the sections chosen would ignore is refused. */
+static status check_used(const arguments *a)
+{
+    REQUIRE(!a->max_bytes || measures(a, "memory") || measures(a, "collectives"), ERR_CONFIG,
+            "--max-bytes belongs to the sections memory and collectives");
+    REQUIRE(!a->repeats || measures(a, "scaling"), ERR_CONFIG,
+            "--repeats belongs to the section scaling");
+    REQUIRE(!a->folder || measures(a, "io"), ERR_CONFIG, "--folder belongs to the section io");
+    REQUIRE(!a->seconds || measures(a, "gemm") || measures(a, "memory") ||
+                measures(a, "collectives") || measures(a, "step"),
+            ERR_CONFIG, "--seconds belongs to the sections gemm, memory, collectives and step");
+    return OK;
+}
+
 static status parse(arguments *a, int argc, char **argv, const char **rest)
 {
     int count;
@@ -111,7 +132,8 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
     TRY(cli_number(&a->seconds_n, "--seconds", a->seconds, 0.1, 3600));
     TRY(cli_integer(&a->repeats_n, "--repeats", a->repeats, 1, 100));
     TRY(cli_integer(&a->max_bytes_n, "--max-bytes", a->max_bytes, 1 << 20, (int64_t)1 << 34));
-    return sort_words(a, rest, count);
+    TRY(sort_words(a, rest, count));
+    return check_used(a);
 }
 
 /* a quarter of what the memory for windows has left, as the ranks of this node share it */
@@ -143,8 +165,7 @@ static status show(const arguments *a, json_t *result)
     if (a->json) TRY(cli_json(json_incref(result)));
     TRY(bench_page(&p, result, a->cluster ? &vendor : NULL));
     status s = OK;
-    if (a->out) s = file_make_folder(a->out);
-    if (s == OK && a->out) s = page_write(&p, a->out, COLUMNS);
+    if (a->out) s = page_write(&p, a->out, COLUMNS);
     if (s == OK && a->out) s = save_json(result, a->out);
     if (s == OK && !a->json) page_text(&p, stdout, COLUMNS);
     if (s == OK && !a->json && a->out) printf("\npage: %s/index.html\n", a->out);
@@ -217,11 +238,14 @@ static status measure(world *w, arguments *a)
     status s = load(cfg, a);
     if (s == OK) s = config_check_trainable(cfg);
     if (s == OK) s = check_files(a);
+    if (s == OK && a->out) s = file_make_folder(a->out);
     s = world_agree(w, s);
     int64_t bytes = a->max_bytes ? a->max_bytes_n : default_bytes(w);
     if (s == OK) s = world_broadcast(w, &bytes, sizeof bytes, 0);
     bench_options options = {.cfg = cfg,
-                             .folder = a->folder ? a->folder : ".",
+                             .folder = a->folder ? a->folder
+                                       : a->out  ? a->out
+                                                 : ".",
                              .seconds = a->seconds_n,
                              .max_bytes = bytes,
                              .repeats = (int32_t)a->repeats_n,

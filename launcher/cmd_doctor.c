@@ -48,6 +48,8 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
                                   {"--json", NULL, &a->json},
                                   {NULL, NULL, NULL}};
     TRY(cli_parse(argc, argv, options, rest, &count));
+    REQUIRE(count > 0 || !a->time_limit, ERR_CONFIG,
+            "--time-limit is checked against a run: isoflop doctor CONFIG --time-limit T");
     a->path = count > 0 ? rest[0] : NULL;
     a->overrides = rest + 1;
     a->override_count = count > 0 ? count - 1 : 0;

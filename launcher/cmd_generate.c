@@ -137,6 +137,8 @@ static status run(int argc, char **argv, const char **rest)
     TRY(cli_integer(&c.top_k, "--top-k", top_k, 0, 1000000));
     TRY(cli_integer(&c.seed, "--seed", seed, 0, INT64_C(9000000000000000)));
     TRY(cli_number(&c.temperature, "--temperature", temperature, 0, 100));
+    REQUIRE(c.temperature > 0 || !top_k, ERR_CONFIG,
+            "--top-k chooses among several; --temperature 0 takes the likeliest alone");
     return generate(rest[0], spec, prompt, &c);
 }
 

@@ -37,7 +37,7 @@ static const char help[] =
     "examples:\n"
     "  isoflop report runs/quickstart\n"
     "  isoflop report runs/cosine runs/wsd\n"
-    "  isoflop report runs/my-study --cluster h200-node --out page\n";
+    "  isoflop report runs/my-study --cluster 8xh200 --out page\n";
 
 typedef struct report_arguments {
     const char *out, *cluster, *bootstrap, *every, *bundle;
@@ -171,6 +171,7 @@ static status run(int argc, char **argv, const char **rest)
     REQUIRE(bootstrap != 1, ERR_CONFIG, "--bootstrap: 1 replicate has no spread; 0 or at least 2");
     REQUIRE(!a.every || a.watch, ERR_CONFIG, "--every belongs to --watch");
     REQUIRE(!a.cluster || count == 1, ERR_CONFIG, "--cluster belongs to a report on one directory");
+    REQUIRE(!a.watch || count == 1, ERR_CONFIG, "--watch belongs to a report on one directory");
     REQUIRE(!a.bundle || (count == 1 && !a.watch), ERR_CONFIG,
             "--bundle packs one directory, once");
     if (a.cluster) TRY(cluster_load(&machine, a.cluster));

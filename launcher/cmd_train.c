@@ -255,8 +255,10 @@ static void finished(void *context, const run *r, const run_summary *s)
         printf("slowest    rank %d on %s: %s takes %.2f times the median rank's\n", slow,
                s->stragglers.rows[slow].host, part, ratio);
     print_grade(r, s);
-    if (s->finished)
+    if (s->finished && v->cfg->data.synthetic == SYNTHETIC_NONE)
         printf("next       isoflop generate %s --prompt \"The \"\n", v->folder);
+    else if (s->finished) // its tokens stand for no text
+        printf("next       isoflop report %s\n", v->folder);
     else
         printf("next       the same command with --resume --run %s\n", v->folder);
     (void)fflush(stdout);
@@ -363,6 +365,7 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
     REQUIRE(!a->json || a->check, ERR_CONFIG,
             "--json goes with --check; a run leaves record.jsonl and summary.json");
     TRY(cli_positive(&a->time_limit_s, "--time-limit", a->time_limit, 1e9));
+    REQUIRE(!a->accept || a->resume, ERR_CONFIG, "--accept-other-arithmetic belongs to --resume");
     a->path = rest[0];
     a->overrides = rest + 1;
     a->override_count = count - 1;

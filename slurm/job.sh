@@ -296,7 +296,7 @@ job_bench() { # [sections and options of isoflop bench]
     job_begin "bench-$SLURM_JOB_ID" "bench on $SLURM_JOB_NODELIST"
     job_count 100000
     job_choose_launcher
-    job_run "${job_launch[@]}" "${job_program[@]}" bench "$@" --out "$RUN" --folder "$RUN"
+    job_run "${job_launch[@]}" "${job_program[@]}" bench "$@" --out "$RUN"
     job_end $?
 }
 

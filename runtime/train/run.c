@@ -142,6 +142,9 @@ static status open_local(run *r)
     const char *const names[] = {"auto", "ref", "cpu", "cuda"};
     const char *path = getenv("ISOFLOP_CPU_PATH");
     TRY(backend_find(&r->ops, names[cfg->run.backend]));
+    REQUIRE(!cfg->run.share_gpu || strcmp(r->ops->name, "cuda") == 0, ERR_CONFIG,
+            "share_gpu (--share-gpu) belongs to backend cuda; this run computes with %s",
+            r->ops->name);
     TRY(r->ops->open(&r->device, &(device_options){.local_rank = world_local_rank(r->world),
                                                    .share = cfg->run.share_gpu,
                                                    .path = path ? path : "auto"}));
