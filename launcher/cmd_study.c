@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "comm/pin.h"
+#include "law/published.h"
 #include "study/probe.h"
 #include "train/lock.h"
 #include "train/run.h"
@@ -351,6 +352,19 @@ static status put_object(const session *x, json_t *object)
     return cli_json(object);
 }
 
+/* What repeated tokens are worth, by the published law; not a number where its row is missing. */
+static double repeat_scale(void)
+{
+    published papers;
+    double scale = (double)NAN;
+    if (published_read(&papers) != OK) return scale;
+    const published_law *row = published_find(&papers, "muennighoff-repeated");
+    const int32_t k = row && row->form ? law_constant(row->form, "R_D") : -1;
+    if (k >= 0) scale = row->constant[k];
+    published_deinit(&papers);
+    return scale;
+}
+
 static status dry_run(session *x)
 {
     law_file *from = NULL;
@@ -372,7 +386,8 @@ static status dry_run(session *x)
                               .bytes = x->bytes,
                               .flops_per_s = rate,
                               .groups = world_size(x->w) / (int32_t)x->ranks_per_run,
-                              .machine = x->machine};
+                              .machine = x->machine,
+                              .repeat_scale = repeat_scale()};
     json_t *plan;
     if (s == OK) study_print_plan(&x->s, &x->runs, &f);
     if (s == OK && x->a->json) {

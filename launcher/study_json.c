@@ -9,12 +9,15 @@
 static json_t *run_object(const study_run *run, const study_forecast *f, int32_t i)
 {
     const int64_t steps = expand_steps(&run->cfg);
-    json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:o}", "run", run->name,
-                          "model", run->cfg.model_name, "params", (json_int_t)run->params, "tokens",
-                          (json_int_t)(steps * run->cfg.train.batch_tokens), "steps",
-                          (json_int_t)steps, "flops", run->flops, "own_flops", run->own_flops,
-                          "learning_rate", run->cfg.optimizer.learning_rate, "bytes_per_rank",
-                          (json_int_t)f->bytes[i], "prediction", json_null());
+    const study_repeat r = study_repeats(run, f, i);
+    json_t *o =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:o, s:o}", "run", run->name,
+                  "model", run->cfg.model_name, "params", (json_int_t)run->params, "tokens",
+                  (json_int_t)(steps * run->cfg.train.batch_tokens), "steps", (json_int_t)steps,
+                  "flops", run->flops, "own_flops", run->own_flops, "learning_rate",
+                  run->cfg.optimizer.learning_rate, "bytes_per_rank", (json_int_t)f->bytes[i],
+                  "epochs", r.epochs, "fresh_tokens", json_finite(r.fresh_tokens), "prediction",
+                  json_null());
     law_forecast p;
     if (o && study_predict(&p, run, f, i))
         (void)json_object_set_new(o, "prediction",

@@ -50,14 +50,26 @@ double study_duration(const study_runs *runs, int32_t groups, double flops_per_s
     return last;
 }
 
+study_repeat study_repeats(const study_run *run, const study_forecast *f, int32_t i)
+{
+    const double tokens = run_tokens(run), unique = f->unique ? f->unique[i] : 0;
+    const study_repeat fresh = {.epochs = unique > 0 ? tokens / unique : 1, .fresh_tokens = tokens};
+    if (fresh.epochs <= 1) return fresh;
+    const double more = -expm1(-(fresh.epochs - 1) / f->repeat_scale);
+    return (study_repeat){fresh.epochs, unique * (1 + f->repeat_scale * more)};
+}
+
 bool study_predict(law_forecast *out, const study_run *run, const study_forecast *f, int32_t i)
 {
     if (!f->law) return false;
-    const double unique = f->unique ? f->unique[i] : 0, tokens = run_tokens(run);
+    const double tokens = run_tokens(run);
+    const study_repeat r = study_repeats(run, f, i);
     const bool without = f->law->origin.without_embedding;
+    /* a law of fresh tokens sees repeated ones as the fresh ones they are worth */
+    const bool knows = f->law->form->needs & LAW_OF_UNIQUE;
     law_case at = {.params = (double)(without ? run->params_without_embedding : run->params),
-                   .tokens = tokens,
-                   .unique = unique > 0 && unique < tokens ? unique : 0};
+                   .tokens = knows ? tokens : r.fresh_tokens,
+                   .unique = knows && r.epochs > 1 ? f->unique[i] : 0};
     at.x = f->law->x == X_PARAMS ? at.params : f->law->x == X_TOKENS ? at.tokens : run->flops;
     (void)law_file_predict(out, f->law, at, 0.8);
     return true;
@@ -77,6 +89,28 @@ static void print_prediction(const study_run *run, const study_forecast *f, int3
     printf("  %7.4f", p.loss);
     if (isfinite(p.low)) printf(" [%.4f, %.4f]", p.low, p.high);
     if (!p.inside) printf(" beyond its points");
+}
+
+/* Runs that read their data more than once: asked for, and not worth what they cost. */
+static void print_repeats(const study_runs *runs, const study_forecast *f)
+{
+    int32_t count = 0, most = 0;
+    double epochs = 1;
+    for (int32_t i = 0; i < runs->count; i++) {
+        const study_repeat r = study_repeats(&runs->run[i], f, i);
+        count += r.epochs > 1;
+        if (r.epochs > epochs) epochs = r.epochs, most = i;
+    }
+    if (!count) return;
+    const study_run *run = &runs->run[most];
+    printf("repeats    %d run%s read%s the data more than once, %s %.3g times", count,
+           count == 1 ? "" : "s", count == 1 ? "s" : "", run->name, epochs);
+    if (isfinite(f->repeat_scale))
+        printf(":\n           its %s tokens are worth %s fresh ones (Muennighoff et al. 2023, "
+               "published)",
+               cli_count(run_tokens(run)).text,
+               cli_count(study_repeats(run, f, most).fresh_tokens).text);
+    (void)fputc('\n', stdout);
 }
 
 void study_print_plan(const study *s, const study_runs *runs, const study_forecast *f)
@@ -105,6 +139,7 @@ void study_print_plan(const study *s, const study_runs *runs, const study_foreca
     if (s->keys.learning_rate_rule == RATE_SWEEP)
         printf("sweep      these choose the rates; the other %d seeds of each cell follow\n",
                s->seed_count - 1);
+    print_repeats(runs, f);
     if (short_runs) printf("short      %d runs have fewer than 500 steps\n", short_runs);
     const double time_s = f->flops_per_s > 0 ? study_duration(runs, f->groups, f->flops_per_s) : 0;
     const double energy_j = study_energy(s, f, time_s);

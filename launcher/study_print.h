@@ -16,7 +16,15 @@ typedef struct study_forecast {
     double flops_per_s;   /* of one group, measured; 0 unknown               */
     int32_t groups;
     const cluster *machine; /* watts where there is no meter; NULL unknown      */
+    double repeat_scale;    /* R_D of Muennighoff et al. 2023; not a number: not at hand */
 } study_forecast;
+
+/* How often run i reads its data, at most 1 for fresh tokens; and what its tokens are worth as
+ * fresh ones: U (1 + R_D (1 - exp(-(D / U - 1) / R_D))), D where nothing repeats. */
+typedef struct study_repeat {
+    double epochs, fresh_tokens;
+} study_repeat;
+study_repeat study_repeats(const study_run *run, const study_forecast *f, int32_t i);
 
 /* What the law says of run i; false without a law. low and high may be no numbers. */
 bool study_predict(law_forecast *out, const study_run *run, const study_forecast *f, int32_t i);
