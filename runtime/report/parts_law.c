@@ -203,18 +203,27 @@ static status optima_figure(page *p, const optima *o, const published *papers, b
                       isfinite(v->interval.p10) ? v->interval.p10 : v->value,
                       isfinite(v->interval.p90) ? v->interval.p90 : v->value);
     }
+    /* the line itself where there are budgets; beyond them it is dotted */
+    (void)fputs("EOD\n$within << EOD\n", f->to);
+    for (int end = 0; end < 2; end++) {
+        fit_value n, d;
+        optima_at(o, o->range_flops[end], &n, &d);
+        (void)fprintf(f->to, "%.8g %.8g\n", o->range_flops[end], tokens ? d.value : n.value);
+    }
     (void)fputs("EOD\n$minima << EOD\n", f->to);
     for (int32_t k = 0; k < o->budgets; k++)
         if (o->budget[k].used)
             (void)fprintf(f->to, "%.8g %.8g\n", o->budget[k].flops,
                           tokens ? o->budget[k].tokens : o->budget[k].params);
-    (void)fprintf(f->to,
-                  "EOD\nset logscale xy\nset format xy '10^{%%T}'\nset xlabel 'FLOPs'\n"
-                  "set ylabel '%s'\nplot $own using 1:3:4 with filledcurves fc rgb '#cfe3e2' "
-                  "title '80 %% interval', \\\n  $own using 1:2 with lines lw 2 lc rgb '#21918c' "
-                  "title 'these runs', \\\n  $minima using 1:2 with points pt 7 ps 0.9 lc rgb "
-                  "'#21918c' title 'minima'",
-                  tokens ? "optimal tokens D" : "optimal parameters N");
+    (void)fprintf(
+        f->to,
+        "EOD\nset logscale xy\nset format xy '10^{%%T}'\nset xlabel 'FLOPs'\n"
+        "set ylabel '%s'\nplot $own using 1:3:4 with filledcurves fc rgb '#cfe3e2' "
+        "title '80 %% interval', \\\n  $own using 1:2 with lines dt 3 lw 1.5 lc rgb "
+        "'#21918c' title 'extrapolated', \\\n  $within using 1:2 with lines lw 2.5 lc rgb "
+        "'#21918c' title 'these runs', \\\n  $minima using 1:2 with points pt 7 ps 0.9 lc rgb "
+        "'#21918c' title 'minima'",
+        tokens ? "optimal tokens D" : "optimal parameters N");
     for (int32_t k = 0; k < LINES; k++)
         if (published_find(papers, lines[k].name))
             (void)fprintf(f->to, ", \\\n  $%s using 1:2 with lines dt 2 lc rgb '%s' title '%s'",

@@ -184,7 +184,8 @@ static void curve_data(FILE *out, const run_record *r, int32_t index, bool by_fl
     int32_t count = 0;
     for (int32_t i = 0; i < r->steps; i++) {
         const double at = by_flops ? r->step[i].flops : r->step[i].tokens;
-        if (count && log(at) > edge) {
+        /* the last step ends the last stretch, whatever the rounding of its edge */
+        if (count && log(at) > edge && i < r->steps - 1) {
             (void)fprintf(out, "%.8g %.6g\n", x / count, y / count);
             x = y = 0, count = 0;
             while (width > 0 && log(at) > edge) edge += width;

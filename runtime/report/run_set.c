@@ -58,6 +58,14 @@ static status add_folder(run_set *s, const char *folder)
     return code;
 }
 
+/* Moves run `from` to place `to` before it; those between follow in their order. */
+static void move_run(run_set *s, int32_t from, int32_t to)
+{
+    const run_record r = s->run[from];
+    memmove(&s->run[to + 1], &s->run[to], (size_t)(from - to) * sizeof r);
+    s->run[to] = r;
+}
+
 /* study.json, if this folder is a study, and what it says of each of its runs. A run that failed or
  * was never begun is said: nothing is dropped silently. */
 static status add_study(run_set *s, const char *folder, int32_t first)
@@ -72,16 +80,19 @@ static status add_study(run_set *s, const char *folder, int32_t first)
     if (!s->study) return add_note(s, "study.json is damaged: the runs stand by themselves");
     size_t index;
     const json_t *row;
+    int32_t place = first; /* the study's order, which is that of its budgets and sizes */
     json_array_foreach(json_at(s->study, "runs"), index, row)
     {
         const char *name = json_text_at(row, "run"), *state = json_text_at(row, "state");
-        run_record *found = NULL;
-        for (int32_t i = first; i < s->count && !found; i++)
-            if (strcmp(s->run[i].name, name) == 0) found = &s->run[i];
-        if (found) found->role = row;
+        int32_t found = place;
+        while (found < s->count && strcmp(s->run[found].name, name) != 0) found++;
+        if (found < s->count) {
+            s->run[found].role = row;
+            move_run(s, found, place++);
+        }
         if (strcmp(state, "failed") == 0)
             TRY(add_note(s, "%s: failed with exit code %.0f", name, json_number_at(row, "exit")));
-        else if (!found)
+        else if (found == s->count)
             TRY(add_note(s, "%s: not begun yet", name));
     }
     return OK;

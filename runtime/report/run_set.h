@@ -1,6 +1,6 @@
-/* run_set.h — the runs below some folders, read once and kept in the order of their names.
- * A folder is a run directory, a study (study.yaml, runs/), or holds run directories.
- * Flow: folders -> run_record.h -> run_points.h, report.h                                       */
+/* run_set.h — the runs below some folders, read once and kept in the order of their names, those of
+ * a study in its own. A folder is a run directory, a study (study.yaml, runs/), or holds run
+ * directories. Flow: folders -> run_record.h -> run_points.h, report.h */
 #ifndef REPORT_RUN_SET_H
 #define REPORT_RUN_SET_H
 

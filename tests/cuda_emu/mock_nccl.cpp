@@ -122,6 +122,42 @@ int begin_all_gather(transfer *t, ncclComm *c, size_t count, MPI_Datatype type, 
                           &t->request);
 }
 
+/* The communicator of those that hold this id: each tells its maker, rank 0, who it is in the
+ * world, and learns who the others are. */
+MPI_Comm join(const ncclUniqueId &id, int ranks, int rank)
+{
+    int maker, number, self;
+    require(sscanf(id.internal, "maker %d number %d", &maker, &number) == 2,
+            "nccl: the id did not come from rank 0");
+    (void)MPI_Comm_rank(MPI_COMM_WORLD, &self);
+    require((rank == 0) == (self == maker), "nccl: rank %d holds the id of another rank 0", rank);
+    const int tag = 20000 + number % 5000;
+    std::vector<int> members((size_t)ranks, self);
+    for (int r = 1; rank == 0 && r < ranks; r++) {
+        int told[2]; /* its rank in the communicator, and in the world */
+        (void)MPI_Recv(told, 2, MPI_INT, MPI_ANY_SOURCE, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        members[(size_t)told[0]] = told[1];
+    }
+    for (int r = 1; rank == 0 && r < ranks; r++)
+        (void)MPI_Send(members.data(), ranks, MPI_INT, members[(size_t)r], tag + 5000,
+                       MPI_COMM_WORLD);
+    if (rank != 0) {
+        const int told[2] = {rank, self};
+        (void)MPI_Send(told, 2, MPI_INT, maker, tag, MPI_COMM_WORLD);
+        (void)MPI_Recv(members.data(), ranks, MPI_INT, maker, tag + 5000, MPI_COMM_WORLD,
+                       MPI_STATUS_IGNORE);
+    }
+    MPI_Group world, group;
+    MPI_Comm out = MPI_COMM_NULL;
+    (void)MPI_Comm_group(MPI_COMM_WORLD, &world);
+    (void)MPI_Group_incl(world, ranks, members.data(), &group);
+    require(MPI_Comm_create_group(MPI_COMM_WORLD, group, tag, &out) == MPI_SUCCESS,
+            "nccl: MPI failed");
+    (void)MPI_Group_free(&group);
+    (void)MPI_Group_free(&world);
+    return out;
+}
+
 /* Two ranks on one GPU of one host are refused, as NCCL does; NCCL_HOSTID makes hosts. */
 bool duplicate_device(MPI_Comm mpi, int ranks)
 {
@@ -149,22 +185,21 @@ ncclResult_t ncclGetVersion(int *version)
 }
 const char *ncclGetErrorString(ncclResult_t) { return "pretended NCCL error"; }
 const char *ncclGetLastError(ncclComm_t) { return ""; }
+/* an id names who made it and which of its communicators it is for */
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
 {
+    static int count = 0;
+    int maker;
+    (void)MPI_Comm_rank(MPI_COMM_WORLD, &maker);
     memset(id, 0, sizeof *id);
-    (void)snprintf(id->internal, sizeof id->internal, "one of them");
+    (void)snprintf(id->internal, sizeof id->internal, "maker %d number %d", maker, count++);
     return ncclSuccess;
 }
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int ranks, ncclUniqueId id, int rank,
                                     ncclConfig_t *config)
 {
-    int world;
-    (void)MPI_Comm_size(MPI_COMM_WORLD, &world);
-    require(world == ranks, "nccl: %d ranks of %d: a part of the world is not known here", ranks,
-            world);
-    require(strcmp(id.internal, "one of them") == 0, "nccl: the id did not come from rank 0");
     ncclComm *c = new ncclComm{};
-    (void)MPI_Comm_dup(MPI_COMM_WORLD, &c->mpi);
+    c->mpi = join(id, ranks, rank);
     c->rank = rank;
     c->ranks = ranks;
     c->blocking = config->blocking != 0;
