@@ -34,7 +34,7 @@ static const char help[] =
     "  --scale NAME   of a list: the runs of this scale\n"
     "  --minutes M    of a list: the largest scale that fits, by five seconds of real steps\n"
     "  --dry-run      print runs, FLOPs, predicted losses and time, and stop\n"
-    "  --law FILE     LAW.json of fit: predicted losses for --dry-run\n"
+    "  --law FILE     LAW.json of fit: losses are predicted, and at the end held against it\n"
     "  --cluster NAME watts of the machine, for energy without a meter (modelled)\n"
     "  --json         one object on stdout; what is said meanwhile goes to stderr\n"
     "  --retry        begin runs again that failed by their own fault\n"
@@ -76,9 +76,11 @@ typedef struct session {
     int64_t *bytes;  /* (runs) of rank 0 */
     int64_t ranks_per_run;
     char folder[1024], test[768], command[2048];
-    cluster *machine; /* NULL: none named */
-    int objects;      /* with --json: the stdout of before        */
-    run_lock *lock;   /* of the study's folder, while rank 0 works on it */
+    cluster *machine;        /* NULL: none named */
+    law_file *law;           /* of rank 0 with --law; NULL: none */
+    char validation_set[65]; /* identity; "" unknown          */
+    int objects;             /* with --json: the stdout of before        */
+    run_lock *lock;          /* of the study's folder, while rank 0 works on it */
 } session;
 
 /* --- what runs ---------------------------------------------------------------------------------
@@ -107,6 +109,9 @@ static status check_runs(session *x, int32_t first)
         const samples_info *about = samples_about(r->train);
         x->unique[i] = about->tokens < INT64_MAX ? (double)about->tokens : 0;
         x->bytes[i] = r->plan.total;
+        if (i == 0 && r->validation)
+            (void)snprintf(x->validation_set, sizeof x->validation_set, "%s",
+                           samples_about(r->validation)->identity);
         run_close(r);
     }
     world_close(alone);
@@ -365,37 +370,28 @@ static double repeat_scale(void)
     return scale;
 }
 
+static study_forecast forecast_of(const session *x, double flops_per_s)
+{
+    return (study_forecast){.law = x->law,
+                            .unique = x->unique,
+                            .bytes = x->bytes,
+                            .flops_per_s = flops_per_s,
+                            .groups = world_size(x->w) / (int32_t)x->ranks_per_run,
+                            .machine = x->machine,
+                            .repeat_scale = repeat_scale()};
+}
+
 static status dry_run(session *x)
 {
-    law_file *from = NULL;
     double rate = 0;
-    status s = OK;
     TRY(measure_rate(x, &rate));
     if (!x->first) return OK;
-    if (x->a->law) {
-        from = calloc(1, sizeof *from);
-        REQUIRE(from, ERR_MEMORY, "no memory for a law");
-        s = law_file_read(from, x->a->law);
-        if (s == OK && !from->form->log_loss)
-            s = status_set(ERR_CONFIG, __FILE__, __LINE__,
-                           "--law %s: %s gives best sizes, no loss to forecast", x->a->law,
-                           from->form->name);
-    }
-    const study_forecast f = {.law = from,
-                              .unique = x->unique,
-                              .bytes = x->bytes,
-                              .flops_per_s = rate,
-                              .groups = world_size(x->w) / (int32_t)x->ranks_per_run,
-                              .machine = x->machine,
-                              .repeat_scale = repeat_scale()};
+    const study_forecast f = forecast_of(x, rate);
     json_t *plan;
-    if (s == OK) study_print_plan(&x->s, &x->runs, &f);
-    if (s == OK && x->a->json) {
-        s = study_json_plan(&plan, &x->s, &x->runs, &f);
-        if (s == OK) s = put_object(x, plan);
-    }
-    free(from);
-    return s;
+    study_print_plan(&x->s, &x->runs, &f);
+    if (!x->a->json) return OK;
+    TRY(study_json_plan(&plan, &x->s, &x->runs, &f));
+    return put_object(x, plan);
 }
 
 /* The other seeds of what the sweep chose. COLLECTIVE */
@@ -428,6 +424,8 @@ static status tell(session *x, const result *r, const execute_report *report)
     REQUIRE(fits, ERR_MEMORY, "no memory for fits");
     study_print_report(report, &x->runs);
     study_print_results(&x->s, &x->runs, r, x->machine);
+    const study_forecast f = forecast_of(x, 0);
+    study_print_forecasts(&x->runs, r, &f);
     printf("tables     %s/table.csv, %s/study.json\n", x->folder, x->folder);
     /* before the fits too: a table is worth having where they fail */
     status s = results_write(x->folder, &x->s, &x->runs, r, fits);
@@ -502,6 +500,13 @@ static status load(session *x)
         REQUIRE(x->machine, ERR_MEMORY, "no memory for a cluster");
         TRY(cluster_load(x->machine, a->cluster));
     }
+    if (a->law) {
+        x->law = calloc(1, sizeof *x->law);
+        REQUIRE(x->law, ERR_MEMORY, "no memory for a law");
+        TRY(law_file_read(x->law, a->law));
+        REQUIRE(x->law->form->log_loss, ERR_CONFIG,
+                "--law %s: %s gives best sizes, no loss to forecast", a->law, x->law->form->name);
+    }
     if (a->scale) {
         REQUIRE(x->s.mode == STUDY_RUNS && strlen(a->scale) < STUDY_NAME, ERR_CONFIG,
                 "--scale belongs to studies that list their runs");
@@ -517,6 +522,17 @@ static status load(session *x)
     return OK;
 }
 
+/* A loss is predicted for the validation set of the law alone. Rank 0, when the data are open. */
+static void judge_law(session *x)
+{
+    if (!x->law || !*x->law->origin.validation_set) return;
+    if (strcmp(x->law->origin.validation_set, x->validation_set) == 0) return;
+    printf("law        %s was fitted on another validation set: it predicts no loss here\n",
+           x->a->law);
+    free(x->law);
+    x->law = NULL;
+}
+
 static status study_main(session *x)
 {
     TRY(world_agree(x->w, load(x)));
@@ -527,6 +543,7 @@ static status study_main(session *x)
         TRY(choose_scale(x));
     else
         TRY(share_runs(x, prepare(x)));
+    judge_law(x);
     if (x->a->dry) return dry_run(x);
     if (x->a->slurm)
         return world_agree(x->w, x->first
@@ -557,7 +574,8 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
             "study needs a file: isoflop study STUDY (--help shows examples)");
     REQUIRE(count == 1, ERR_CONFIG,
             "'%s': a study takes its keys from its file (`set` holds them for all runs)", rest[1]);
-    REQUIRE(!a->law || a->dry, ERR_CONFIG, "--law belongs to --dry-run");
+    REQUIRE(!a->law || !(a->slurm || a->only), ERR_CONFIG,
+            "--law belongs to --dry-run and to tables: not with --slurm or --only");
     REQUIRE(!a->minutes || !a->scale, ERR_CONFIG, "--minutes chooses a scale, --scale names one");
     REQUIRE(!a->only || !(a->minutes || a->dry || a->slurm), ERR_CONFIG,
             "--only is for the jobs that --slurm writes");
@@ -612,6 +630,7 @@ static status study_verb(world *w, const arguments *a, int argc, char **argv)
     expand_deinit(&x.runs);
     study_deinit(&x.s);
     free(x.machine);
+    free(x.law);
     free(x.mine);
     free(x.unique);
     free(x.bytes);

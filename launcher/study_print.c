@@ -358,6 +358,36 @@ void study_print_results(const study *s, const study_runs *runs, const result *r
     if (*s->keys.note) printf("note       %s\n", s->keys.note);
 }
 
+void study_print_forecasts(const study_runs *runs, const result *r, const study_forecast *f)
+{
+    int32_t inside = 0, graded = 0;
+    if (!f->law) return;
+    for (int32_t i = 0; i < runs->count; i++) {
+        const study_run *run = &runs->run[i];
+        law_forecast p;
+        double sum = 0;
+        int32_t count = 0;
+        bool first = true;
+        for (int32_t k = 0; k < runs->count; k++) {
+            if (runs->run[k].cell_index != run->cell_index || runs->run[k].role != RUN_POINT ||
+                runs->run[k].factor != run->factor)
+                continue;
+            first = first && k >= i;
+            if (r[k].done) sum += r[k].got.validation.loss, count++;
+        }
+        if (!first || count == 0 || run->role != RUN_POINT || !study_predict(&p, run, f, i))
+            continue;
+        if (graded++ == 0)
+            printf("\nforecasts  validation loss in nats/token by %s, 80 %% of new runs\n",
+                   f->law->origin.source);
+        const bool holds = sum / count >= p.low && sum / count <= p.high;
+        inside += holds;
+        printf("  %-36s %.4f [%.4f, %.4f]%s, was %.4f: %s\n", run->cell, p.loss, p.low, p.high,
+               p.inside ? "" : " beyond its points", sum / count, holds ? "inside" : "outside");
+    }
+    if (graded) printf("  %d of %d hold their outcome\n", inside, graded);
+}
+
 void study_print_report(const execute_report *e, const study_runs *runs)
 {
     printf("\nruns       %d of %d done", e->done, runs->count);

@@ -46,6 +46,8 @@ void study_print_message(const study_run *run, const char *text);
  * machine: watts of runs without a meter; NULL unknown. */
 void study_print_results(const study *s, const study_runs *runs, const result *r,
                          const cluster *machine);
+/* What the law said of every cell, and what came out: means over the seeds that finished. */
+void study_print_forecasts(const study_runs *runs, const result *r, const study_forecast *f);
 void study_print_report(const execute_report *e, const study_runs *runs);
 
 #endif
