@@ -47,6 +47,7 @@ status doctor_run(doctor_report *out, world *w, const doctor_options *options)
     out->places = calloc((size_t)out->ranks, sizeof *out->places);
     REQUIRE(out->places, ERR_MEMORY, "no memory for %d ranks", out->ranks);
     TRY(doctor_places(out, w, cfg ? backends_by_choice[cfg->run.backend] : "auto"));
+    TRY(doctor_gpus(out, w));
     TRY(doctor_storage(out, w, options->folder));
     TRY(doctor_clocks(out, w));
     TRY(doctor_links(out, w));

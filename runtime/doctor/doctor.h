@@ -22,7 +22,7 @@ typedef struct finding {
 typedef struct rank_place {
     char host[DOCTOR_NAME], node[DOCTOR_NAME];     /* hostname; Slurm's name of the node, or ""  */
     char gpus[DOCTOR_NAME], networks[DOCTOR_NAME]; /* visible devices; interfaces but lo     */
-    char version[160], arithmetic[256];            /* program and MPI; kernels               */
+    char version[256], arithmetic[256]; /* program, MPI, driver, NCCL; kernels               */
     cpu_set_t cores; /* allowed cores; of the threads of a core the first              */
     int32_t core_count, local_rank, numa_nodes;
     int32_t step_tasks;     /* tasks of the Slurm step, 0 unknown                             */
@@ -44,6 +44,8 @@ typedef struct doctor_report {
     double write_bytes_per_s;      /* all ranks together into the run directory           */
     double checkpoint_s;           /* expected; NaN without a config                      */
     double least_time_s;           /* of the run at the product rate; NaN unknown         */
+    int32_t gpu_count;             /* on all nodes, as the driver counts                  */
+    double gpu_clock_mhz;          /* what the fastest of them can do; 0 unknown          */
 } doctor_report;
 
 typedef struct doctor_options {
@@ -63,10 +65,13 @@ void doctor_add(doctor_report *r, const char *check, bool fault, const char *whe
 
 /* --- the checks, in order; each COLLECTIVE ---------------------------------------------------- */
 status doctor_places(doctor_report *r, world *w, const char *backend);
+status doctor_gpus(doctor_report *r, world *w);
 status doctor_storage(doctor_report *r, world *w, const char *folder);
 status doctor_clocks(doctor_report *r, world *w);
 status doctor_links(doctor_report *r, world *w);
 status doctor_fit(doctor_report *r, world *w, const doctor_options *options);
+/* ", driver 580.95, NCCL 2.28.9": what there is of it */
+void doctor_gpu_versions(char *out, size_t bytes);
 /* "rank 3 on node2" */
 const char *doctor_at(const doctor_report *r, int32_t rank, char out[DOCTOR_TEXT]);
 

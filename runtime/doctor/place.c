@@ -123,6 +123,7 @@ static void look(rank_place *p, const world *w)
 {
     const char *node = getenv("SLURMD_NODENAME"), *tasks = getenv("SLURM_STEP_NUM_TASKS");
     const char *gpus = getenv("CUDA_VISIBLE_DEVICES"), *on_node = getenv("SLURM_GPUS_ON_NODE");
+    char versions[120];
     struct rlimit files;
     struct statvfs shm;
     *p = (rank_place){.local_rank = world_local_rank(w),
@@ -131,8 +132,9 @@ static void look(rank_place *p, const world *w)
     (void)gethostname(p->host, sizeof p->host - 1);
     (void)snprintf(p->node, sizeof p->node, "%s", node ? node : "");
     (void)snprintf(p->gpus, sizeof p->gpus, "%s", gpus ? gpus : "");
-    (void)snprintf(p->version, sizeof p->version, "isoflop 0.1.0, %s, compiler %s",
-                   world_describe(w), __VERSION__);
+    doctor_gpu_versions(versions, sizeof versions);
+    (void)snprintf(p->version, sizeof p->version, "isoflop 0.1.0, %s, compiler %s%s",
+                   world_describe(w), __VERSION__, versions);
     look_at_cores(p);
     list_networks(p->networks, sizeof p->networks);
     p->quota_cores = quota();

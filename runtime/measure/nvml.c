@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,8 @@ typedef unsigned long long u64;
 #define NVML_CALLS(X)                                                                              \
     X("nvmlInit_v2", init, (void))                                                                 \
     X("nvmlShutdown", shutdown, (void))                                                            \
+    X("nvmlDeviceGetCount_v2", count, (unsigned *))                                                \
+    X("nvmlDeviceGetHandleByIndex_v2", find_at, (unsigned, nvml_handle *))                         \
     X("nvmlDeviceGetHandleByPciBusId_v2", find, (const char *, nvml_handle *))                     \
     X("nvmlSystemGetDriverVersion", driver, (char *, unsigned))                                    \
     X("nvmlDeviceGetName", name, (nvml_handle, char *, unsigned))                                  \
@@ -37,6 +40,9 @@ typedef unsigned long long u64;
     X("nvmlDeviceGetPowerUsage", power, (nvml_handle, unsigned *))                                 \
     X("nvmlDeviceGetTemperature", temperature, (nvml_handle, int, unsigned *))                     \
     X("nvmlDeviceGetClockInfo", clock, (nvml_handle, int, unsigned *))                             \
+    X("nvmlDeviceGetMaxClockInfo", clock_most, (nvml_handle, int, unsigned *))                     \
+    X("nvmlDeviceGetRemappedRows", remapped,                                                       \
+      (nvml_handle, unsigned *, unsigned *, unsigned *, unsigned *))                               \
     X("nvmlDeviceGetCurrentClocksThrottleReasons", throttle, (nvml_handle, u64 *))                 \
     X("nvmlDeviceGetTotalEccErrors", ecc, (nvml_handle, int, int, u64 *))                          \
     X("nvmlEventSetCreate", events_create, (nvml_handle *))                                        \
@@ -46,6 +52,7 @@ typedef unsigned long long u64;
 
 struct nvml {
     void *library;
+    bool started;
     nvml_handle device, events;
     int64_t xid;
 #define AS_MEMBER(symbol, member, args) int(*member) args;
@@ -65,13 +72,23 @@ static void find_calls(nvml *n)
 #undef AS_LOOKUP
 }
 
-static const char *open_all(nvml *n, const char *bus_id)
+static const char *open_library(nvml *n)
 {
     n->library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!n->library) return "there is no libnvidia-ml.so.1";
     find_calls(n);
-    if (!n->init || !n->find || n->init() != NVML_OK) return "NVML does not start";
-    if (n->find(bus_id, &n->device) != NVML_OK) return "NVML does not know this GPU";
+    n->started = n->init && n->init() == NVML_OK;
+    return n->started ? NULL : "NVML does not start";
+}
+
+/* By bus id, or by index where there is none. */
+static const char *open_all(nvml *n, const char *bus_id, int32_t index)
+{
+    const char *missing = open_library(n);
+    if (missing) return missing;
+    if (bus_id ? !n->find || n->find(bus_id, &n->device) != NVML_OK
+               : !n->find_at || n->find_at((unsigned)index, &n->device) != NVML_OK)
+        return "NVML does not know this GPU";
     /* errors that the driver reports by number */
     if (!n->events_create || n->events_create(&n->events) != NVML_OK) n->events = NULL;
     if (n->events && (!n->events_register || !n->events_wait ||
@@ -82,21 +99,40 @@ static const char *open_all(nvml *n, const char *bus_id)
     return NULL;
 }
 
-nvml *nvml_open(const char *bus_id, char *why, size_t bytes)
+static nvml *open_one(const char *bus_id, int32_t index, char *why, size_t bytes)
 {
     nvml *n = calloc(1, sizeof *n);
-    const char *missing = n ? open_all(n, bus_id) : "no memory";
+    const char *missing = n ? open_all(n, bus_id, index) : "no memory";
     if (!missing) return n;
     if (why) (void)snprintf(why, bytes, "%s", missing);
     nvml_close(n);
     return NULL;
 }
 
+nvml *nvml_open(const char *bus_id, char *why, size_t bytes)
+{
+    return open_one(bus_id, -1, why, bytes);
+}
+
+nvml *nvml_open_at(int32_t index, char *why, size_t bytes)
+{
+    return open_one(NULL, index, why, bytes);
+}
+
+int32_t nvml_count(void)
+{
+    unsigned count = 0;
+    nvml *n = calloc(1, sizeof *n);
+    if (n && !open_library(n) && (!n->count || n->count(&count) != NVML_OK)) count = 0;
+    nvml_close(n);
+    return (int32_t)count;
+}
+
 void nvml_close(nvml *n)
 {
     if (!n) return;
     if (n->events && n->events_free) (void)n->events_free(n->events);
-    if (n->device && n->shutdown) (void)n->shutdown();
+    if (n->started && n->shutdown) (void)n->shutdown();
     if (n->library) (void)dlclose(n->library);
     free(n);
 }
@@ -126,11 +162,23 @@ double nvml_energy_j(const nvml *n)
     return (double)used_mj / 1000;
 }
 
-static double clock_mhz(const nvml *n, int which)
+static double clock_mhz(const nvml *n, int (*call)(nvml_handle, int, unsigned *), int which)
 {
     unsigned mhz = 0;
-    if (!n->clock || n->clock(n->device, which, &mhz) != NVML_OK) return (double)NAN;
+    if (!call || call(n->device, which, &mhz) != NVML_OK) return (double)NAN;
     return (double)mhz;
+}
+
+/* Rows that wait for a reset to be replaced, and rows that cannot be. */
+static void read_remapped(const nvml *n, nvml_sample *out)
+{
+    unsigned corrected, uncorrected, pending = 0, failed = 0;
+    out->remap_pending = out->remap_failed = -1;
+    if (!n->remapped ||
+        n->remapped(n->device, &corrected, &uncorrected, &pending, &failed) != NVML_OK)
+        return;
+    out->remap_pending = pending != 0;
+    out->remap_failed = failed != 0;
 }
 
 static double ecc_errors(const nvml *n, int which)
@@ -149,11 +197,13 @@ void nvml_read(nvml *n, nvml_sample *out)
     *out = (nvml_sample){.energy_j = nvml_energy_j(n),
                          .power_w = (double)NAN,
                          .temperature_c = (double)NAN,
-                         .sm_clock_mhz = clock_mhz(n, NVML_CLOCK_SM),
-                         .memory_clock_mhz = clock_mhz(n, NVML_CLOCK_MEMORY),
+                         .sm_clock_mhz = clock_mhz(n, n->clock, NVML_CLOCK_SM),
+                         .memory_clock_mhz = clock_mhz(n, n->clock, NVML_CLOCK_MEMORY),
+                         .sm_clock_most_mhz = clock_mhz(n, n->clock_most, NVML_CLOCK_SM),
                          .ecc_corrected = ecc_errors(n, NVML_ECC_CORRECTED),
                          .ecc_uncorrected = ecc_errors(n, NVML_ECC_UNCORRECTED),
                          .throttle = -1};
+    read_remapped(n, out);
     if (n->power) out->power_w = known(n->power(n->device, &power_mw), &power_mw, 1000);
     if (n->temperature)
         out->temperature_c =
