@@ -2,6 +2,7 @@
 
 #include "cli.h"
 #include "plan_config.h"
+#include "slurm_text.h"
 
 #include "base/file.h"
 #include "plan/cost.h"
@@ -81,6 +82,7 @@ static const char script[] =
     "    elif [ \"$ranks\" -gt 1 ]; then LAUNCH=\"mpirun -n $ranks\"\n"
     "    else LAUNCH=\"\"; fi\n"
     "fi\n"
+    SLURM_TEXT_AGAIN
     "ask() { kill -USR1 \"$child\" 2>/dev/null; asked=yes; }\n"
     "trap ask USR1 TERM INT\n"
     "# shellcheck disable=SC2086 # the launcher is several words\n"
@@ -89,7 +91,7 @@ static const char script[] =
     "while [ $asked = yes ]; do asked=no code=0; wait \"$child\" || code=$?; done\n"
     "# what can go better the next time\n"
     "case $code in 5 | 6 | 75 | 137 | 143)\n"
-    "    [ -z \"${SLURM_JOB_ID:-}\" ] || scontrol requeue \"$SLURM_JOB_ID\" ;;\n"
+    "    [ -z \"${SLURM_JOB_ID:-}\" ] || again ;;\n"
     "esac\n"
     "exit \"$code\"\n";
 

@@ -1,5 +1,7 @@
 #include "study_slurm.h"
 
+#include "slurm_text.h"
+
 #include "base/file.h"
 
 #include <inttypes.h>
@@ -54,10 +56,11 @@ static void write_script(FILE *out, const char *folder, const char *path, const 
                   "#SBATCH --signal=TERM@120\n"
                   "#SBATCH --open-mode=append\n\n",
                   s->keys.name, jobs, s->keys.ranks_per_run);
-    (void)fprintf(out, "srun --mpi=pmix ${ISOFLOP:-isoflop} study ");
-    put_word(out, path);
-    (void)fprintf(out, " --run ");
+    (void)fprintf(out, "run=");
     put_word(out, folder);
+    (void)fprintf(out, "\n" SLURM_TEXT_AGAIN "srun --mpi=pmix ${ISOFLOP:-isoflop} study ");
+    put_word(out, path);
+    (void)fprintf(out, " --run \"$run\"");
     if (*s->keys.scale) {
         (void)fprintf(out, " --scale ");
         put_word(out, s->keys.scale);
@@ -65,9 +68,7 @@ static void write_script(FILE *out, const char *folder, const char *path, const 
     (void)fprintf(out, " --resume --only \"$SLURM_ARRAY_TASK_ID\"\n"
                        "code=$?\n"
                        "# the machine's fault, or out of time: once more\n"
-                       "case $code in 5|6|75|137|143)\n"
-                       "    scontrol requeue \"${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}\" ;;\n"
-                       "esac\n"
+                       "case $code in 5|6|75|137|143) again ;; esac\n"
                        "exit $code\n");
 }
 
