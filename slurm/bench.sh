@@ -17,4 +17,5 @@
 command=$(scontrol show job -o "${SLURM_JOB_ID:?submit me: sbatch slurm/bench.sh}")
 command=${command##* Command=} command=${command%% WorkDir=*}
 ISOFLOP_HOME=${ISOFLOP_HOME:-${command%/slurm/*}}
+[ -r "$ISOFLOP_HOME/slurm/job.sh" ] || { echo "ISOFLOP_HOME names the source tree"; exit 2; }
 . "$ISOFLOP_HOME/slurm/job.sh" && job_bench "$@"

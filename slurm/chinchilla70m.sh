@@ -12,11 +12,13 @@
 #
 #   sbatch slurm/chinchilla70m.sh                           on the GPUs asked for above
 #   sbatch --nodes=4 --gpus-per-node=8 slurm/chinchilla70m.sh
-#   sbatch --gpus-per-node=0 slurm/chinchilla70m.sh train.tokens=2M      on CPU ranks, a shorter run
+#   sbatch --gpus-per-node=0 slurm/chinchilla70m.sh train.tokens=2M schedule.warmup_tokens=500K
+#                                                           on CPU ranks, a shorter run
 #
 # Slurm itself refuses a request for GPUs where it knows of none: --gpus-per-node=0 asks for none.
 # Arguments are keys of configs/chinchilla-70m.yaml. Variables (DATA, RUN, ...): slurm/README.md.
 command=$(scontrol show job -o "${SLURM_JOB_ID:?submit me: sbatch slurm/chinchilla70m.sh}")
 command=${command##* Command=} command=${command%% WorkDir=*}
 ISOFLOP_HOME=${ISOFLOP_HOME:-${command%/slurm/*}}
+[ -r "$ISOFLOP_HOME/slurm/job.sh" ] || { echo "ISOFLOP_HOME names the source tree"; exit 2; }
 . "$ISOFLOP_HOME/slurm/job.sh" && job_train chinchilla-70m "$@"

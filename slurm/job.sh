@@ -14,8 +14,19 @@ job_stop() { # CODE MESSAGE
     job_tell "stopped: $*"
     exit "$code"
 }
+# the first task of an array has the number of the whole array
+job_number=$SLURM_JOB_ID
+[ -z "${SLURM_ARRAY_TASK_ID:-}" ] || job_number=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
 job_field() { # NAME: a field of this job as Slurm shows it
-    scontrol show job -o "$SLURM_JOB_ID" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"
+    scontrol show job -o "$job_number" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"
+}
+job_absolute() { # PATH, seen from where sbatch was called
+    case $1 in /*) echo "$1" ;; *) echo "$SLURM_SUBMIT_DIR/$1" ;; esac
+}
+job_must_count() { # NAME LEAST: the variable is a whole number, or unset
+    [ -z "${!1:-}" ] && return
+    [[ ${!1} =~ ^[0-9]{1,6}$ ]] && [ "${!1}" -ge "$2" ] ||
+        job_stop 2 "$1=${!1}: it is a whole number from $2"
 }
 job_shown() { printf '%dh%02dm' "$(($1 / 3600))" "$(($1 / 60 % 60))"; }
 
@@ -26,30 +37,43 @@ job_open() { # NAME
         # shellcheck disable=SC1090 # the user's own
         . "$site" || job_stop 2 "$site ended with $?"
     fi
-    RUN=${RUN:-$SLURM_SUBMIT_DIR/runs/$1}
-    case $RUN in /*) ;; *) RUN=$SLURM_SUBMIT_DIR/$RUN ;; esac
+    RUN=$(job_absolute "${RUN:-runs/$1}")
+    [ -z "${DATA:-}" ] || DATA=$(job_absolute "$DATA")
+    [ -z "${CONTAINER:-}" ] || CONTAINER=$(job_absolute "$CONTAINER")
     mkdir -p "$RUN" || job_stop 3 "the run directory $RUN cannot be made; RUN names another"
     exec 3>&1 >>"$RUN/slurm-$SLURM_JOB_ID.log" 2>&1
     job_logged=yes
     printf '%s\n' "$SLURM_JOB_NAME: log: $RUN/slurm-$SLURM_JOB_ID.log" >&3
-    job_program=("${ISOFLOP:-$ISOFLOP_HOME/build/isoflop}")
+    job_must_count RANKS_PER_NODE 1
+    job_must_count CHAIN 0
+    case ${LOCAL:-/} in /*) ;; *) job_stop 2 "LOCAL=$LOCAL: it is an absolute path" ;; esac
+    job_find_program
+}
+job_find_program() {
+    local runtime
+    job_program=("$(job_absolute "${ISOFLOP:-$ISOFLOP_HOME/build/isoflop}")")
     if [ -n "${CONTAINER:-}" ]; then
         [ -r "$CONTAINER" ] || job_stop 2 "there is no container $CONTAINER"
-        job_program=(apptainer exec --bind "$ISOFLOP_HOME,$RUN${DATA:+,$DATA}${LOCAL:+,$LOCAL}")
+        runtime=$(command -v apptainer || command -v singularity) ||
+            job_stop 2 "CONTAINER is set, and neither apptainer nor singularity is here"
+        job_program=("$runtime" exec --bind "$ISOFLOP_HOME,$RUN${DATA:+,$DATA}${LOCAL:+,$LOCAL}")
         [ "$gpus" = 0 ] || job_program+=(--nv)
         job_program+=("$CONTAINER" isoflop)
     elif [ ! -x "${job_program[0]}" ]; then
-        job_program=("$(command -v isoflop)") || job_stop 2 "there is no ${ISOFLOP:-$ISOFLOP_HOME/\
-build/isoflop}; build it before (jobs do not): cmake -S . -B build && cmake --build build"
+        [ -z "${ISOFLOP:-}" ] && job_program=("$(command -v isoflop)") ||
+            job_stop 2 "there is no ${job_program[0]:-$ISOFLOP_HOME/build/isoflop}; build" \
+                "it before (jobs do not): cmake -S . -B build && cmake --build build"
     fi
     export ISOFLOP_CONFIGS=${ISOFLOP_CONFIGS:-$ISOFLOP_HOME/configs}
 }
 # GPUs of a node that were asked for; a job that takes whole nodes gets all of theirs anyway
 job_gpus() {
-    if [ "${SLURM_GPUS_PER_NODE:-0}" = 0 ] && [[ ! $(job_field TresPerNode) =~ gpu.*:[1-9] ]]; then
-        echo 0
-    else
+    local asked='TresPer(Node|Job|Task)=[^ ]*gpu[^ ]*:[1-9]'
+    if [ "${SLURM_GPUS_PER_NODE:-0}" != 0 ] ||
+        [[ $(scontrol show job -o "$job_number") =~ $asked ]]; then
         echo "${SLURM_GPUS_ON_NODE:-0}"
+    else
+        echo 0
     fi
 }
 
@@ -88,6 +112,8 @@ job_choose_launcher() {
     fi
     case $LAUNCH in
     srun)
+        # GPUs that came by --gres beside --gpus-per-node=0: the step would get none
+        [ "${SLURM_GPUS_PER_NODE:-}" != 0 ] || [ "$gpus" = 0 ] || export SLURM_GPUS_PER_NODE=$gpus
         [ $((ranks % nodes)) -ne 0 ] || even=(--ntasks-per-node="$per_node")
         threads=$((SLURM_CPUS_ON_NODE / per_node))
         job_launch=(srun --mpi=pmix --nodes="$nodes" --ntasks="$ranks" "${even[@]}"
@@ -97,8 +123,9 @@ job_choose_launcher() {
         # mpirun reads the slots of the nodes from Slurm's variables
         unset SLURM_NTASKS SLURM_NPROCS SLURM_NTASKS_PER_NODE SLURM_CPUS_PER_TASK
         export SLURM_TASKS_PER_NODE="$per_node(x$SLURM_JOB_NUM_NODES)"
-        # after SIGTERM it gives its ranks time for a checkpoint
-        export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-60}
+        # after SIGTERM it gives its ranks time for a checkpoint; it also waits so long, twice, when
+        # a rank has died
+        export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-10}
         job_launch=(mpirun -n "$ranks") ;;
     *) job_stop 2 "LAUNCH=$LAUNCH: it is srun or mpirun" ;;
     esac
@@ -151,20 +178,84 @@ job_left() {
     case $end in "" | Unknown) ;; *) echo $(($(date -d "$end" +%s) - $(date +%s))) ;; esac
 }
 # No GPU, and even at the measured product rate it cannot end in time: the line to type instead.
-job_forecast() {
+job_in_time() {
     local seconds left script
     seconds=$(awk -v f="$(job_value flops)" -v p="$(job_value peak_flops_per_rank)" -v n="$ranks" \
         'BEGIN { printf("%.0f", (p > 0) ? f / p / n : 0) }')
     left=$(job_left)
-    job_say "forecast: at least $(job_shown "$seconds") on $ranks ranks at the rate measured here;\
+    job_say "at least $(job_shown "$seconds") on $ranks ranks at the product rate measured here;\
  the limit leaves $([ -n "$left" ] && job_shown "$left" || echo 'any time')"
     [ "$gpus" = 0 ] && [ -n "$left" ] || return 0
     [ "$seconds" -gt $((left * (1 + ${CHAIN:-0}))) ] || return 0
     script=$(job_field Command)
+    [ "$left" -gt 0 ] || left=1
     job_stop 2 "no GPU in this job, and the forecast is beyond the time limit. Type one of
-  sbatch --gpus-per-node=2 $script                                     on GPUs
-  RUN=runs/short sbatch --gpus-per-node=0 $script train.tokens=2M      a shorter run
-  CHAIN=$((seconds / left)) sbatch --gpus-per-node=0 $script                one job after another"
+  sbatch --gpus-per-node=2 $script          on GPUs
+  RUN=runs/short sbatch --gpus-per-node=0 $script train.tokens=2M schedule.warmup_tokens=500K
+  CHAIN=$((seconds / left)) sbatch --gpus-per-node=0 $script          one job after another"
+}
+
+# --- the forecast: plan's, for this config on these ranks ----------------------------------------
+# A file for plan --cluster: CLUSTER, else the one of this kind of machine with the product rate
+# measured now; nodes and ranks are the job's. Leaves $job_machine, empty where there is none.
+job_cluster() { # PRECISION
+    local from=${CLUSTER:-} name measured="" shape="$nodes $per_node"
+    if [ -z "$from" ] && [ "$gpus" = 0 ]; then from=cpu-2core
+    elif [ -z "$from" ]; then
+        name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1)
+        case $name in
+        *H200*) from=8xh200 ;;
+        *H100*) from=8xh100 ;;
+        *A100*40GB*) from=8xa100-40gb ;;
+        *A100*) from=8xa100-80gb ;;
+        *"RTX PRO 6000"*) from=8xrtx-pro-6000 ;;
+        *4090*) from=4xrtx4090 ;;
+        esac
+    fi
+    [ -n "$from" ] || return 0
+    [ -r "$from" ] || from=$ISOFLOP_CONFIGS/clusters/${from%.yaml}.yaml
+    [ -r "$from" ] || job_stop 2 "CLUSTER=$CLUSTER: no such file, and none in configs/clusters"
+    job_machine=$RUN/cluster.yaml
+    if [ "$nodes" -gt 1 ] && ! grep -q '^ *network:' "$from"; then
+        job_say "$from knows no links between nodes: the forecast does without them"
+        shape="1 $ranks"
+    fi
+    [ -n "${CLUSTER:-}" ] || measured="/^ *$1:/s/{.*/{value: $(job_value peak_flops_per_rank)\
+, source: measured, from: \"this job\"}/"
+    # watts without an overhead of the building are those of the chips
+    sed -e "s/^nodes:.*/nodes: ${shape% *}/; s/^ranks_per_node:.*/ranks_per_node: ${shape#* }/" \
+        -e 's/^pue: unknown/pue: {value: 1, source: modelled, from: "the chips alone"}/' \
+        -e "$measured" "$from" >"$job_machine"
+    job_say "forecast by plan, on ${CLUSTER:-${from##*/} with the product rate measured here}"
+}
+# Leaves the keys of the config's section forecast in $forecast; the run is graded on them. A run
+# that goes on keeps the forecast it began with.
+job_forecast() { # CONFIG [key=value ...]
+    local kept=$RUN/forecast.yaml folder=$RUN/forecast.part key value config=$RUN/planned.yaml
+    local options=() job_machine=""
+    forecast=()
+    if [ ! -s "$kept" ]; then
+        "${job_program[@]}" train "$@" --check 2>/dev/null | sed '/^$/,$d' >"$config"
+        job_cluster "$(sed -n 's/^ *precision: //p' "$config")"
+        if [ -n "$job_machine" ]; then options+=(--cluster "$job_machine" --ranks "$ranks")
+        else job_say "no forecast of time and energy: CLUSTER names no file (bench.sh makes it)"; fi
+        if [ -n "${LAW:-}" ]; then
+            [ -r "$(job_absolute "$LAW")" ] || job_stop 2 "LAW=$LAW: there is no such file"
+            options+=(--law "$(job_absolute "$LAW")")
+        fi
+        [ ${#data[@]} = 0 ] || options+=(--data "${data[1]#*=}/..")
+        rm -rf "$folder"
+        "${job_program[@]}" plan --model "$config" --tokens "$(job_value tokens)" "${options[@]}" \
+            --emit "$folder" >"$RUN/plan.txt" ||
+            { job_say "no forecast: see the line above"; return 0; }
+        sed -n '/^forecast:/,$p' "$folder/config.yaml" >"$kept"
+        rm -rf "$folder"
+    fi
+    grep -E '^(machine|time|energy|forecast)  ' -A 1 "$RUN/plan.txt" | grep -v '^--$'
+    while IFS=: read -r key value; do
+        value=${value# } value=${value#\"} value=${value%\"}
+        [ "$key" = forecast ] || [ -z "$value" ] || forecast+=("forecast.${key// /}=$value")
+    done <"$kept"
 }
 # CHAIN=n: n successors, each waiting for the job before; they find the run finished or go on.
 job_chain() {
@@ -186,6 +277,10 @@ job_chain() {
 # The ranks get SIGUSR1 for every warning; they write a checkpoint and leave with 75.
 job_signal() {
     job_asked=yes
+    if [ -z "${job_child:-}" ]; then
+        job_early=$1
+        return
+    fi
     # a launcher that is not done launching takes a signal badly: first the record or the ledger is
     # written to, or 20 s pass
     while [ $((SECONDS - job_started)) -lt 20 ] &&
@@ -197,13 +292,16 @@ job_signal() {
 }
 job_run() { # COMMAND...: runs it, returns its exit code
     local code
+    if [ -n "${job_early:-}" ]; then
+        job_say "SIG$job_early before the launch: there is nothing to save yet"
+        return 75
+    fi
     job_say "$*" >&2
     job_started=$SECONDS job_mark=$RUN/launched-$SLURM_JOB_ID
     : >"$job_mark"
-    trap 'job_signal USR1' USR1
-    trap 'job_signal TERM' TERM
     "$@" &
     job_child=$! job_asked=yes
+    [ -z "${job_early:-}" ] || job_signal "$job_early"
     while [ $job_asked = yes ]; do
         job_asked=no code=0
         wait "$job_child" || code=$?
@@ -238,7 +336,7 @@ job_end() { # CODE: requeue on what can go better the next time, and on nothing 
         job_tell "$how; three restarts made no new checkpoint: not requeued"
     elif [ -n "${job_successor:-}" ]; then
         job_tell "$how; job $job_successor goes on"
-    elif scontrol requeue "$SLURM_JOB_ID"; then
+    elif scontrol requeue "$job_number"; then
         job_tell "$how; requeued"
     else
         job_tell "$how; requeueing is forbidden here. To go on, the same sbatch line again, or" \
@@ -249,6 +347,9 @@ job_end() { # CODE: requeue on what can go better the next time, and on nothing 
 
 # --- the jobs ------------------------------------------------------------------------------------
 job_begin() { # NAME FIRST-LINE
+    job_child="" job_early=""
+    trap 'job_signal USR1' USR1
+    trap 'job_signal TERM' TERM
     job_script=$(job_field Command)
     gpus=$(job_gpus)
     job_say "$2"
@@ -257,7 +358,7 @@ job_begin() { # NAME FIRST-LINE
     job_say "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0}, in $RUN"
 }
 job_train() { # CONFIG [key=value ...]
-    local config=$1 first facts gpus nodes ranks per_node data=() keys=() left
+    local config=$1 first facts gpus nodes ranks per_node data=() keys=() forecast=() left
     shift
     first="training on the synthetic source zipf_facts, because DATA is not set"
     [ -z "${DATA:-}" ] || first="training on $DATA"
@@ -271,11 +372,12 @@ job_train() { # CONFIG [key=value ...]
     printf '%s\n' "$facts"
     job_count "$(job_value micro_batches)"
     job_choose_launcher
-    job_forecast
+    job_in_time
+    job_forecast "$config" "${keys[@]}"
     job_chain "$@"
     left=$(job_left)
-    job_run "${job_launch[@]}" "${job_program[@]}" train "$config" "${keys[@]}" --run "$RUN" \
-        --resume ${left:+--time-limit "$left"}
+    job_run "${job_launch[@]}" "${job_program[@]}" train "$config" "${keys[@]}" \
+        "${forecast[@]}" --run "$RUN" --resume ${left:+--time-limit "$left"}
     job_end $?
 }
 job_study() { # STUDY [options of isoflop study]
@@ -292,11 +394,13 @@ job_study() { # STUDY [options of isoflop study]
     job_end $?
 }
 job_bench() { # [sections and options of isoflop bench]
-    local gpus nodes ranks per_node
+    local gpus nodes ranks per_node machine=()
     job_begin "bench-$SLURM_JOB_ID" "bench on $SLURM_JOB_NODELIST"
+    # all of it: also the file that CLUSTER can name
+    [ $# -gt 0 ] || machine=(--write "$RUN/cluster.yaml" --folder "$RUN")
     job_count 100000
     job_choose_launcher
-    job_run "${job_launch[@]}" "${job_program[@]}" bench "$@" --out "$RUN"
+    job_run "${job_launch[@]}" "${job_program[@]}" bench "$@" --out "$RUN" "${machine[@]}"
     job_end $?
 }
 

@@ -9,7 +9,7 @@ usage: cluster.sh up DIR NODES     starts it; then: export SLURM_CONF=DIR/slurm.
 
 Nodes are named PREFIX1, PREFIX2, ... with the prefix in DIR/prefix: Open MPI names shared files by
 host, so two clusters on a machine must differ. Each has a spool and two fake GPUs; variables:
-CPUS=2 of a node, TIMEOUT=30 seconds after which a silent node is down, REQUEUE=1.
+CPUS=2 of a node, GPUS=no for none, TIMEOUT=30 seconds after which a silent node is down, REQUEUE=1.
 TEXT
 }
 stop() { echo "cluster.sh: $*" >&2; exit 1; }
@@ -24,7 +24,8 @@ munge_up() {
     stop "munged does not answer"
 }
 configure() { # NODES
-    local i g cpus=${CPUS:-2} all
+    local i g cpus=${CPUS:-2} all gpus=2
+    [ "${GPUS:-yes}" = yes ] || gpus=""
     all=$(env -u OMP_NUM_THREADS nproc)
     [ "$cpus" -le "$all" ] || cpus=$all
     # ports of this directory alone, so that two clusters do not meet
@@ -67,12 +68,13 @@ GresTypes=gpu
 CONF
     for i in $(seq "$1"); do
         echo "NodeName=$prefix$i NodeHostname=$prefix$i NodeAddr=127.0.0.1 Port=$((port + i))" \
-            "CPUs=$cpus RealMemory=1000 Gres=gpu:2 State=UNKNOWN"
-        for g in 0 1; do
+            "CPUs=$cpus RealMemory=1000 ${gpus:+Gres=gpu:$gpus} State=UNKNOWN"
+        for g in ${gpus:+0 1}; do
             echo "NodeName=$prefix$i Name=gpu File=$dir/dev/gpu$g" >>"$dir/gres.conf"
         done
     done
     echo "PartitionName=main Nodes=$prefix[1-$1] Default=YES MaxTime=INFINITE State=UP"
+    echo "PartitionName=other Nodes=$prefix[1-$1] MaxTime=INFINITE State=UP"
 }
 node_up() { # a hostname per node: Open MPI names its shared files by it
     # nothing here must hold the pipe of whoever called
@@ -94,7 +96,7 @@ up() {
         node_up "$prefix$i" || stop "slurmd of $prefix$i: see $dir/log"
     done
     for _ in $(seq 300); do
-        [ "$(timeout 5 sinfo -h -o '%T %D' 2>/dev/null)" = "idle $1" ] && return
+        [ "$(timeout 5 sinfo -h -p main -o '%T %D' 2>/dev/null)" = "idle $1" ] && return
         sleep 0.1
     done
     timeout 5 sinfo -N -l
