@@ -231,7 +231,8 @@ static status optima_figure(page *p, const optima *o, const published *papers, b
     (void)fputc('\n', f->to);
     return page_end_figure(
         f,
-        "Full line, band and dots: these runs (modelled from measured losses). Dashed: published "
+        "Full line, band and dots: these runs (modelled from measured losses), dotted beyond their "
+        "budgets. Dashed: published "
         "laws, extrapolated far below the sizes they were fitted on; Kaplan counts parameters "
         "without embeddings.");
 }
