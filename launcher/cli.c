@@ -70,6 +70,19 @@ status cli_parse(int argc, char **argv, const cli_option *options, const char **
     return OK;
 }
 
+status cli_once(int argc, char **argv, const cli_option *options)
+{
+    for (const cli_option *o = options; o->name; o++) {
+        const size_t length = strlen(o->name);
+        int times = 0;
+        for (int i = 1; i < argc && o->value; i++)
+            times += strncmp(argv[i], o->name, length) == 0 &&
+                     (argv[i][length] == '\0' || argv[i][length] == '=');
+        REQUIRE(times < 2, ERR_CONFIG, "%s is given %d times; which one is meant?", o->name, times);
+    }
+    return OK;
+}
+
 status cli_number(double *out, const char *option, const char *text, double low, double high)
 {
     double value;

@@ -18,6 +18,8 @@ typedef struct cli_option {
  * one. */
 status cli_parse(int argc, char **argv, const cli_option *options, const char **rest,
                  int *rest_count);
+/* ERR_CONFIG names an option whose value is given twice: the first would be ignored. */
+status cli_once(int argc, char **argv, const cli_option *options);
 /* An option's number, with the endings of configs (1e9, 20B, 2h); *out keeps its value when text is
  * NULL. ERR_CONFIG names option, text, range and the nearest value in it. */
 status cli_number(double *out, const char *option, const char *text, double low, double high);

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "cli.h"
+#include "plan_print.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -66,9 +67,9 @@ status fit_print_text(const fit_result *r, const fit_question *q)
     printf("%d points; params %s .. %s, tokens %s .. %s\n", r->points,
            cli_count(r->range_params[0]).text, cli_count(r->range_params[1]).text,
            cli_count(r->range_tokens[0]).text, cli_count(r->range_tokens[1]).text);
-    printf("%s objective %.12g; %d of %d starts end there; residuals of ln loss spread by %.3g\n",
-           fit_loss_name(r->options.loss), r->objective, r->starts_at_best, r->starts,
-           r->residual_sd);
+    printf("%s objective %.12g; %d of %d starts end there\n", fit_loss_name(r->options.loss),
+           r->objective, r->starts_at_best, r->starts);
+    printf("residuals of ln loss spread by %.3g\n", r->residual_sd);
     if (r->seed_freedom)
         printf("seeds alone spread ln loss by %.3g (%d degrees of freedom)\n", r->seed_sd,
                r->seed_freedom);
@@ -85,8 +86,8 @@ status fit_print_text(const fit_result *r, const fit_question *q)
     }
     if (q->flops > 0) print_budget(r, q->flops);
     if (q->at.params > 0) TRY(print_forecast(r, q->at));
-    for (int32_t i = 0; i < r->warnings; i++)
-        printf("%swarning: %s\n", i ? "" : "\n", r->warning[i]);
+    if (r->warnings) (void)putchar('\n');
+    for (int32_t i = 0; i < r->warnings; i++) plan_print_wrapped("warning:", r->warning[i]);
     return OK;
 }
 
@@ -244,8 +245,8 @@ status fit_print_optima_text(const optima *o, double flops)
     print_value("kN", &o->params_factor);
     print_value("kD", &o->tokens_factor);
     if (flops > 0) print_optimum(o, flops);
-    for (int32_t i = 0; i < o->warnings; i++)
-        printf("%swarning: %s\n", i ? "" : "\n", o->warning[i]);
+    if (o->warnings) (void)putchar('\n');
+    for (int32_t i = 0; i < o->warnings; i++) plan_print_wrapped("warning:", o->warning[i]);
     return OK;
 }
 
