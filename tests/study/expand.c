@@ -199,10 +199,11 @@ Test(expand, every_study_of_configs_expands)
         int32_t runs;
     } shipped[] = {
         {"gopher-vs-chinchilla-cpu", 15},
-        {"gopher-vs-chinchilla-sweep-cpu", 25},
+        {"gopher-vs-chinchilla-sweep-cpu", 20},
         {"gopher-vs-chinchilla-gpu", 15},
-        {"isoflop-cpu", 78},
+        {"isoflop-cpu", 48},
         {"known-entropy", 50},
+        {"wsd-vs-cosine-cpu", 18},
         {"kaplan-vs-chinchilla-cpu", 192},
     };
     for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++) {
