@@ -8,13 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static void fit_points(fit_result *r)
+static void fit_points(fit_result *r, int32_t replicates)
 {
     points p;
     cr_assert(points_read(&p, POINTS) == OK);
     points_drop_highest(&p, 5);
     cr_assert(fit_run(r, &p,
-                      (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, 300, 1, X_FLOPS,
+                      (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, replicates, 1, X_FLOPS,
                                     false}) == OK);
     points_deinit(&p);
 }
@@ -25,7 +25,7 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     law_file f, g;
     char path[] = "/tmp/isoflop-law-XXXXXX";
     (void)close(mkstemp(path));
-    fit_points(&r);
+    fit_points(&r, 20);
     law_origin origin = {.data = "MassiveText", .context = 2048, .flop_count = "six_nd"};
     law_file_of(&f, &r, &origin);
     cr_assert(law_file_write(&f, path) == OK, "%s", status_message());
@@ -76,7 +76,7 @@ Test(law_file, a_forecast_grows_outside_the_range)
 {
     fit_result r;
     law_file f;
-    fit_points(&r);
+    fit_points(&r, 300);
     law_file_of(&f, &r, &(law_origin){0});
     const law_case inside = {.params = 1e9, .tokens = 2e10},
                    beyond = {.params = 1e12, .tokens = 2e13};
