@@ -65,7 +65,7 @@
     I64(seed,         0, 9e18,   "1",      ID, "key of the initial weights")                                             \
     ENUM(reduction, "exact|fast", "exact", ID, "exact: the same bits on any number of ranks; fast: float sums")          \
     ENUM(sharding,  "none|zero1", "zero1", NO, "optimizer state on every rank, or a stripe on each")                     \
-    ENUM(recompute, "none|mlp|block", "none", NO, "activations computed again in backward (cpu: none)")                  \
+    ENUM(recompute, "none|mlp|block", "none", NO, "activations computed again in backward instead of kept")              \
     ENUM(attention, "auto|own|cudnn", "auto", NO, "attention kernels (cpu: own)")
 
 #define OPTIMIZER_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                    \

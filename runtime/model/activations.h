@@ -10,7 +10,16 @@
 #include "base/tensor.h"
 #include "config/config.h"
 
-/* Kept from forward to backward, one per layer (inference: one for all layers). */
+/* What one micro-batch needs. recompute (train.recompute) says what layers share, to be computed
+ * again in backward: mlp shares pre and hidden, block everything but x1. */
+typedef struct activations_spec {
+    int64_t B;
+    dtype act;
+    bool training;     /* false: one layer's arrays serve all, none for backward */
+    int32_t recompute; /* RECOMPUTE_NONE, _MLP, _BLOCK; training only            */
+} activations_spec;
+
+/* Kept from forward to backward, one per layer but for what is shared (inference: all). */
 typedef struct layer_activations {
     tensor x1;           /* (N, C) f32: residual stream before attention */
     tensor h1;           /* (N, C) A: norm1 of it                        */
@@ -28,7 +37,8 @@ typedef struct layer_activations {
 typedef struct activations {
     int64_t B, T, N;
     dtype act;
-    int32_t kept;             /* layers with arrays of their own: L, or 1 for inference   */
+    int32_t kept;             /* rows of layer: L, or 1 for inference                     */
+    int32_t recompute;        /* see activations_spec                                     */
     layer_activations *layer; /* (kept), owned                                            */
     tensor delta;             /* (N, C) A: output of attention or MLP on its way to x     */
     tensor x;                 /* (N, C) f32: residual stream after the last layer         */
@@ -49,10 +59,10 @@ typedef struct activations {
 
 /* Takes every array from the arena, in a fixed order. ERR_MEMORY only for the small table of
  * layers. */
-status activations_init(activations *out, arena *from, const model_config *m, int64_t B, dtype act,
-                        bool training);
+status activations_init(activations *out, arena *from, const model_config *m,
+                        const activations_spec *spec);
 void activations_deinit(activations *a);
 /* Exact bytes activations_init will take. */
-int64_t activations_bytes(const model_config *m, int64_t B, dtype act, bool training);
+int64_t activations_bytes(const model_config *m, const activations_spec *spec);
 
 #endif

@@ -108,8 +108,8 @@ static status linear_forward(const transformer *t, int32_t l, const linear_rows 
                                          .act = pre.data ? ACT_GELU : ACT_NONE});
 }
 
-/* h1 -> delta: q, k, v; rotation; softmax; output projection */
-static status attention_forward(const transformer *t, int32_t l)
+/* h1 -> att: q, k, v; rotation; softmax */
+static status attention_inner(const transformer *t, int32_t l)
 {
     const model_config *m = t->config;
     layer_activations *a = layer_of(t, l);
@@ -117,29 +117,37 @@ static status attention_forward(const transformer *t, int32_t l)
     TRY(linear_forward(t, l, &rows_qkv, a->qkv, a->h1, none));
     rope_args rope = rope_of(t, a->qkv, false);
     if (rope.table.data) TRY(t->ops->rope(t->device, &rope));
-    TRY(t->ops->attention(t->device, &(attention_args){.out = a->att,
-                                                       .lse = a->lse,
-                                                       .qkv = a->qkv,
-                                                       .B = t->act->B,
-                                                       .T = t->act->T,
-                                                       .NH = m->heads,
-                                                       .NKV = m->kv_heads,
-                                                       .HS = m->head_width}));
-    return linear_forward(t, l, &rows_o, t->act->delta, a->att, none);
+    return t->ops->attention(t->device, &(attention_args){.out = a->att,
+                                                          .lse = a->lse,
+                                                          .qkv = a->qkv,
+                                                          .B = t->act->B,
+                                                          .T = t->act->T,
+                                                          .NH = m->heads,
+                                                          .NKV = m->kv_heads,
+                                                          .HS = m->head_width});
 }
 
-/* h2 -> delta */
-static status mlp_forward(const transformer *t, int32_t l)
+/* x (+ delta) -> x1, h1; att; x2, h2 */
+static status attention_forward(const transformer *t, int32_t l, tensor x, tensor delta)
+{
+    layer_activations *a = layer_of(t, l);
+    TRY(norm_forward(t, PARAM_NORM1_GAIN, l, a->h1, a->x1, x, delta, a->mean1, a->rstd1));
+    TRY(attention_inner(t, l));
+    TRY(linear_forward(t, l, &rows_o, t->act->delta, a->att, (tensor){0}));
+    return norm_forward(t, PARAM_NORM2_GAIN, l, a->h2, a->x2, a->x1, t->act->delta, a->mean2,
+                        a->rstd2);
+}
+
+/* h2 -> pre, hidden */
+static status mlp_inner(const transformer *t, int32_t l)
 {
     layer_activations *a = layer_of(t, l);
     tensor none = {0};
     if (t->config->mlp == MLP_SWIGLU) {
         TRY(linear_forward(t, l, &rows_gate_up, a->pre, a->h2, none));
-        TRY(t->ops->swiglu(t->device, &(swiglu_args){.out = a->hidden, .gate_up = a->pre}));
-    } else {
-        TRY(linear_forward(t, l, &rows_up, a->hidden, a->h2, a->pre));
+        return t->ops->swiglu(t->device, &(swiglu_args){.out = a->hidden, .gate_up = a->pre});
     }
-    return linear_forward(t, l, &rows_down, t->act->delta, a->hidden, none);
+    return linear_forward(t, l, &rows_up, a->hidden, a->h2, a->pre);
 }
 
 status transformer_forward(const transformer *t)
@@ -154,11 +162,9 @@ status transformer_forward(const transformer *t)
                                     .T = all->T}));
     for (int32_t l = 0; l < (int32_t)t->config->layers; l++) {
         layer_activations *a = layer_of(t, l);
-        TRY(norm_forward(t, PARAM_NORM1_GAIN, l, a->h1, a->x1, x, delta, a->mean1, a->rstd1));
-        TRY(attention_forward(t, l));
-        TRY(norm_forward(t, PARAM_NORM2_GAIN, l, a->h2, a->x2, a->x1, all->delta, a->mean2,
-                         a->rstd2));
-        TRY(mlp_forward(t, l));
+        TRY(attention_forward(t, l, x, delta));
+        TRY(mlp_inner(t, l));
+        TRY(linear_forward(t, l, &rows_down, all->delta, a->hidden, none));
         x = a->x2;
         delta = all->delta;
     }
@@ -296,6 +302,18 @@ static status attention_backward(const transformer *t, int32_t l)
                            (linear_flow){.dx = all->dh, .dy = all->dqkv, .x = a->h1});
 }
 
+/* Computes again what this layer shares with others and they have overwritten: by the same calls on
+ * the same values, so the bits are the same. The last layer's is still there. */
+static status restore(const transformer *t, int32_t l)
+{
+    int32_t level = t->act->recompute;
+    if (level == RECOMPUTE_NONE || l + 1 == (int32_t)t->config->layers) return OK;
+    TRY(between(t));
+    if (level == RECOMPUTE_BLOCK) TRY(attention_forward(t, l, layer_of(t, l)->x1, (tensor){0}));
+    TRY(between(t));
+    return mlp_inner(t, l);
+}
+
 /* Announces the buckets that are complete once everything down to `layer` is done. */
 static status announce(const transformer *t, int32_t layer, bucket_ready ready, void *context)
 {
@@ -314,6 +332,7 @@ status transformer_train(const transformer *t, bucket_ready ready, void *context
     TRY(norm_backward(t, PARAM_FINAL_GAIN, -1, all->x, all->mean, all->rstd));
     for (int32_t l = (int32_t)t->config->layers - 1; l >= 0; l--) {
         layer_activations *a = &all->layer[l];
+        TRY(restore(t, l));
         TRY(mlp_backward(t, l));
         TRY(norm_backward(t, PARAM_NORM2_GAIN, l, a->x2, a->mean2, a->rstd2));
         TRY(attention_backward(t, l));

@@ -2,7 +2,6 @@
 
 #include "base/arena.h"
 #include "kernels/ops.h"
-#include "model/activations.h"
 
 /* Scratch of an accelerator's products and loss where nobody asked the backend: a fixed pool, and
  * the logits of a slice of the micro-batch. */
@@ -20,43 +19,17 @@ static int64_t scratch_modelled(const config *cfg)
     return SCRATCH_POOL + rows * cfg->model.vocab * dtype_bytes(act_of(cfg));
 }
 
-/* Activations with `layers` layers, everything kept. */
-static int64_t kept_bytes(const config *cfg, int64_t layers)
+/* The runtime's own arrays; but frameworks that shard fully keep the residual streams of the layers
+ * in the type of the activations, where here they are fp32. */
+static int64_t activations_modelled(const config *cfg)
 {
-    model_config m = cfg->model;
-    m.layers = layers;
-    return activations_bytes(&m, cfg->train.micro_batch, act_of(cfg), true);
-}
-
-/* Bytes of one residual stream (N, C): fp32 here, in the type of the activations where frameworks
- * shard fully. */
-static int64_t stream_bytes(const config *cfg, predict_sharding sharding)
-{
-    const int64_t N = cfg->train.micro_batch * cfg->model.context;
-    const int64_t width = sharding == PREDICT_FULL ? dtype_bytes(act_of(cfg)) : 4;
-    return arena_piece(N * cfg->model.width * width);
-}
-
-/* block: each layer keeps its input only; mlp: all but the MLP's inner arrays. What is computed
- * again has one place for all layers. */
-static int64_t activations_modelled(const config *cfg, predict_sharding sharding)
-{
-    const model_config *m = &cfg->model;
-    const int64_t N = cfg->train.micro_batch * m->context, A = dtype_bytes(act_of(cfg));
-    const int64_t narrower = stream_bytes(cfg, PREDICT_NONE) - stream_bytes(cfg, sharding);
-    const int64_t whole = kept_bytes(cfg, 2) - kept_bytes(cfg, 1);
-    const int64_t rest = kept_bytes(cfg, 1) - whole, one = whole - 2 * narrower;
-    const bool gated = m->mlp == MLP_SWIGLU || m->mlp == MLP_GEGLU;
-    const int64_t inner =
-        arena_piece(N * m->ffn * (gated ? 2 : 1) * A) + arena_piece(N * m->ffn * A);
-    switch (cfg->train.recompute) {
-    case RECOMPUTE_BLOCK:
-        return rest + m->layers * stream_bytes(cfg, sharding) + one;
-    case RECOMPUTE_MLP:
-        return rest + m->layers * (one - inner) + inner;
-    default:
-        return rest + m->layers * one;
-    }
+    const int64_t L = cfg->model.layers;
+    const int64_t elements = cfg->train.micro_batch * cfg->model.context * cfg->model.width;
+    const int64_t streams = cfg->train.recompute == RECOMPUTE_BLOCK ? L + 1 : 2 * L;
+    activations_spec spec;
+    memory_activations(&spec, cfg);
+    return activations_bytes(&cfg->model, &spec) -
+           streams * (arena_piece(elements * 4) - arena_piece(elements * dtype_bytes(spec.act)));
 }
 
 /* Elements of the largest bucket: what full sharding gathers at a time. */
@@ -88,12 +61,13 @@ void footprint_build(memory_plan *out, bool *exact, const predict_question *q, c
     memory_plan_build(out, &cfg, l, asked ? q->workspace_bytes : scratch_modelled(&cfg),
                       q->eval_windows);
     if (on_device) memory_plan_device(out);
-    if (cfg.train.recompute != RECOMPUTE_NONE || q->sharding == PREDICT_FULL)
-        out->bytes[MEMORY_ACTIVATIONS] = activations_modelled(&cfg, q->sharding);
-    if (q->sharding == PREDICT_FULL) shard_fully(out, &cfg, l);
+    if (q->sharding == PREDICT_FULL) {
+        out->bytes[MEMORY_ACTIVATIONS] = activations_modelled(&cfg);
+        shard_fully(out, &cfg, l);
+    }
     out->total = 0;
     for (int k = 0; k < MEMORY_KINDS; k++) out->total += out->bytes[k];
-    *exact = asked && cfg.train.recompute == RECOMPUTE_NONE && q->sharding != PREDICT_FULL;
+    *exact = asked && q->sharding != PREDICT_FULL;
 }
 
 int64_t footprint_bytes(const memory_plan *p, bool on_device)

@@ -1,7 +1,6 @@
 #include "plan/memory.h"
 #include "base/arena.h"
 #include "kernels/ops.h"
-#include "model/activations.h"
 
 const char *memory_kind_name(memory_kind kind)
 {
@@ -14,6 +13,15 @@ const char *memory_kind_name(memory_kind kind)
 int64_t memory_state_elements(const config *cfg, const layout *l)
 {
     return cfg->train.sharding == SHARDING_ZERO1 ? l->shard : l->physical;
+}
+
+void memory_activations(activations_spec *out, const config *cfg)
+{
+    *out =
+        (activations_spec){.B = cfg->train.micro_batch,
+                           .act = cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32,
+                           .training = true,
+                           .recompute = cfg->train.recompute};
 }
 
 void memory_exchange(exchange_sizes *out, const config *cfg, const layout *l, int64_t eval_windows)
@@ -33,7 +41,8 @@ void memory_plan_build(memory_plan *out, const config *cfg, const layout *l,
 {
     bool bf16 = cfg->train.precision == PRECISION_BF16,
          exact = cfg->train.reduction == CONFIG_EXACT;
-    dtype act = bf16 ? DTYPE_BF16 : DTYPE_F32;
+    activations_spec spec;
+    memory_activations(&spec, cfg);
     int64_t state = memory_state_elements(cfg, l);
     exchange_sizes x;
     memory_exchange(&x, cfg, l, eval_windows);
@@ -43,8 +52,7 @@ void memory_plan_build(memory_plan *out, const config *cfg, const layout *l,
     out->bytes[MEMORY_GRADIENTS] = arena_piece(l->physical * 4);
     out->bytes[MEMORY_SUMS] = arena_piece(l->physical * (exact ? 8 : 4));
     out->bytes[MEMORY_STATE] = arena_piece(state * 4) * (bf16 ? 3 : 2);
-    out->bytes[MEMORY_ACTIVATIONS] =
-        activations_bytes(&cfg->model, cfg->train.micro_batch, act, true);
+    out->bytes[MEMORY_ACTIVATIONS] = activations_bytes(&cfg->model, &spec);
     out->bytes[MEMORY_WORKSPACE] = arena_piece(workspace_bytes);
     /* ranks' slots of report, digests and evaluation; ordered copies; the host's batch; losses of
      * the own micro-batches; what ops read by pointer */

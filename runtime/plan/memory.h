@@ -5,6 +5,7 @@
 #define PLAN_MEMORY_H
 
 #include "config/config.h"
+#include "model/activations.h"
 #include "plan/layout.h"
 
 typedef enum memory_kind {
@@ -37,6 +38,8 @@ typedef struct exchange_sizes {
 
 /* eval_windows: windows of the evaluation set (0: none). */
 void memory_exchange(exchange_sizes *out, const config *cfg, const layout *l, int64_t eval_windows);
+/* What a training run asks activations_init for. */
+void memory_activations(activations_spec *out, const config *cfg);
 /* workspace_bytes: from ops->workspace_bytes. */
 void memory_plan_build(memory_plan *out, const config *cfg, const layout *l,
                        int64_t workspace_bytes, int64_t eval_windows);

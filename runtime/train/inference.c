@@ -50,14 +50,15 @@ static status take_memory(inference *i)
 {
     op_shapes shapes = transformer_shapes(&i->model, 1, DTYPE_F32);
     i->bytes[0] = arena_piece(i->layout.physical * 4);
-    i->bytes[1] = activations_bytes(&i->model, 1, DTYPE_F32, false);
+    const activations_spec spec = {.B = 1, .act = DTYPE_F32};
+    i->bytes[1] = activations_bytes(&i->model, &spec);
     i->bytes[2] = arena_piece(i->ops->workspace_bytes(i->device, &shapes));
     i->bytes[3] = i->model.vocab * 4;
     for (int k = 0; k < KINDS; k++) TRY(i->ops->alloc(i->device, &i->memory[k], i->bytes[k]));
     TRY(i->ops->reserve(i->device, i->memory[2], i->bytes[2], &shapes));
     arena a;
     arena_view(&a, "activations", i->memory[1], i->bytes[1]);
-    TRY(activations_init(&i->act, &a, &i->model, 1, DTYPE_F32, false));
+    TRY(activations_init(&i->act, &a, &i->model, &spec));
     i->params = (params){.layout = &i->layout, .act = DTYPE_F32, .weights = i->memory[0]};
     i->transformer = (transformer){.ops = i->ops,
                                    .device = i->device,

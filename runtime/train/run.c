@@ -233,8 +233,9 @@ static status open_memory(run *r)
     const config *cfg = r->cfg;
     for (memory_kind k = 0; k < MEMORY_KINDS; k++) TRY(open_arena(r, k));
     take_arrays(r);
-    TRY(activations_init(&r->act, &r->arenas[MEMORY_ACTIVATIONS], &cfg->model,
-                         cfg->train.micro_batch, r->params.act, true));
+    activations_spec spec;
+    memory_activations(&spec, cfg);
+    TRY(activations_init(&r->act, &r->arenas[MEMORY_ACTIVATIONS], &cfg->model, &spec));
     op_shapes shapes = transformer_shapes(&cfg->model, cfg->train.micro_batch, r->params.act);
     int64_t scratch = r->plan.bytes[MEMORY_WORKSPACE];
     TRY(r->ops->reserve(r->device, arena_take(&r->arenas[MEMORY_WORKSPACE], scratch), scratch,

@@ -203,8 +203,6 @@ Test(reader, what_training_lacks_is_read_and_then_refused_by_name)
         {"model.mlp=relu2", "model.mlp: 'relu2'"},
         {"model.qk_norm=true", "model.qk_norm"},
         {"model.parallel_block=true", "model.parallel_block"},
-        {"train.recompute=mlp", "train.recompute: 'mlp'"},
-        {"train.recompute=block", "train.recompute: 'block'"},
         {"train.attention=cudnn", "train.attention: 'cudnn'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -71,8 +71,10 @@ Test(memory, arenas_hold_exactly_the_planned_bytes)
     const char *const variants[][2] = {{"train.precision=fp32", "model.mlp=gelu"},
                                        {"train.precision=bf16", "model.positions=learned"},
                                        {"train.reduction=fast", "train.sharding=none"},
+                                       {"train.recompute=mlp", "train.precision=bf16"},
+                                       {"train.recompute=block", "model.mlp=gelu"},
                                        {"checkpoint.asynchronous=true", "model.norm=layernorm"}};
-    for (int v = 0; v < 4; v++) {
+    for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
         config cfg = parse(2, variants[v]);
         opened o = open_run(&cfg);
         for (memory_kind k = 0; k < MEMORY_KINDS; k++) {
@@ -104,6 +106,31 @@ Test(memory, resident_memory_grows_by_the_plan)
     cr_assert(llabs(growth - planned) <= allowed, "grew by %.1f MiB, planned %.1f MiB",
               (double)growth / 1048576, (double)planned / 1048576);
     close_run(&o);
+}
+
+Test(recompute, what_is_computed_again_has_the_same_bits_and_takes_less_memory)
+{
+    static const char *const variants[][3] = {
+        {"backend=cpu", "model.mlp=swiglu", "train.precision=fp32"},
+        {"backend=cpu", "model.mlp=gelu", "train.precision=bf16"},
+        {"backend=ref", "model.norm=layernorm", "model.bias=true"}};
+    static const char *const levels[] = {"train.recompute=none", "train.recompute=mlp",
+                                         "train.recompute=block"};
+    for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
+        uint64_t kept = 0;
+        int64_t bytes = INT64_MAX;
+        for (int i = 0; i < 3; i++) {
+            const char *const *x = variants[v];
+            config cfg = parse(5, (const char *[]){x[0], x[1], x[2], levels[i], "model.layers=3"});
+            opened o = open_run(&cfg);
+            uint64_t digest = digest_after(o.r, 3);
+            if (i == 0) kept = digest;
+            cr_expect_eq(digest, kept, "%s %s %s: other bits with %s", x[0], x[1], x[2], levels[i]);
+            cr_expect_lt(o.r->plan.bytes[MEMORY_ACTIVATIONS], bytes);
+            bytes = o.r->plan.bytes[MEMORY_ACTIVATIONS];
+            close_run(&o);
+        }
+    }
 }
 
 Test(checkpoint, load_restores_every_bit)
