@@ -94,18 +94,12 @@ __global__ void __launch_bounds__(32 * ATTEND_WARPS)
     for (int r = 0; r < R; r++) s.highest[r][0] = s.highest[r][1] = -INFINITY;
 
     tile_load<A, QUERIES, DH>(queries, q + first * sh.W, sh.W, sh.T - first, sh);
-    tile_load<A, KEYS, DH>(keys, k, sh.W, sh.T, sh);
-    tile_load<A, KEYS, DH>(values, v, sh.W, sh.T, sh);
-    copy_commit();
+    tile_load_keys<A, KEYS, DH>(keys, values, k, v, 0, 0, sh);
     for (int key = 0, stage = 0; key < end; key += KEYS, stage ^= 1) {
         copy_wait<0>();
         __syncthreads(); // this tile is there, and nobody reads the one before it
-        if (key + KEYS < end) {
-            const int next = key + KEYS, there = (stage ^ 1) * KEYS * LD;
-            tile_load<A, KEYS, DH>(keys + there, k + next * sh.W, sh.W, sh.T - next, sh);
-            tile_load<A, KEYS, DH>(values + there, v + next * sh.W, sh.W, sh.T - next, sh);
-            copy_commit();
-        }
+        if (key + KEYS < end)
+            tile_load_keys<A, KEYS, DH>(keys, values, k, v, key + KEYS, stage ^ 1, sh);
         /* none of these keys, or no query */
         if (key > query + 16 * R - 1 || query >= sh.T) continue;
         float x[R][C][4] = {};

@@ -57,6 +57,18 @@ DEVICE void tile_load(A *tile, const A *from, int64_t stride, int valid, const a
     }
 }
 
+/* stage 0 or 1 of the tiles of keys and values = their rows from `key` on; what was asked for since
+ * the last commit arrives with them */
+template <class A, int KEYS, int DH>
+DEVICE void tile_load_keys(A *keys, A *values, const A *k, const A *v, int key, int stage,
+                           const attention_shape &s)
+{
+    const int there = stage * KEYS * tile_stride<A>(DH);
+    tile_load<A, KEYS, DH>(keys + there, k + key * s.W, s.W, s.T - key, s);
+    tile_load<A, KEYS, DH>(values + there, v + key * s.W, s.W, s.T - key, s);
+    copy_commit();
+}
+
 /* rows of `to`, `stride` apart = 16 R rows (R, DH/8 columns of 8) of a warp times scale, by way of
  * the warp's own rows of a tile */
 template <class A, int R, int DH>

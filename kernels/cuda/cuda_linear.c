@@ -293,60 +293,32 @@ static tensor rows_of(tensor t, int64_t first, int64_t count)
     return t.data ? tensor_2(row_at(t, first), t.type, count, t.dim[1]) : t;
 }
 
-/* out (M, N) = x (M, K) @ w (N, K)^T as the library sees it */
-static product forward_product(tensor out, tensor x, tensor w)
-{
-    int64_t M = x.dim[0], K = x.dim[1], N = w.dim[0];
-    return (product){.shape = {.m = N,
-                               .n = M,
-                               .k = K,
-                               .lda = K,
-                               .ldb = K,
-                               .ldd = N,
-                               .a_transposed = 1,
-                               .in = (int32_t)x.type,
-                               .out = (int32_t)out.type,
-                               .epilogue = CUBLASLT_EPILOGUE_DEFAULT},
-                     .a = w.data,
-                     .b = x.data,
-                     .d = out.data};
-}
+/* A factor of a product of row-major matrices, as it stands or transposed. */
+typedef struct factor {
+    tensor matrix;
+    bool transposed;
+} factor;
+static factor plain(tensor t) { return (factor){t, false}; }
+static factor transposed(tensor t) { return (factor){t, true}; }
 
-/* dx (M, K) = dy (M, N) @ w (N, K) */
-static product input_product(tensor dx, tensor dy, tensor w)
+/* d = left @ right as the library sees it: of the transposes, and so the other way round. */
+static product product_of(tensor d, factor left, factor right)
 {
-    int64_t M = dy.dim[0], N = dy.dim[1], K = w.dim[1];
-    return (product){.shape = {.m = K,
-                               .n = M,
-                               .k = N,
-                               .lda = K,
-                               .ldb = N,
-                               .ldd = K,
-                               .in = (int32_t)dy.type,
-                               .out = (int32_t)dx.type,
+    tensor l = left.matrix, r = right.matrix;
+    return (product){.shape = {.m = d.dim[1],
+                               .n = d.dim[0],
+                               .k = left.transposed ? l.dim[0] : l.dim[1],
+                               .lda = r.dim[1],
+                               .ldb = l.dim[1],
+                               .ldd = d.dim[1],
+                               .a_transposed = right.transposed,
+                               .b_transposed = left.transposed,
+                               .in = (int32_t)l.type,
+                               .out = (int32_t)d.type,
                                .epilogue = CUBLASLT_EPILOGUE_DEFAULT},
-                     .a = w.data,
-                     .b = dy.data,
-                     .d = dx.data};
-}
-
-/* dw (N, K) = dy (M, N)^T @ x (M, K) */
-static product weight_product(tensor dw, tensor dy, tensor x)
-{
-    int64_t M = dy.dim[0], N = dy.dim[1], K = x.dim[1];
-    return (product){.shape = {.m = K,
-                               .n = N,
-                               .k = M,
-                               .lda = K,
-                               .ldb = N,
-                               .ldd = K,
-                               .b_transposed = 1,
-                               .in = (int32_t)dy.type,
-                               .out = (int32_t)dw.type,
-                               .epilogue = CUBLASLT_EPILOGUE_DEFAULT},
-                     .a = x.data,
-                     .b = dy.data,
-                     .d = dw.data};
+                     .a = r.data,
+                     .b = l.data,
+                     .d = d.data};
 }
 
 /* --- the ops ----------------------------------------------------------------------------------
@@ -359,7 +331,7 @@ static status linear_in_pieces(device *d, const linear_args *a, tensor bias)
     for (int64_t first = 0; first < M; first += step) {
         int64_t count = least(step, M - first);
         tensor piece = tensor_2(d->scratch.pieces, DTYPE_F32, count, N);
-        product p = forward_product(piece, rows_of(a->x, first, count), a->w);
+        product p = product_of(piece, plain(rows_of(a->x, first, count)), transposed(a->w));
         TRY(plain_product(d, &p));
         cuda_activation_args rest = {.out = rows_of(a->out, first, count),
                                      .pre = rows_of(a->pre, first, count),
@@ -381,7 +353,7 @@ status cuda_linear(device *d, const linear_args *a)
 {
     int64_t N = a->w.dim[0];
     if (tensor_count(a->out) == 0) return OK;
-    product p = forward_product(a->out, a->x, a->w);
+    product p = product_of(a->out, plain(a->x), transposed(a->w));
     tensor bias = a->bias;
     if (bias.data && bias.type != a->out.type) {
         /* f32 logits with a bf16 bias */
@@ -407,7 +379,7 @@ status cuda_linear_backward_input(device *d, const linear_backward_input_args *a
 {
     int64_t M = a->dy.dim[0], K = a->w.dim[1];
     if (M == 0 || K == 0) return OK;
-    product p = input_product(a->dx, a->dy, a->w);
+    product p = product_of(a->dx, plain(a->dy), plain(a->w));
     if (a->act == ACT_NONE) return plain_product(d, &p);
     bool done = false;
     p.aux = a->pre.data;
@@ -420,7 +392,7 @@ status cuda_linear_backward_input(device *d, const linear_backward_input_args *a
     for (int64_t first = 0; first < M; first += step) {
         int64_t count = least(step, M - first);
         tensor piece = tensor_2(d->scratch.pieces, DTYPE_F32, count, K);
-        product rows = input_product(piece, rows_of(a->dy, first, count), a->w);
+        product rows = product_of(piece, plain(rows_of(a->dy, first, count)), plain(a->w));
         TRY(plain_product(d, &rows));
         CUDA_TRY(cuda_launch_activation_backward(&d->call, rows_of(a->dx, first, count), piece,
                                                  rows_of(a->pre, first, count), a->act));
@@ -436,7 +408,7 @@ status cuda_linear_backward_weight(device *d, const linear_backward_weight_args 
         return a->dbias.data ? cuda_zero(d, a->dbias.data, tensor_bytes(a->dbias)) : OK;
     }
     if (tensor_count(a->dw) == 0) return OK;
-    product p = weight_product(a->dw, a->dy, a->x);
+    product p = product_of(a->dw, transposed(a->dy), plain(a->x));
     if (!a->dbias.data) return plain_product(d, &p);
     bool done;
     p.bias = a->dbias.data;
@@ -454,7 +426,8 @@ static status head_piece(device *d, const head_args *a, int64_t first, int64_t c
     int64_t N = a->x.dim[0], C = a->x.dim[1], V = a->w.dim[0], stride = logits_stride(V);
     dtype act = a->x.type;
     tensor x = rows_of(a->x, first, count);
-    product logits = forward_product(tensor_2(d->scratch.pieces, DTYPE_F32, count, V), x, a->w);
+    product logits =
+        product_of(tensor_2(d->scratch.pieces, DTYPE_F32, count, V), plain(x), transposed(a->w));
     logits.shape.ldd = stride;
     TRY(plain_product(d, &logits));
     cuda_loss_args loss = {.logits = d->scratch.pieces,
@@ -474,10 +447,10 @@ static status head_piece(device *d, const head_args *a, int64_t first, int64_t c
     /* the gradient stands where the logits were, in rows as long as before */
     int64_t ld = act == DTYPE_BF16 ? 2 * stride : stride;
     tensor dlogits = tensor_2(d->scratch.pieces, act, count, V);
-    product dx = input_product(rows_of(a->dx, first, count), dlogits, a->w);
+    product dx = product_of(rows_of(a->dx, first, count), plain(dlogits), plain(a->w));
     dx.shape.ldb = ld;
     TRY(plain_product(d, &dx));
-    product dw = weight_product(a->dw, dlogits, x);
+    product dw = product_of(a->dw, transposed(dlogits), plain(x));
     dw.shape.ldb = ld;
     dw.shape.accumulate = first > 0;
     ASSERT(dw.shape.m == C);
