@@ -1,5 +1,5 @@
 # Tests of the CUDA kernels without a GPU, in builds with ISOFLOP_CUDA=MOCK.
-foreach(label mock mock_long)
+foreach(label mock mock_long emulator)
   if(NOT TARGET label_${label})
     add_custom_target(label_${label})
   endif()
@@ -9,9 +9,10 @@ endforeach()
 # run in three orders. A result that depends on the order has a race.
 function(cuda_ops name)
   add_dependencies(label_mock test_${name})
+  add_dependencies(label_emulator test_${name})
   foreach(order ${ARGN})
     add_test(NAME cuda_${name}_${order} COMMAND test_${name} --jobs 2)
-    set_tests_properties(cuda_${name}_${order} PROPERTIES TIMEOUT 900 LABELS mock
+    set_tests_properties(cuda_${name}_${order} PROPERTIES TIMEOUT 1800 LABELS "mock;emulator"
       ENVIRONMENT "OP_TARGET=cuda;EMU_ORDER=${order}"
       FAIL_REGULAR_EXPRESSION "LeakSanitizer;runtime error:;mock: not freed")
   endforeach()
