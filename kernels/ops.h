@@ -21,7 +21,11 @@ typedef enum activation { ACT_NONE, ACT_GELU } activation; /* gelu: tanh form */
 typedef enum norm_kind { NORM_RMS, NORM_LAYER } norm_kind;
 typedef enum reduction { REDUCTION_EXACT, REDUCTION_FAST } reduction;
 typedef enum queue { QUEUE_COMPUTE, QUEUE_COPY } queue;
-enum { EVENTS_MAX = 64, CHUNK = 16384 }; /* CHUNK: elements; borders of shards, norms, digests */
+enum {
+    EVENTS_MAX = 64,
+    GRAPHS_MAX = 2,
+    CHUNK = 16384
+}; /* CHUNK: elements; borders of shards, norms, digests */
 
 /* Gradients are rounded to int64 at this constant scale: integer sums do not depend on order. */
 #define EXACT_SCALE 0x1p44
@@ -253,10 +257,20 @@ typedef struct ops {
 
     status (*event_record)(device *d, int32_t event, queue q);
     status (*queue_wait)(device *d, queue q, int32_t event);
+    /* Waits for the compute queue; errors of what ran there surface. */
     status (*sync)(device *d);
+    /* Between begin and end what ops queue for compute is recorded, not run; launch queues all of
+     * it at once. Ops only in between, each of which has run before with these shapes. end must be
+     * called after begin, also when an op failed; when it fails nothing was recorded or run, and
+     * the message says why. NULL: no such thing here. */
+    status (*graph_begin)(device *d);
+    status (*graph_end)(device *d, int32_t graph);
+    status (*graph_launch)(device *d, int32_t graph);
     /* The stream behind a queue, for comm_nccl alone. NULL: the backend's memory is host memory,
      * and work is done when the call returns. */
     void *(*native_queue)(device *d, queue q);
+    /* PCI address of the accelerator, "0000:1B:00.0", for its meters. NULL: it is not one. */
+    void (*bus_id)(const device *d, char *text, size_t bytes);
 
     status (*embed)(device *d, const embed_args *a);
     status (*embed_backward)(device *d, const embed_backward_args *a);
@@ -276,7 +290,8 @@ typedef struct ops {
     status (*clip_scalars)(device *d, const clip_args *a);
     status (*adamw)(device *d, const adamw_args *a);
     status (*digest)(device *d, const digest_args *a);
-    status (*convert)(device *d, tensor to, tensor from); /* f32 <-> bf16, same count          */
+    /* f32 <-> bf16, or the same type; same count */
+    status (*convert)(device *d, tensor to, tensor from);
     /* Register-only burst of the fastest product unit, about 5 ms: FLOP/s now. 0 where it means
      * nothing. */
     double (*burst)(device *d, dtype type);

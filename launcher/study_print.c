@@ -143,6 +143,8 @@ void study_print_plan(const study *s, const study_runs *runs, const study_foreca
     if (short_runs) printf("short      %d runs have fewer than 500 steps\n", short_runs);
     const double time_s = f->flops_per_s > 0 ? study_duration(runs, f->groups, f->flops_per_s) : 0;
     const double energy_j = study_energy(s, f, time_s);
+    energy_meter host;
+    energy_open(&host, NULL);
     if (f->flops_per_s > 0)
         printf("time       about %s at %.1f GFLOP/s per group (measured now)\n",
                cli_duration(time_s).text, f->flops_per_s * 1e-9);
@@ -151,10 +153,11 @@ void study_print_plan(const study *s, const study_runs *runs, const study_foreca
                energy_j * 1e-3, f->machine->power_w.value, f->machine->name);
     else if (f->machine)
         printf("energy     not known: power_w of %s is unknown\n", f->machine->name);
-    else if (strcmp(energy_source(), "none") == 0)
+    else if (strcmp(energy_source(&host), "none") == 0)
         printf("energy     not known: this machine has no meter that may be read; --cluster NAME "
                "gives "
                "watts\n");
+    energy_close(&host);
 }
 
 /* --- during ------------------------------------------------------------------------------------

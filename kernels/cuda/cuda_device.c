@@ -97,6 +97,8 @@ void cuda_close(device *d)
     for (int q = 0; q < 2; q++)
         if (d->stream[q]) (void)cudaStreamSynchronize(d->stream[q]);
     linear_plans_deinit(&d->plans);
+    for (int i = 0; i < GRAPHS_MAX; i++)
+        if (d->graph[i]) (void)cudaGraphExecDestroy(d->graph[i]);
     for (int i = 0; i < EVENTS_MAX; i++)
         if (d->event[i]) (void)cudaEventDestroy(d->event[i]);
     for (int i = 0; i < 2; i++)
@@ -261,7 +263,7 @@ status cuda_sync(device *d)
     static const char *const names[] = {"", "embed", "embed_backward", "head"};
     CUDA_TRY(cudaMemcpyAsync(d->fault_host, d->fault, sizeof *d->fault, cudaMemcpyDeviceToHost,
                              d->stream[QUEUE_COMPUTE]));
-    for (int q = 0; q < 2; q++) CUDA_TRY(cudaStreamSynchronize(d->stream[q]));
+    CUDA_TRY(cudaStreamSynchronize(d->stream[QUEUE_COMPUTE]));
     const cuda_fault *f = d->fault_host;
     if (f->op == CUDA_FAULT_NONE) return OK;
     /* told once, as the other backends do */
@@ -270,4 +272,40 @@ status cuda_sync(device *d)
          (long long)f->at, (long long)f->limit);
 }
 
+/* --- recorded work ----------------------------------------------------------------------------
+ */
+
+status cuda_graph_begin(device *d)
+{
+    CUDA_TRY(cudaStreamBeginCapture(d->stream[QUEUE_COMPUTE], cudaStreamCaptureModeThreadLocal));
+    return OK;
+}
+
+status cuda_graph_end(device *d, int32_t graph)
+{
+    ASSERT(graph >= 0 && graph < GRAPHS_MAX);
+    cudaGraph_t recorded = NULL;
+    CUDA_TRY(cudaStreamEndCapture(d->stream[QUEUE_COMPUTE], &recorded));
+    if (d->graph[graph]) (void)cudaGraphExecDestroy(d->graph[graph]);
+    d->graph[graph] = NULL;
+    cudaError_t code = cudaGraphInstantiateWithFlags(&d->graph[graph], recorded, 0);
+    (void)cudaGraphDestroy(recorded);
+    CUDA_TRY(code);
+    return OK;
+}
+
+status cuda_graph_launch(device *d, int32_t graph)
+{
+    ASSERT(graph >= 0 && graph < GRAPHS_MAX && d->graph[graph]);
+    CUDA_TRY(cudaGraphLaunch(d->graph[graph], d->stream[QUEUE_COMPUTE]));
+    return OK;
+}
+
 void *cuda_native_queue(device *d, queue q) { return d->stream[q]; }
+
+void cuda_bus_id(const device *d, char *text, size_t bytes)
+{
+    if (cudaDeviceGetPCIBusId(text, (int)bytes, d->index) == cudaSuccess) return;
+    (void)cudaGetLastError();
+    text[0] = '\0';
+}

@@ -35,6 +35,7 @@ struct device {
     cudaStream_t stream[2]; /* by queue */
     cudaEvent_t event[EVENTS_MAX];
     cudaEvent_t timer[2];
+    cudaGraphExec_t graph[GRAPHS_MAX];
     cuda_staging staging;
     cuda_fault *fault, *fault_host; /* device memory; pinned */
     cuda_call call;                 /* what kernels get */
@@ -55,8 +56,14 @@ status cuda_download(device *d, void *to_host, const void *from, int64_t bytes);
 status cuda_zero(device *d, void *memory, int64_t bytes);
 status cuda_event_record(device *d, int32_t event, queue q);
 status cuda_queue_wait(device *d, queue q, int32_t event);
-/* Waits for both queues; also reports ids outside their table that a kernel met. */
+/* Waits for the compute queue; also reports ids outside their table that a kernel met. */
 status cuda_sync(device *d);
+/* See ops.h. Capture is relaxed for other threads: only this one's calls are recorded or refused.
+ */
+status cuda_graph_begin(device *d);
+status cuda_graph_end(device *d, int32_t graph);
+status cuda_graph_launch(device *d, int32_t graph);
 void *cuda_native_queue(device *d, queue q);
+void cuda_bus_id(const device *d, char *text, size_t bytes);
 
 #endif

@@ -135,6 +135,11 @@ static status digest(device *d, const digest_args *a)
 static status convert(device *d, tensor to, tensor from)
 {
     ASSERT(is_act(to) && is_act(from) && tensor_count(to) == tensor_count(from));
+    if (to.type == from.type) {
+        CUDA_TRY(cudaMemcpyAsync(to.data, from.data, (size_t)tensor_bytes(from),
+                                 cudaMemcpyDeviceToDevice, d->call.stream));
+        return OK;
+    }
     LAUNCH(convert, to, from);
 }
 
@@ -224,7 +229,11 @@ const ops cuda_ops = {
     .event_record = cuda_event_record,
     .queue_wait = cuda_queue_wait,
     .sync = cuda_sync,
+    .graph_begin = cuda_graph_begin,
+    .graph_end = cuda_graph_end,
+    .graph_launch = cuda_graph_launch,
     .native_queue = cuda_native_queue,
+    .bus_id = cuda_bus_id,
     .embed = embed,
     .embed_backward = embed_backward,
     .norm = norm,

@@ -139,6 +139,11 @@ status bench_parts_open(device **out, const ops **table, const ops *inner_ops, d
     t->sync = pass_sync;
     if (t->native_queue) t->native_queue = pass_native_queue;
     if (t->burst) t->burst = pass_burst;
+    /* ops are timed one by one; whoever wants the address asks the device itself */
+    t->graph_begin = NULL;
+    t->graph_end = NULL;
+    t->graph_launch = NULL;
+    t->bus_id = NULL;
     t->convert = timed_convert;
     t->clip_scalars = timed_clip_scalars;
 #define REPLACE(op, part) t->op = timed_##op;

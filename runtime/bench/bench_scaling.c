@@ -41,7 +41,9 @@ static status take_point(bench *b, world *group, int64_t micro_batches, point *o
     series s;
     series_step steps[STEPS];
     status code = series_init(&s, b->options->cfg, group, micro_batches);
-    double before_j = energy_read_j();
+    energy_meter meter;
+    energy_open(&meter, NULL);
+    double before_j = energy_read_j(&meter);
     for (int32_t k = 0; code == OK && k < b->options->repeats; k++) {
         code = series_take(&s, k == 0 ? WARM : 0, STEPS, steps);
         out->step.s[out->step.count++] = median_wall(steps, STEPS);
@@ -50,7 +52,8 @@ static status take_point(bench *b, world *group, int64_t micro_batches, point *o
                 out->part_s[p] += steps[i].part_s[p] / (STEPS * b->options->repeats);
     }
     /* of this node, warm-up included; several nodes' meters are not added here */
-    out->energy_j = energy_read_j() - before_j;
+    out->energy_j = energy_read_j(&meter) - before_j;
+    energy_close(&meter);
     if (code == OK)
         out->tokens = (double)s.cfg.train.batch_tokens * (STEPS * b->options->repeats + WARM);
     bench_sort(&out->step);
@@ -147,8 +150,11 @@ status bench_scaling(bench *b, json_t **out)
         json_decref(weak);
         return s;
     }
+    energy_meter meter;
+    energy_open(&meter, NULL);
     if (b->first)
         *out = json_pack("{s:i, s:s, s:o, s:o}", "repeats", b->options->repeats, "energy_source",
-                         energy_source(), "strong", strong, "weak", weak);
+                         energy_source(&meter), "strong", strong, "weak", weak);
+    energy_close(&meter);
     return OK;
 }

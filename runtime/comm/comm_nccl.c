@@ -386,9 +386,10 @@ static status join(comm_nccl *n, world *w)
 static void nccl_close(comm *c)
 {
     comm_nccl *n = (comm_nccl *)c;
+    /* what is still under way is waited for, or given up */
+    if (n->nccl && !n->failed && n->started > 0) (void)nccl_complete(c, n->started - 1);
     if (n->nccl && !n->failed) {
         /* other ranks finalize too; a failure here changes nothing any more */
-        if (n->stream) (void)cudaStreamSynchronize(n->stream);
         ncclResult_t code = ncclCommFinalize(n->nccl);
         if (code == ncclSuccess || (code == ncclInProgress && settle(n, "ncclCommFinalize") == OK))
             (void)ncclCommDestroy(n->nccl);

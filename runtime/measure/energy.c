@@ -24,14 +24,30 @@ static int read_rapl(double *joules)
     return found;
 }
 
-const char *energy_source(void)
+void energy_open(energy_meter *out, const char *bus_id)
 {
     double joules;
-    return read_rapl(&joules) ? "rapl" : "none";
+    *out = (energy_meter){.on_gpu = bus_id != NULL};
+    if (bus_id)
+        out->gpu = nvml_open(bus_id, out->why, sizeof out->why);
+    else if (!read_rapl(&joules))
+        (void)snprintf(out->why, sizeof out->why, "no package counters that can be read");
 }
 
-double energy_read_j(void)
+void energy_close(energy_meter *m)
+{
+    nvml_close(m->gpu);
+    m->gpu = NULL;
+}
+
+const char *energy_source(const energy_meter *m)
+{
+    return isfinite(energy_read_j(m)) ? (m->on_gpu ? "nvml" : "rapl") : "none";
+}
+
+double energy_read_j(const energy_meter *m)
 {
     double joules;
+    if (m->on_gpu) return m->gpu ? nvml_energy_j(m->gpu) : (double)NAN;
     return read_rapl(&joules) ? joules : (double)NAN;
 }

@@ -1,10 +1,24 @@
-/* energy.h — joules of this node from a meter, if it has one. */
+/* energy.h — joules from a meter, if there is one: the GPU's own for a rank that computes on one,
+ * the packages of the node else. A GPU's joules and a host's are never added. */
 #ifndef MEASURE_ENERGY_H
 #define MEASURE_ENERGY_H
 
-/* "rapl" (package counters through powercap) or "none". Borrowed. */
-const char *energy_source(void);
-/* Cumulative joules of all packages of this node; NaN when the source is none. */
-double energy_read_j(void);
+#include "measure/nvml.h"
+
+#include <stdbool.h>
+
+typedef struct energy_meter {
+    bool on_gpu;
+    nvml *gpu;     /* NULL: none, or no GPU */
+    char why[120]; /* there is none; "" */
+} energy_meter;
+
+/* bus_id: of the GPU that computes; NULL: the host does. The caller closes. */
+void energy_open(energy_meter *out, const char *bus_id);
+void energy_close(energy_meter *m);
+/* "nvml", "rapl" (package counters through powercap) or "none". Borrowed. */
+const char *energy_source(const energy_meter *m);
+/* Cumulative joules of the GPU, or of all packages of this node; NaN when the source is none. */
+double energy_read_j(const energy_meter *m);
 
 #endif

@@ -17,7 +17,8 @@ static void take_layer(layer_activations *out, arena *a, const model_config *m,
                        const activations_spec *spec, const layer_activations *first)
 {
     dtype act = spec->act;
-    int64_t B = spec->B, N = B * m->context, C = m->width, D = m->heads * m->head_width, Q = D + 2 * m->kv_heads * m->head_width;
+    int64_t B = spec->B, N = B * m->context, C = m->width, D = m->heads * m->head_width,
+            Q = D + 2 * m->kv_heads * m->head_width;
     int64_t U = m->mlp == MLP_SWIGLU ? 2 * m->ffn : m->ffn;
     tensor x1 = take_2(a, DTYPE_F32, N, C);
     if (first && spec->recompute == RECOMPUTE_BLOCK) {

@@ -150,10 +150,16 @@ static status mlp_inner(const transformer *t, int32_t l)
     return linear_forward(t, l, &rows_up, a->hidden, a->h2, a->pre);
 }
 
+static status needs(const transformer *t, int32_t unit)
+{
+    return t->needs ? t->needs(t->needs_context, unit) : OK;
+}
+
 status transformer_forward(const transformer *t)
 {
     activations *all = t->act;
     tensor none = {0}, x = layer_of(t, 0)->x1, delta = none;
+    TRY(needs(t, -1));
     TRY(t->ops->embed(t->device,
                       &(embed_args){.out = x,
                                     .table = params_weight(t->params, PARAM_EMBED, -1),
@@ -162,12 +168,14 @@ status transformer_forward(const transformer *t)
                                     .T = all->T}));
     for (int32_t l = 0; l < (int32_t)t->config->layers; l++) {
         layer_activations *a = layer_of(t, l);
+        TRY(needs(t, l));
         TRY(attention_forward(t, l, x, delta));
         TRY(mlp_inner(t, l));
         TRY(linear_forward(t, l, &rows_down, all->delta, a->hidden, none));
         x = a->x2;
         delta = all->delta;
     }
+    TRY(needs(t, (int32_t)t->config->layers));
     return norm_forward(t, PARAM_FINAL_GAIN, -1, all->h, all->x, x, delta, all->mean, all->rstd);
 }
 

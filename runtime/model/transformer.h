@@ -15,6 +15,10 @@ typedef struct transformer {
     const params *params;
     activations *act;
     float z_loss;
+    /* Called before a forward pass reads the weights of a unit, which may still be arriving: -1
+     * embeddings, then layer by layer, L final norm and head; may be NULL. */
+    status (*needs)(void *context, int32_t unit);
+    void *needs_context;
     /* Called between the operations of a backward pass, for what goes on beside it; may be NULL. */
     status (*between)(void *context);
     void *between_context;

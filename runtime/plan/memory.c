@@ -30,7 +30,7 @@ void memory_exchange(exchange_sizes *out, const config *cfg, const layout *l, in
     int64_t B = cfg->train.micro_batch, batches = (eval_windows + B - 1) / B;
     out->losses = (M + l->ranks - 1) / l->ranks;
     out->chunks = l->shard / CHUNK;
-    out->report_bytes = 32 + out->losses * 8 + out->chunks * 8;
+    out->report_bytes = MEMORY_REPORT_BYTES + out->losses * 8 + out->chunks * 8;
     out->digest_bytes = out->chunks * 8;
     out->eval_windows = (batches + l->ranks - 1) / l->ranks * B;
     out->batch_bytes = B * (cfg->model.context + 1) * 4;

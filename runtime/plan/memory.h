@@ -26,6 +26,9 @@ typedef struct memory_plan {
     int64_t total;
 } memory_plan;
 
+/* What a rank reports each step before its lists: verdicts, energy and the state of its GPU. */
+enum { MEMORY_REPORT_BYTES = 112 };
+
 /* Sizes of what ranks tell each other each step; see train/step.c. */
 typedef struct exchange_sizes {
     int64_t losses;       /* doubles in one rank's slot: ceil(M / ranks)                    */

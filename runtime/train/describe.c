@@ -119,6 +119,20 @@ static json_t *job_object(void)
                      nodes ? nodes : "");
 }
 
+/* Where joules come from; of a GPU also what is fixed about it. */
+static json_t *meter_object(const energy_meter *m)
+{
+    json_t *o = json_pack("{s:s, s:s}", "source", energy_source(m), "detail", m->why);
+    if (o && m->gpu) {
+        nvml_about about;
+        nvml_describe(m->gpu, &about);
+        (void)json_object_set_new(o, "name", json_string(about.name));
+        (void)json_object_set_new(o, "driver", json_string(about.driver));
+        (void)json_object_set_new(o, "power_limit_w", json_finite(about.power_limit_w));
+    }
+    return o;
+}
+
 char *describe_header(const run *r, const char *command, const peak_rate *peak)
 {
     char hash[17], start[32];
@@ -138,9 +152,10 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
                   comm_name(r->comm), "hardware", hardware_object(r), "command", command, "ranks",
                   r->layout.ranks, "peaks", peaks, "bytes_per_rank", bytes, "train_data",
                   data_object(r->train), "validation_data", data_object(r->validation),
-                  "energy_source", energy_source(), "started", start, "job", job_object());
+                  "energy_source", energy_source(&r->meter), "started", start, "job", job_object());
     if (root) {
         const model_config *m = &r->cfg->model;
+        (void)json_object_set_new(root, "meter", meter_object(&r->meter));
         (void)json_object_set_new(root, "params", json_integer(block_param_count(m)));
         (void)json_object_set_new(root, "params_without_embedding",
                                   json_integer(block_param_count_without_embedding(m)));
@@ -172,6 +187,33 @@ static json_t *event_object(const run *r, const char *event, const char *detail)
 char *describe_event(const run *r, const char *event, const char *detail)
 {
     return dump(event_object(r, event, detail), JSON_COMPACT);
+}
+
+static json_t *gpu_object(int32_t rank, const nvml_sample *g)
+{
+    char held_back[160];
+    nvml_throttle_text(g->throttle, held_back, sizeof held_back);
+    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rank", rank, "power_w",
+                     json_finite(g->power_w), "temperature_c", json_finite(g->temperature_c),
+                     "sm_clock_mhz", json_finite(g->sm_clock_mhz), "memory_clock_mhz",
+                     json_finite(g->memory_clock_mhz), "throttle",
+                     g->throttle < 0 ? json_null() : json_string(held_back), "ecc_corrected",
+                     json_finite(g->ecc_corrected), "ecc_uncorrected",
+                     json_finite(g->ecc_uncorrected), "xid",
+                     g->xid == 0 ? json_null() : json_integer(g->xid));
+}
+
+char *describe_gpus(const run *r)
+{
+    json_t *event = event_object(r, "gpus", ""), *all = json_array();
+    for (int32_t rank = 0; event && rank < r->layout.ranks; rank++) {
+        const nvml_sample g = run_gpu(r, rank);
+        (void)json_array_append_new(all, gpu_object(rank, &g));
+    }
+    if (event) (void)json_object_set_new(event, "source", json_string("nvml"));
+    if (event) (void)json_object_set_new(event, "gpus", all);
+    if (!event) json_decref(all);
+    return dump(event, JSON_COMPACT);
 }
 
 char *describe_checkpoint(const run *r)
@@ -248,7 +290,7 @@ char *describe_summary(const run *r, const run_summary *s)
                   evaluated ? json_finite(s->last.bits_per_byte) : json_null(), "flops", flops,
                   "time_s", time_s, "tokens_per_s", json_finite(s->tokens_per_s), "mfu",
                   json_finite(s->mfu), "energy_j", json_finite(s->energy_j), "energy_source",
-                  energy_source(), "forecast", forecast_object(r, s), "reduction",
+                  energy_source(&r->meter), "forecast", forecast_object(r, s), "reduction",
                   r->cfg->train.reduction == CONFIG_EXACT ? "exact" : "fast", "arithmetic_id",
                   r->arithmetic_id, "interruptions", (json_int_t)r->at.interruptions,
                   "skipped_steps", (json_int_t)r->at.nonfinite, "ranks", r->layout.ranks,

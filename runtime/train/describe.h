@@ -26,6 +26,8 @@ typedef struct run_summary {
 char *describe_header(const run *r, const char *command, const peak_rate *peak);
 char *describe_summary(const run *r, const run_summary *s);
 char *describe_evaluation(const run *r, const evaluation *e);
+/* The GPU of every rank, as reported with the last step. */
+char *describe_gpus(const run *r);
 /* What the checkpoint published last cost. */
 char *describe_checkpoint(const run *r);
 char *describe_event(const run *r, const char *event, const char *detail);

@@ -2,9 +2,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "comm/world_watch.h"
-#include "measure/energy.h"
 #include "measure/record.h"
 #include "train/checkpoint.h"
+#include "train/gpu_watch.h"
 #include "train/limit.h"
 #include "train/lock.h"
 #include "train/stragglers.h"
@@ -40,6 +40,7 @@ typedef struct sitting {
     double recent_s[RECENT], recent_loss[RECENT];
     int64_t steps_here; /* steps of this sitting */
     double energy_j;
+    gpu_watch gpus;
 } sitting;
 
 #define HOOK(s, name, ...)                                                                         \
@@ -234,6 +235,7 @@ static status note_step(sitting *s, const step_result *step)
         TRY(lock_held(s->lock));
         s->lock_seen_s = clock_s();
     }
+    if (gpu_watch_due(&s->gpus, s->r)) TRY(put(s, describe_gpus(s->r)));
     double rate = (double)batch / step->time_s;
     return record_step(s->record, &(step_line){.step = step->step,
                                                .tokens = step->tokens,
@@ -356,7 +358,7 @@ static status sit(sitting *s)
     for (int i = 0; i < 3; i++) measure_peak(s);
     TRY(world_agree(s->w, s->first_rank ? open_record(s, &from) : OK));
     HOOK(s, started, s->r, peak_median(&s->peak));
-    s->r->energy_mark_j = energy_read_j();
+    s->r->energy_mark_j = energy_read_j(&s->r->meter);
     TRY(steps(s, &stopped));
     return finish(s, stopped);
 }

@@ -1,4 +1,5 @@
 #include "train/run.h"
+#include "base/log.h"
 #include "train/checkpoint.h"
 
 #include <inttypes.h>
@@ -109,13 +110,13 @@ static status open_data(run *r)
     return measure_windows(r);
 }
 
-/* ISOFLOP_OVERLAP=off is for measuring what overlap is worth: the bits are the same. */
-static status choose_overlap(run *r)
+/* For measuring what a way of doing things is worth: the bits are the same. */
+static status choose(bool *on, const char *variable)
 {
-    const char *text = getenv("ISOFLOP_OVERLAP");
-    r->overlap = !text || text[0] == '\0' || strcmp(text, "on") == 0;
-    REQUIRE(r->overlap || strcmp(text, "off") == 0, ERR_CONFIG,
-            "ISOFLOP_OVERLAP: \"%s\" is not one of on, off", text);
+    const char *text = getenv(variable);
+    *on = !text || text[0] == '\0' || strcmp(text, "on") == 0;
+    REQUIRE(*on || strcmp(text, "off") == 0, ERR_CONFIG, "%s: \"%s\" is not one of on, off",
+            variable, text);
     return OK;
 }
 
@@ -125,7 +126,9 @@ static status open_local(run *r)
     const config *cfg = r->cfg;
     int32_t ranks = world_size(r->world);
     TRY(config_check_trainable(cfg));
-    TRY(choose_overlap(r));
+    bool graphs;
+    TRY(choose(&r->overlap, "ISOFLOP_OVERLAP"));
+    TRY(choose(&graphs, "ISOFLOP_GRAPHS"));
     int64_t micro_tokens = cfg->train.micro_batch * cfg->model.context;
     r->M = cfg->train.batch_tokens / micro_tokens;
     r->steps_total = (cfg->train.tokens + cfg->train.batch_tokens - 1) / cfg->train.batch_tokens;
@@ -153,6 +156,7 @@ static status open_local(run *r)
     memory_plan_build(&r->plan, cfg, &r->layout, r->ops->workspace_bytes(r->device, &shapes),
                       r->eval_windows);
     if (r->ops->native_queue) memory_plan_device(&r->plan);
+    replay_init(&r->replay, r->ops, graphs);
     r->params.act = act;
 
     char text[256];
@@ -245,7 +249,9 @@ static status open_memory(run *r)
                              .config = &cfg->model,
                              .params = &r->params,
                              .act = &r->act,
-                             .z_loss = (float)cfg->optimizer.z_loss};
+                             .z_loss = (float)cfg->optimizer.z_loss,
+                             .needs = run_weights_needed,
+                             .needs_context = r};
     r->requests = calloc((size_t)r->layout.bucket_count, sizeof *r->requests);
     REQUIRE(r->requests, ERR_MEMORY, "no memory for %d requests", r->layout.bucket_count);
     return transformer_prepare(&r->model);
@@ -295,6 +301,12 @@ status run_check(run **out, const config *cfg, world *w)
 
 status run_start(run *r)
 {
+    char bus[32];
+    if (r->ops->bus_id) r->ops->bus_id(r->device, bus, sizeof bus);
+    energy_open(&r->meter, r->ops->bus_id ? bus : NULL);
+    r->gpu_read_s = -INFINITY;
+    if (r->ops->native_queue && r->cfg->train.attention == ATTENTION_AUTO)
+        log_info("train", "attention: own kernels (this build has none of cuDNN)");
     comm_device on = {.ops = r->ops, .device = r->device, .share = r->cfg->run.share_gpu};
     TRY(comm_open_device(&r->comm, r->world, &on, r->cfg->limits.collective_deadline_s));
     TRY(world_agree(r->world, open_memory(r)));
@@ -328,6 +340,7 @@ void run_close(run *r)
 {
     if (!r) return;
     checkpoint_writer_close(r->writer);
+    energy_close(&r->meter);
     activations_deinit(&r->act);
     for (memory_kind k = 0; r->ops && k < MEMORY_KINDS; k++) {
         arena *a = &r->arenas[k];

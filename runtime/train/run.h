@@ -9,8 +9,10 @@
 #include "config/config.h"
 #include "data/samples.h"
 #include "kernels/ops.h"
+#include "measure/energy.h"
 #include "model/transformer.h"
 #include "plan/memory.h"
+#include "train/replay.h"
 
 /* Where the run stands: all a resume needs besides the arrays. Equal on all ranks. */
 typedef struct progress {
@@ -77,8 +79,8 @@ typedef struct run {
     params params;
     activations act;
     transformer model;
-    float *masters, *m, *v;  /* own part; masters NULL in fp32: the weights are the masters */
-    void *sums;              /* (physical) i64 or f32                                       */
+    float *masters, *m, *v; /* own part; masters NULL in fp32: the weights are the masters */
+    void *sums;             /* (physical) i64 or f32                                       */
     /* what host and device both look at: device addresses in the exchange arena; see run_host */
     step_scalars *scalars;
     int32_t *flag;
@@ -88,14 +90,19 @@ typedef struct run {
     float *losses;           /* (own micro-batches, N)                                      */
     int32_t *batch;          /* (B, T + 1) host                                             */
     comm_request *requests;  /* (buckets)                                                   */
+    int32_t arriving;        /* buckets [0, arriving): their weights are not waited for yet */
 
     bool overlap;            /* reductions start while backward goes on; see run.c */
+    replay replay;           /* micro-batches recorded once and launched whole         */
     int64_t M, first, count; /* micro-batches of a step; this rank's range */
     int64_t micro;           /* index inside this rank's range, while a step runs */
     int64_t steps_total;
     progress at;
     run_times times;
-    double energy_mark_j;             /* meter of this node at the last step */
+    energy_meter meter;   /* of the GPU, or of this node            */
+    double energy_mark_j; /* it, at the last step                   */
+    nvml_sample gpu;      /* as read last, at gpu_read_s            */
+    double gpu_read_s;
     struct checkpoint_writer *writer; /* NULL unless one is being written */
     checkpoint_cost checkpoint;
 } run;
@@ -129,9 +136,13 @@ status run_fill(run *r, float *to, int64_t first, int64_t count, run_values valu
 stripe_range run_owned(const run *r, int32_t b);
 /* The fp32 masters of an owned range. */
 float *run_masters(const run *r, stripe_range owned);
+/* Waits for the weights that arrive beside a forward pass, up to a unit (transformer.needs). */
+status run_weights_needed(void *run, int32_t unit);
 /* After masters changed from outside (initial weights, checkpoint): act weights of the own part,
  * then gather. COLLECTIVE */
 status run_publish_weights(run *r);
+/* What a rank's GPU reported with the last step; the same on every rank. */
+nvml_sample run_gpu(const run *r, int32_t rank);
 /* Digest of all weights. COLLECTIVE */
 status run_digest(run *r, uint64_t *out);
 

@@ -6,12 +6,12 @@
  * 3. every rank reports its losses, the squared norms of its chunks and its verdicts; all read all
  * reports
  * 4. clip factor and skip from those, in an order that does not depend on ranks
- * 5. AdamW on the own stripes, then all stripes are gathered into the weights
- * 6. digest of the weights, chunk by chunk */
+ * 5. AdamW on the own stripes
+ * 6. digest of the weights, chunk by chunk
+ * 7. all stripes are gathered into the weights; on a device while the next forward pass begins */
 #include "base/clock.h"
 #include "base/digest.h"
 #include "comm/world_watch.h"
-#include "measure/energy.h"
 #include "train/checkpoint.h"
 #include "train/run.h"
 #include "train/schedule.h"
@@ -22,10 +22,11 @@
  */
 typedef struct report {
     int32_t flag, stop, writing, pad;
-    double energy_j; /* of this node since the last step; 0 but for its first rank */
-    int64_t spare;
+    double energy_j; /* of this rank's GPU or of its node since the last step; see used_energy */
+    nvml_sample gpu;
     double values[];
 } report;
+_Static_assert(sizeof(report) == MEMORY_REPORT_BYTES, "the plan counts reports");
 
 /* For those who ask where this rank is. */
 static void note(run *r, watch_phase phase) { world_watch_note(r->world, phase, r->at.step + 1); }
@@ -65,6 +66,12 @@ static status reduce_bucket(run *r, int32_t b)
                                  sum_type(r), COMM_SUM);
 }
 
+/* Reductions start while the backward pass of this micro-batch goes on. */
+static bool reduces_beside(const run *r)
+{
+    return r->overlap && comm_size(r->comm) > 1 && r->micro + 1 == r->count;
+}
+
 /* Backward calls this when every gradient of bucket b is complete. */
 static status bucket_done(void *context, int32_t b)
 {
@@ -79,7 +86,7 @@ static status bucket_done(void *context, int32_t b)
                            .kind = reduction_of(r),
                            .first = r->micro == 0,
                            .limit = 0x1p63 / (double)r->M}));
-    if (r->micro + 1 < r->count || !r->overlap) return OK;
+    if (!reduces_beside(r)) return OK;
     double start = clock_s();
     TRY(reduce_bucket(r, b));
     TRY(comm_progress(r->comm));
@@ -91,7 +98,7 @@ static status bucket_done(void *context, int32_t b)
 static status between_operations(void *context)
 {
     run *r = context;
-    if (r->micro + 1 < r->count) return OK;
+    if (!reduces_beside(r)) return OK;
     double start = clock_s();
     TRY(comm_progress(r->comm));
     r->times.comm += clock_s() - start;
@@ -131,21 +138,37 @@ static status read_losses(run *r, report *mine)
     return OK;
 }
 
+/* No communication goes on beside this micro-batch. */
+static bool stands_alone(const run *r) { return r->arriving == 0 && !reduces_beside(r); }
+
+/* Those that stand alone are all alike, but for the first, which sets the sums that others add to.
+ */
+static status one_micro_batch(run *r)
+{
+    int64_t N = r->act.N;
+    if (stands_alone(r))
+        TRY(replay_train(&r->replay, &r->model, r->micro == 0 ? 0 : 1, bucket_done, r));
+    else
+        TRY(transformer_train(&r->model, bucket_done, r));
+    return r->ops->convert(r->device, tensor_1(r->losses + r->micro * N, DTYPE_F32, N),
+                           tensor_1(r->act.losses.data, DTYPE_F32, N));
+}
+
 /* Nothing here waits for a device; its losses are read when all are queued. */
 static status own_micro_batches(run *r, report *mine)
 {
-    void *scored = r->act.losses.data;
+    bool some = false;
     r->model.between = r->overlap && comm_size(r->comm) > 1 ? between_operations : NULL;
     r->model.between_context = r;
     for (r->micro = 0; r->micro < r->count; r->micro++) {
         TRY(load_batch(r, r->first + r->micro));
         double start = clock_s(), comm_before = r->times.comm;
         note(r, WATCH_COMPUTE);
-        r->act.losses.data = r->losses + r->micro * r->act.N;
-        TRY(transformer_train(&r->model, bucket_done, r));
+        some |= stands_alone(r);
+        TRY(one_micro_batch(r));
         r->times.compute += clock_s() - start - (r->times.comm - comm_before);
     }
-    r->act.losses.data = scored;
+    replay_step(&r->replay, some);
     double start = clock_s();
     TRY(read_losses(r, mine));
     r->times.compute += clock_s() - start;
@@ -164,6 +187,7 @@ static status reduce_late(run *r)
 static status wait_for_buckets(run *r)
 {
     double start = clock_s();
+    if (comm_size(r->comm) == 1) return OK;
     for (int32_t b = 0; b < r->layout.bucket_count; b++) TRY(comm_wait(r->comm, r->requests[b]));
     r->times.comm += clock_s() - start;
     return OK;
@@ -210,14 +234,28 @@ static void take_square(run *r, int64_t chunk, int32_t rank, int64_t slot)
     squares[chunk] = host_report(r, rank)->values[r->exchange.losses + slot];
 }
 
-/* Joules of this node since the last call; 0 on all ranks of a node but the first, NaN without a
- * meter. */
-static double node_energy(run *r)
+/* Joules since the last call, on one rank per meter: a GPU's, or the first of a node; 0 on the
+ * others, NaN without a meter. */
+static double used_energy(run *r)
 {
-    double now = energy_read_j(), used = now - r->energy_mark_j;
+    double now = energy_read_j(&r->meter), used = now - r->energy_mark_j;
     r->energy_mark_j = now;
-    return world_local_rank(r->world) == 0 ? used : 0.0;
+    int32_t meters = 1, rank = world_local_rank(r->world);
+    if (r->meter.on_gpu) meters = r->cfg->run.share_gpu ? r->ops->present(NULL, 0) : rank + 1;
+    return rank < meters ? used : 0.0;
 }
+
+/* Asking takes a while: once a second is enough. */
+static nvml_sample gpu_now(run *r)
+{
+    if (r->meter.gpu && clock_s() - r->gpu_read_s > 1.0) {
+        nvml_read(r->meter.gpu, &r->gpu);
+        r->gpu_read_s = clock_s();
+    }
+    return r->gpu;
+}
+
+nvml_sample run_gpu(const run *r, int32_t rank) { return host_report(r, rank)->gpu; }
 
 /* Gathers all reports; then loss, verdicts and squares are the same on every rank. */
 static status exchange_reports(run *r, report *mine, bool stop, step_result *out)
@@ -229,7 +267,8 @@ static status exchange_reports(run *r, report *mine, bool stop, step_result *out
     mine->flag = *flag;
     mine->stop = stop;
     mine->writing = checkpoint_busy(r);
-    mine->energy_j = node_energy(r);
+    mine->energy_j = used_energy(r);
+    mine->gpu = gpu_now(r);
     out->idle = true;
     double start = clock_s();
     TRY(run_push(r, there, (int64_t)sizeof *there + r->exchange.losses * 8));
@@ -281,18 +320,34 @@ static status update_range(run *r, stripe_range own)
     return OK;
 }
 
-/* Every stripe of the weights to every rank. */
-static status gather_weights(run *r)
+/* Every stripe of the weights to every rank, in the order in which a forward pass needs them. */
+static status start_gathering(run *r)
 {
     if (r->cfg->train.sharding != SHARDING_ZERO1 || r->layout.ranks == 1) return OK;
     int64_t width = dtype_bytes(r->params.act);
-    for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+    for (int32_t b = r->layout.bucket_count - 1; b >= 0; b--) {
         const bucket *k = &r->layout.buckets[b];
         TRY(comm_start_all_gather(r->comm, &r->requests[b],
                                   (char *)r->params.weights + k->physical * width,
                                   k->stripe * width));
     }
-    return wait_for_buckets(r);
+    r->arriving = r->layout.bucket_count;
+    return OK;
+}
+
+status run_weights_needed(void *context, int32_t unit)
+{
+    run *r = context;
+    double start = clock_s();
+    while (r->arriving > 0 && r->layout.buckets[r->arriving - 1].ready_layer <= unit)
+        TRY(comm_wait(r->comm, r->requests[--r->arriving]));
+    r->times.comm += clock_s() - start;
+    return OK;
+}
+
+static status all_weights_needed(run *r)
+{
+    return run_weights_needed(r, (int32_t)r->cfg->model.layers);
 }
 
 status run_publish_weights(run *r)
@@ -306,13 +361,13 @@ status run_publish_weights(run *r)
                                          own.count),
                                 tensor_1(run_masters(r, own), DTYPE_F32, own.count)));
         }
-    return gather_weights(r);
+    TRY(start_gathering(r));
+    return all_weights_needed(r);
 }
 
-status run_digest(run *r, uint64_t *out)
+/* Own stripes, also when this rank holds everything: work is shared and the sums are the same. */
+static status start_digest(run *r, comm_request *gathered)
 {
-    /* own stripes, also when this rank holds everything: work is shared and the sums are the same
-     */
     int32_t me = comm_rank(r->comm);
     uint64_t *mine = (uint64_t *)(void *)(r->digests + me * r->exchange.digest_bytes);
     int64_t slot = 0;
@@ -327,15 +382,20 @@ status run_digest(run *r, uint64_t *out)
                                                                  DTYPE_F32, s.count)}));
         slot += r->layout.buckets[b].stripe / CHUNK;
     }
+    return comm_start_all_gather(r->comm, gathered, r->digests, r->exchange.digest_bytes);
+}
+
+static status finish_digest(run *r, comm_request gathered, uint64_t *out)
+{
     double start = clock_s();
-    TRY(comm_all_gather(r->comm, r->digests, r->exchange.digest_bytes));
+    TRY(comm_complete(r->comm, gathered));
     r->times.wait += clock_s() - start;
     TRY(run_pull(r, r->digests, r->layout.ranks * r->exchange.digest_bytes));
     const char *all = run_host(r, r->digests);
 
     /* the same walk as in_chunk_order, folding */
     uint64_t h = 0;
-    slot = 0;
+    int64_t slot = 0;
     for (int32_t b = 0; b < r->layout.bucket_count; b++) {
         for (int32_t rank = 0; rank < r->layout.ranks; rank++) {
             stripe_range s = layout_stripe(&r->layout, b, rank);
@@ -348,6 +408,13 @@ status run_digest(run *r, uint64_t *out)
     }
     *out = h;
     return OK;
+}
+
+status run_digest(run *r, uint64_t *out)
+{
+    comm_request gathered;
+    TRY(start_digest(r, &gathered));
+    return finish_digest(r, gathered, out);
 }
 
 /* Sets what ops read by pointer for this step. */
@@ -402,7 +469,7 @@ status run_step(run *r, bool stop, step_result *out)
     TRY(set_scalars(r));
     TRY(own_micro_batches(r, mine));
     note(r, WATCH_REDUCTION);
-    if (!r->overlap) TRY(reduce_late(r));
+    if (!r->overlap && comm_size(r->comm) > 1) TRY(reduce_late(r));
     TRY(wait_for_buckets(r));
     TRY(exchange_reports(r, mine, stop, out));
 
@@ -419,8 +486,11 @@ status run_step(run *r, bool stop, step_result *out)
     }
     r->times.compute += clock_s() - update;
     note(r, WATCH_WEIGHTS);
-    TRY(gather_weights(r));
-    TRY(run_digest(r, &out->digest));
+    comm_request digests;
+    TRY(start_digest(r, &digests));
+    TRY(start_gathering(r));
+    if (!r->overlap || !r->ops->native_queue) TRY(all_weights_needed(r));
+    TRY(finish_digest(r, digests, &out->digest));
     TRY(run_pull(r, r->scalars, sizeof *r->scalars));
     TRY(r->ops->sync(r->device));
 

@@ -8,6 +8,7 @@
  *   MOCK_BLAS=plain    the product library has no epilogues
  *   MOCK_GPUS=N        GPUs of this machine (default 8; 0: none)
  *   MOCK_MIB=N         memory of each (default 8192)
+ *   MOCK_CAPTURE=no    recording of a stream ends with an error
  *   MOCK_HANG=R:N      rank R never takes part in its collective number N
  * Device memory starts as NaNs, ends at a page that cannot be touched and, where the processor has
  * protection keys, faults when the host reads or writes it: only queued work may.

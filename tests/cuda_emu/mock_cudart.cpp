@@ -40,7 +40,7 @@ std::map<char *, size_t> pinned_memory;
 size_t device_bytes = 0;
 cudaError_t last_error = cudaSuccess;
 std::mt19937 random_numbers;
-int events_open = 0, key = -1;
+int events_open = 0, graphs_open = 0, key = -1;
 schedule order = EAGER;
 
 long number_in(const char *name, long otherwise)
@@ -57,12 +57,13 @@ void allow_access(bool allowed)
 
 void report_leaks()
 {
-    if (device_memory.empty() && pinned_memory.empty() && streams.empty() && events_open == 0)
+    if (device_memory.empty() && pinned_memory.empty() && streams.empty() && events_open == 0 &&
+        graphs_open == 0)
         return;
     fprintf(stderr,
             "mock: not freed: %zu pieces of device memory, %zu of pinned memory, %zu streams, "
-            "%d events\n",
-            device_memory.size(), pinned_memory.size(), streams.size(), events_open);
+            "%d events, %d graphs\n",
+            device_memory.size(), pinned_memory.size(), streams.size(), events_open, graphs_open);
 }
 
 struct machine {
@@ -89,9 +90,18 @@ struct CUstream_st {
     long last = -1;
     std::vector<long> waits;
     bool blocking = true;
+    CUgraph_st *recording = nullptr; /* queued work goes there and does not run */
+    bool spoilt = false;             /* by a call that must not come meanwhile  */
 };
 struct CUevent_st {
     long at = -1;
+    CUgraph_st *in = nullptr; /* recorded in a stream that was being recorded */
+};
+struct CUgraph_st {
+    std::vector<std::function<void()>> work;
+};
+struct CUgraphExec_st {
+    std::vector<std::function<void()>> work;
 };
 
 namespace
@@ -102,6 +112,16 @@ CUstream_st *stream_of(cudaStream_t s)
     if ((size_t)s <= 2) return &default_stream;
     mock::require(streams.count(s) == 1, "a stream that is not open");
     return s;
+}
+
+CUstream_st *recorded = nullptr; /* the one stream that is being recorded */
+
+/* Calls that wait or allocate spoil what is being recorded. */
+cudaError_t not_while_recording()
+{
+    if (!recorded) return cudaSuccess;
+    recorded->spoilt = true;
+    return fail(cudaErrorStreamCaptureUnsupported);
 }
 
 /* --- when operations run ----------------------------------------------------------------------
@@ -185,6 +205,13 @@ void mock::enqueue(cudaStream_t stream, std::function<void()> work, std::functio
 {
     start();
     CUstream_st *s = stream_of(stream);
+    if (s->recording) {
+        require(!poll, "recording collectives is not known here");
+        if (work) s->recording->work.push_back(std::move(work));
+        return;
+    }
+    require(s != &default_stream || !recorded || !recorded->blocking,
+            "the default stream is used while a stream that waits for it is recorded");
     operation o;
     o.work = std::move(work);
     o.poll = std::move(poll);
@@ -241,6 +268,7 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
     start();
     *out = nullptr;
     if (bytes == 0) return cudaSuccess;
+    if (not_while_recording()) return last_error;
     if (device_bytes + bytes > (size_t)number_in("MOCK_MIB", 8192) << 20)
         return fail(cudaErrorMemoryAllocation);
     /* ends where a page begins that nobody may touch */
@@ -264,6 +292,7 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
 cudaError_t cudaFree(void *p)
 {
     if (!p) return cudaSuccess;
+    if (not_while_recording()) return last_error;
     finish_all(); /* as on the device */
     auto found = device_memory.find((char *)p);
     if (found == device_memory.end()) return fail(cudaErrorInvalidValue);
@@ -278,6 +307,7 @@ cudaError_t cudaFree(void *p)
 cudaError_t cudaMallocHost(void **out, size_t bytes)
 {
     start();
+    if (not_while_recording()) return last_error;
     *out = malloc(bytes);
     if (!*out) return fail(cudaErrorMemoryAllocation);
     memset(*out, 0xff, bytes);
@@ -286,6 +316,7 @@ cudaError_t cudaMallocHost(void **out, size_t bytes)
 }
 cudaError_t cudaFreeHost(void *p)
 {
+    if (not_while_recording()) return last_error;
     finish_all();
     if (pinned_memory.erase((char *)p) == 0) return fail(cudaErrorInvalidValue);
     free(p);
@@ -347,6 +378,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
+    if (not_while_recording()) return last_error;
     finish(stream_of(s)->last);
     return cudaSuccess;
 }
@@ -371,17 +403,21 @@ cudaError_t cudaEventDestroy(cudaEvent_t e)
 }
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 {
+    e->in = stream_of(s)->recording;
+    if (e->in) return cudaSuccess;
     mock::enqueue(s, nullptr);
     e->at = stream_of(s)->last;
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t e)
 {
+    if (not_while_recording()) return last_error;
     finish(e->at);
     return cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t e)
 {
+    if (not_while_recording()) return last_error;
     if (is_done(e->at)) return cudaSuccess;
     /* asking makes some progress, as time does */
     (void)(order == RANDOM ? run_any() : run_towards(e->at));
@@ -396,7 +432,72 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t a, cudaEvent_t b)
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
 {
-    if (e->at >= 0) stream_of(s)->waits.push_back(e->at);
+    CUstream_st *on = stream_of(s);
+    if (on->recording && e->in == on->recording) return cudaSuccess;
+    /* an event of another time than the one that is recorded, or the other way round */
+    if (on->recording) {
+        on->spoilt = true;
+        return fail(cudaErrorStreamCaptureIsolation);
+    }
+    mock::require(!e->in, "a stream waits for an event of a recording it is not part of");
+    if (e->at >= 0) on->waits.push_back(e->at);
+    return cudaSuccess;
+}
+
+/* --- recorded work ----------------------------------------------------------------------------
+ */
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode)
+{
+    CUstream_st *on = stream_of(s);
+    mock::require(on != &default_stream && !recorded,
+                  "one stream of its own is recorded at a time");
+    mock::require(on->waits.empty(), "a recorded stream still has to wait for an event");
+    recorded = on;
+    on->recording = new CUgraph_st;
+    on->spoilt = false;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *out)
+{
+    CUstream_st *on = stream_of(s);
+    const char *refuses = getenv("MOCK_CAPTURE");
+    *out = nullptr;
+    if (!on->recording) return fail(cudaErrorIllegalState);
+    CUgraph_st *graph = on->recording;
+    on->recording = nullptr;
+    recorded = nullptr;
+    if (on->spoilt || (refuses && !strcmp(refuses, "no"))) {
+        delete graph;
+        return fail(cudaErrorStreamCaptureInvalidated);
+    }
+    graphs_open++;
+    *out = graph;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *out, cudaGraph_t graph,
+                                          unsigned long long)
+{
+    *out = new CUgraphExec_st{graph->work};
+    graphs_open++;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    graphs_open--;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph)
+{
+    delete graph;
+    graphs_open--;
+    return cudaSuccess;
+}
+/* work of other streams may come between the parts, as on the device */
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t s)
+{
+    for (const auto &work : graph->work) mock::enqueue(s, work);
     return cudaSuccess;
 }
 
@@ -412,10 +513,13 @@ cudaError_t cudaGetLastError(void)
 const char *cudaGetErrorString(cudaError_t e) { return e ? "pretended error" : "no error"; }
 const char *cudaGetErrorName(cudaError_t e)
 {
-    return e == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation"
-           : e == cudaErrorInvalidValue   ? "cudaErrorInvalidValue"
-           : e == cudaErrorNoDevice       ? "cudaErrorNoDevice"
-                                          : "cudaError";
+    return e == cudaErrorMemoryAllocation           ? "cudaErrorMemoryAllocation"
+           : e == cudaErrorInvalidValue             ? "cudaErrorInvalidValue"
+           : e == cudaErrorNoDevice                 ? "cudaErrorNoDevice"
+           : e == cudaErrorStreamCaptureUnsupported ? "cudaErrorStreamCaptureUnsupported"
+           : e == cudaErrorStreamCaptureIsolation   ? "cudaErrorStreamCaptureIsolation"
+           : e == cudaErrorStreamCaptureInvalidated ? "cudaErrorStreamCaptureInvalidated"
+                                                    : "cudaError";
 }
 cudaError_t cudaGetDeviceCount(int *count)
 {

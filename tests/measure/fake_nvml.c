@@ -1,5 +1,6 @@
 /* fake_nvml.c — a management library with one GPU whose meter runs; built as libnvidia-ml.so.1.
  * What is wrong with it: FAKE_ECC, FAKE_THROTTLE, FAKE_XID, FAKE_REMAP; FAKE_DRIVER its version. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +16,10 @@ CALL nvmlShutdown(void) { return 0; }
 CALL nvmlDeviceGetHandleByPciBusId_v2(const char *bus, handle *out);
 CALL nvmlDeviceGetHandleByPciBusId_v2(const char *bus, handle *out)
 {
+    /* also those of the pretended device: 0000:00:00.0 to 0000:07:00.0 */
+    bool pretended = strncmp(bus, "0000:0", 6) == 0 && bus[6] < '8' && !strcmp(bus + 7, ":00.0");
     *out = &gpu;
-    return strcmp(bus, "0000:1B:00.0") == 0 ? 0 : 6;
+    return pretended || strcmp(bus, "0000:1B:00.0") == 0 ? 0 : 6;
 }
 CALL nvmlDeviceGetCount_v2(unsigned *out);
 CALL nvmlDeviceGetCount_v2(unsigned *out)
