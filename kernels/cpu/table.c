@@ -3,6 +3,7 @@
 #include "kernels/cpu/cpu.h"
 
 #include "base/arena.h"
+#include "kernels/arguments.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -117,19 +118,6 @@ enum { MXCSR_OURS = 0x9fc0 }; /* round to nearest, flush, no traps */
 #else
 #define ARITHMETIC(call) call
 #endif
-
-static bool is_act(tensor t) { return t.type == DTYPE_F32 || t.type == DTYPE_BF16; }
-static bool has_shape(tensor t, int64_t rows, int64_t columns)
-{
-    return t.data && t.dim[0] == rows && t.dim[1] == columns && t.dim[2] == 1 && t.dim[3] == 1;
-}
-/* none, or this shape */
-static bool may_have_shape(tensor t, int64_t rows, int64_t columns)
-{
-    return !t.data || has_shape(t, rows, columns);
-}
-static bool has_count(tensor t, int64_t n) { return t.data && tensor_count(t) == n; }
-static bool may_have_count(tensor t, int64_t n) { return !t.data || tensor_count(t) == n; }
 
 /* Token ids index tables: one outside would write anywhere. */
 static status check_tokens(const char *op, tensor tokens, int64_t V)

@@ -1,21 +1,6 @@
 /* cuda_table.c — the CUDA backend's row of ops: checks arguments, then queues its kernels. */
+#include "kernels/arguments.h"
 #include "kernels/cuda/cuda_device.h"
-
-/* --- what arguments must be -------------------------------------------------------------------
- */
-
-static bool is_act(tensor t) { return t.type == DTYPE_F32 || t.type == DTYPE_BF16; }
-static bool has_shape(tensor t, int64_t rows, int64_t columns)
-{
-    return t.data && t.dim[0] == rows && t.dim[1] == columns && t.dim[2] == 1 && t.dim[3] == 1;
-}
-/* none, or this shape */
-static bool may_have_shape(tensor t, int64_t rows, int64_t columns)
-{
-    return !t.data || has_shape(t, rows, columns);
-}
-static bool has_count(tensor t, int64_t n) { return t.data && tensor_count(t) == n; }
-static bool may_have_count(tensor t, int64_t n) { return !t.data || tensor_count(t) == n; }
 
 /* --- ops of own kernels -----------------------------------------------------------------------
  */

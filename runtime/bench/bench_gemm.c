@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "bench/bench.h"
+#include "model/transformer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -173,16 +174,7 @@ static json_t *report(json_t *rows, const double peak[PRECISIONS], bool burst)
 static status reserve(bench *b, void **memory, int64_t *bytes)
 {
     const config *c = b->options->cfg;
-    const model_config *m = &c->model;
-    op_shapes shapes = {.B = c->train.micro_batch,
-                        .T = m->context,
-                        .C = m->width,
-                        .F = m->ffn,
-                        .V = m->vocab,
-                        .NH = m->heads,
-                        .NKV = m->kv_heads,
-                        .HS = m->head_width,
-                        .gated = m->mlp == MLP_SWIGLU};
+    op_shapes shapes = transformer_shapes(&c->model, c->train.micro_batch, DTYPE_F32);
     *bytes = 0;
     for (int p = 0; p < PRECISIONS; p++) {
         shapes.act = p ? DTYPE_BF16 : DTYPE_F32;
