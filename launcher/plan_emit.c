@@ -81,9 +81,7 @@ static const char script[] =
     "        LAUNCH=\"srun --mpi=pmix --ntasks=$ranks --kill-on-bad-exit=1\"\n"
     "    elif [ \"$ranks\" -gt 1 ]; then LAUNCH=\"mpirun -n $ranks\"\n"
     "    else LAUNCH=\"\"; fi\n"
-    "fi\n"
-    SLURM_TEXT_AGAIN
-    "ask() { kill -USR1 \"$child\" 2>/dev/null; asked=yes; }\n"
+    "fi\n" SLURM_TEXT_AGAIN "ask() { kill -USR1 \"$child\" 2>/dev/null; asked=yes; }\n"
     "trap ask USR1 TERM INT\n"
     "# shellcheck disable=SC2086 # the launcher is several words\n"
     "$LAUNCH \"$program\" train \"$here/config.yaml\" \"$@\" --run \"$run\" --resume &\n"
