@@ -112,6 +112,7 @@ job_choose_launcher() {
     fi
     case $LAUNCH in
     srun)
+        [ "$gpus" != 0 ] || unset SLURM_GPUS_PER_TASK
         # GPUs that came by --gres beside --gpus-per-node=0: the step would get none
         [ "${SLURM_GPUS_PER_NODE:-}" != 0 ] || [ "$gpus" = 0 ] || export SLURM_GPUS_PER_NODE=$gpus
         [ $((ranks % nodes)) -ne 0 ] || even=(--ntasks-per-node="$per_node")
