@@ -203,6 +203,7 @@ Test(expand, every_study_of_configs_expands)
         {"gopher-vs-chinchilla-gpu", 15},
         {"isoflop-cpu", 48},
         {"known-entropy", 50},
+        {"known-entropy-small", 6},
         {"wsd-vs-cosine-cpu", 18},
         {"kaplan-vs-chinchilla-cpu", 192},
     };
