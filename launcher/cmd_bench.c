@@ -6,6 +6,7 @@
 #include "bench/bench_cluster.h"
 #include "bench/bench_compare.h"
 #include "bench/bench_page.h"
+#include "bench/bench_series.h"
 #include "comm/pin.h"
 
 #include <stdio.h>
@@ -13,11 +14,12 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-enum { COLUMNS = 98, SECTIONS_MAX = 16, WORDS_MAX = 64 };
+enum { COLUMNS = 98, SECTIONS_MAX = 16, WORDS_MAX = 64, RESULTS_MAX = 16 };
 
 static const char help[] =
     "usage: isoflop bench [SECTION ...] [key=value ...] [options]\n"
     "       isoflop bench --compare A.json B.json [--json]\n"
+    "       isoflop bench --from A.json[,B.json...] --write FILE.yaml\n"
     "\n"
     "How fast is this machine, and where does the time go? Under mpirun or srun all ranks take "
     "part.\n"
@@ -34,7 +36,12 @@ static const char help[] =
     "  --json             the result as one object on stdout, instead of tables\n"
     "  --out DIR          bench.json, index.html with pictures, tables as CSV\n"
     "  --write FILE.yaml  the measured machine in the form that plan --cluster reads\n"
+    "  --from A,B         with --write: of these results, measuring nothing; one node's ranks, "
+    "then\n"
+    "                     several nodes, make one file\n"
     "  --cluster NAME     the vendor's peaks beside the measured ones\n"
+    "  --stand-in A.json  step, scaling: operations only rest for as long as they took in that\n"
+    "                     result, so that ranks which share cores show what communication costs\n"
     "  --seconds S        aimed at per section (default 20)\n"
     "  --repeats N        of each point of scaling (default 5)\n"
     "  --max-bytes N      largest collective and stream (default 256Mi, less where /dev/shm is "
@@ -44,6 +51,8 @@ static const char help[] =
     "examples:\n"
     "  isoflop bench gemm memory\n"
     "  mpirun -n 2 isoflop bench --write configs/clusters/mine.yaml --out runs/bench\n"
+    "  isoflop bench step --config quickstart.yaml --json > one.json\n"
+    "  mpirun -n 4 isoflop bench step --config quickstart.yaml --stand-in one.json\n"
     "  isoflop bench --compare before/bench.json after/bench.json\n";
 
 /* Sections that need a model and were given none measure this one. */
@@ -56,6 +65,7 @@ static const char default_config[] =
 
 typedef struct arguments {
     const char *config, *out, *write, *cluster, *seconds, *repeats, *max_bytes, *folder;
+    const char *from, *stand_in;
     bool json, compare;
     const char *sections[SECTIONS_MAX + 1], *overrides[WORDS_MAX];
     int section_count, override_count;
@@ -97,6 +107,8 @@ static status check_used(const arguments *a)
             "--max-bytes belongs to the sections memory and collectives");
     REQUIRE(!a->repeats || measures(a, "scaling"), ERR_CONFIG,
             "--repeats belongs to the section scaling");
+    REQUIRE(!a->stand_in || measures(a, "step") || measures(a, "scaling"), ERR_CONFIG,
+            "--stand-in belongs to the sections step and scaling");
     REQUIRE(!a->folder || measures(a, "io"), ERR_CONFIG, "--folder belongs to the section io");
     REQUIRE(!a->seconds || measures(a, "gemm") || measures(a, "memory") ||
                 measures(a, "collectives") || measures(a, "step"),
@@ -116,6 +128,8 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
                                   {"--repeats", &a->repeats, NULL},
                                   {"--max-bytes", &a->max_bytes, NULL},
                                   {"--folder", &a->folder, NULL},
+                                  {"--from", &a->from, NULL},
+                                  {"--stand-in", &a->stand_in, NULL},
                                   {"--compare", NULL, &a->compare},
                                   {NULL, NULL, NULL}};
     a->seconds_n = 20;
@@ -124,9 +138,18 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
     if (a->compare) {
         REQUIRE(count == 2, ERR_CONFIG, "--compare takes two results: A.json B.json");
         REQUIRE(!a->config && !a->write && !a->cluster && !a->seconds && !a->repeats &&
-                    !a->max_bytes && !a->folder && !a->out,
+                    !a->max_bytes && !a->folder && !a->out && !a->from && !a->stand_in,
                 ERR_CONFIG, "--compare measures nothing: of the other options it takes --json");
         a->file[0] = rest[0], a->file[1] = rest[1];
+        return OK;
+    }
+    const size_t n = a->write ? strlen(a->write) : 0;
+    REQUIRE(!a->write || (n > 5 && strcmp(a->write + n - 5, ".yaml") == 0), ERR_CONFIG,
+            "--write: %s does not end in .yaml", a->write);
+    if (a->from) {
+        REQUIRE(a->write && count == 0 && !a->config && !a->cluster && !a->seconds && !a->repeats &&
+                    !a->max_bytes && !a->folder && !a->out && !a->stand_in && !a->json,
+                ERR_CONFIG, "--from measures nothing: it takes --write FILE.yaml and nothing else");
         return OK;
     }
     TRY(cli_number(&a->seconds_n, "--seconds", a->seconds, 0.1, 3600));
@@ -170,7 +193,7 @@ static status show(const arguments *a, json_t *result)
     if (s == OK && !a->json) page_text(&p, stdout, COLUMNS);
     if (s == OK && !a->json && a->out) printf("\npage: %s/index.html\n", a->out);
     page_deinit(&p);
-    if (s == OK && a->write) s = bench_cluster_write(result, a->write);
+    if (s == OK && a->write) s = bench_cluster_write(&(const json_t *){result}, 1, a->write);
     if (s == OK && a->write && !a->json)
         printf("\nwrote %s; next: plan --flops 1e18 --cluster %s\n", a->write, a->write);
     return s;
@@ -195,10 +218,30 @@ static status compare(const arguments *a)
     return s;
 }
 
+static status write_from(const arguments *a)
+{
+    json_t *results[RESULTS_MAX] = {NULL};
+    int32_t count = 0;
+    char *names = strdup(a->from), *rest = names;
+    REQUIRE(names, ERR_MEMORY, "no memory for names");
+    status s = OK;
+    for (char *name; s == OK && (name = strsep(&rest, ",")) != NULL;) {
+        s = count < RESULTS_MAX ? bench_read(&results[count], name)
+                                : status_set(ERR_CONFIG, __FILE__, __LINE__,
+                                             "--from: more than %d results", RESULTS_MAX);
+        count += s == OK;
+    }
+    if (s == OK) s = bench_cluster_write((const json_t *const *)results, count, a->write);
+    if (s == OK) printf("wrote %s\n", a->write);
+    for (int32_t i = 0; i < count; i++) json_decref(results[i]);
+    free(names);
+    return s;
+}
+
 /* --- running -----------------------------------------------------------------------------------
  */
 
-static void progress(void *context, const char *section, const char *what)
+static void say(void *context, const char *section, const char *what)
 {
     (void)context;
     log_info("bench", "%s: %s", section, what);
@@ -216,11 +259,7 @@ static status check_files(const arguments *a)
 {
     cluster unused;
     if (a->cluster) TRY(cluster_load(&unused, a->cluster));
-    if (!a->write) return OK;
-    size_t n = strlen(a->write);
-    REQUIRE(n > 5 && strcmp(a->write + n - 5, ".yaml") == 0, ERR_CONFIG,
-            "--write: %s does not end in .yaml", a->write);
-    if (a->section_count == 0) return OK;
+    if (!a->write || a->section_count == 0) return OK;
     bool gemm = false, memory = false;
     for (int i = 0; i < a->section_count; i++) {
         gemm = gemm || strcmp(a->sections[i], "gemm") == 0;
@@ -230,15 +269,27 @@ static status check_files(const arguments *a)
     return OK;
 }
 
+/* --stand-in: what operations took in a result of this config */
+static status load_rates(bench_rates *out, const arguments *a, const config *cfg)
+{
+    json_t *result = NULL;
+    TRY(bench_read(&result, a->stand_in));
+    const status s = series_rates(out, cfg, result);
+    json_decref(result);
+    return s == OK ? OK : status_prefix(s, "--stand-in: %s", a->stand_in);
+}
+
 static status measure(world *w, arguments *a)
 {
     config *cfg = calloc(1, sizeof *cfg);
     REQUIRE(cfg, ERR_MEMORY, "no memory for a config");
     json_t *result = NULL;
+    bench_rates rates;
     status s = load(cfg, a);
     if (s == OK) s = config_check_trainable(cfg);
     if (s == OK) s = check_files(a);
     if (s == OK && a->out) s = file_make_folder(a->out);
+    if (s == OK && a->stand_in) s = load_rates(&rates, a, cfg);
     s = world_agree(w, s);
     int64_t bytes = a->max_bytes ? a->max_bytes_n : default_bytes(w);
     if (s == OK) s = world_broadcast(w, &bytes, sizeof bytes, 0);
@@ -249,7 +300,8 @@ static status measure(world *w, arguments *a)
                              .seconds = a->seconds_n,
                              .max_bytes = bytes,
                              .repeats = (int32_t)a->repeats_n,
-                             .progress = progress};
+                             .rates = a->stand_in ? &rates : NULL,
+                             .progress = say};
     if (s == OK) s = bench_run(&result, w, &options, a->sections);
     if (s != OK && world_size(w) > 1 && s == ERR_COMM) world_abort(w, s);
     if (s == OK) s = world_agree(w, result ? show(a, result) : OK);
@@ -267,6 +319,8 @@ int cmd_bench(int argc, char **argv)
     status s = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
     if (s == OK && a.compare) {
         s = compare(&a);
+    } else if (s == OK && a.from) {
+        s = write_from(&a);
     } else if (s == OK) {
         s = world_open(&w);
         if (s == OK) {

@@ -1,5 +1,7 @@
 #include "bench/bench.h"
+#include "base/json.h"
 #include "base/clock.h"
+#include "bench/bench_forecast.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -136,6 +138,20 @@ static bool is_chosen(const char *const *chosen, const char *name)
     return false;
 }
 
+/* the resolved config, as text: what the numbers of gemm, step and scaling are of */
+static json_t *config_text(const config *cfg)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *memory = open_memstream(&text, &bytes);
+    if (!memory) return json_null();
+    const status s = config_write(cfg, memory);
+    (void)fclose(memory);
+    json_t *o = s == OK ? json_string(text) : json_null();
+    free(text);
+    return o;
+}
+
 static json_t *header(const bench *b)
 {
     char host[128] = "?", device_text[256], when[32];
@@ -150,11 +166,12 @@ static json_t *header(const bench *b)
         json_pack("{s:s, s:i, s:i, s:i, s:i}", "host", host, "cores",
                   (int)sysconf(_SC_NPROCESSORS_ONLN), "nodes", world_nodes(b->w), "ranks",
                   world_size(b->w), "ranks_on_node", world_local_size(b->w));
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "type", "bench",
-                     "schema", BENCH_SCHEMA, "version", BENCH_VERSION, "commit", BENCH_COMMIT,
-                     "date", when, "mpi", world_describe(b->w), "compiler", __VERSION__, "backend",
-                     b->ops->name, "device", device_text, "model",
-                     cfg->model_name[0] ? cfg->model_name : cfg->run.name, "hardware", hardware);
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "type",
+                     "bench", "schema", BENCH_SCHEMA, "version", BENCH_VERSION, "commit",
+                     BENCH_COMMIT, "date", when, "mpi", world_describe(b->w), "compiler",
+                     __VERSION__, "backend", b->ops->name, "device", device_text, "model",
+                     cfg->model_name[0] ? cfg->model_name : cfg->run.name, "hardware", hardware,
+                     "config", config_text(cfg));
 }
 
 static status open_device(bench *b)
@@ -186,6 +203,28 @@ static status run_sections(bench *b, json_t *root, const char *const *chosen)
     return OK;
 }
 
+/* beside each measured row of scaling, what plan makes of the other sections */
+static void add_forecasts(json_t *root)
+{
+    static const char *const series[] = {"strong", "weak"};
+    bench_forecast *f = calloc(1, sizeof *f);
+    ASSERT(f);
+    json_t *scaling = json_object_get(root, "scaling"), *row;
+    size_t at;
+    if (scaling && bench_forecast_init(f, root) == OK)
+        for (int k = 0; k < 2; k++) {
+            json_array_foreach(json_object_get(json_object_get(scaling, series[k]), "rows"), at,
+                               row)
+            {
+                const int32_t ranks = (int32_t)json_integer_value(json_object_get(row, "ranks"));
+                const json_int_t M = json_integer_value(json_object_get(row, "micro_batches"));
+                (void)json_object_set_new(row, "predicted_s",
+                                          json_finite(bench_forecast_s(f, ranks, M)));
+            }
+        }
+    free(f);
+}
+
 status bench_run(json_t **out, world *w, const bench_options *options, const char *const *chosen)
 {
     bench b = {.options = options, .w = w, .first = world_rank(w) == 0};
@@ -197,6 +236,7 @@ status bench_run(json_t **out, world *w, const bench_options *options, const cha
         json_decref(root);
         return s;
     }
+    if (root) add_forecasts(root);
     *out = root;
     return OK;
 }

@@ -22,7 +22,8 @@ typedef struct bench_options {
     double seconds;     /* aimed at per measurement of a section; >= 0                    */
     int64_t max_bytes;  /* largest collective and stream                                  */
     int32_t repeats;    /* of the step series in scaling                                  */
-    void *context;      /* of progress                                                    */
+    const struct bench_rates *rates; /* of step's and scaling's stand-in; NULL: compute    */
+    void *context; /* of progress                                                    */
     void (*progress)(void *context, const char *section, const char *what); /* rank 0; or NULL */
 } bench_options;
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FIRST_BYTES = 1 << 10, STEP = 4 }; /* exact_object relies on STEP */
 
@@ -19,7 +20,10 @@ typedef struct traffic {
     int64_t bytes; /* of the whole vector, now */
     int32_t calls; /* in one timing */
     const struct operation *op;
-    bool control; /* the world's broadcast too: it is the same beside every communicator */
+    bool control;   /* the world's broadcast too: it is the same beside every communicator */
+    link_fit *link; /* of this communicator; what is known of the level below stands in place */
+    link_place place;
+    const char *level;
 } traffic;
 
 typedef struct operation {
@@ -135,7 +139,7 @@ static const operation operations[] = {
     {"all_reduce", "f32", 2, all_reduce_f32, fill_f32, all_f32, false},
     {"broadcast", "bytes", 0, broadcast, fill_root, from_root, false},
 };
-enum { OPERATIONS = sizeof operations / sizeof operations[0] };
+enum { OPERATIONS = sizeof operations / sizeof operations[0], ALL_REDUCE_I64 = 3 };
 
 /* --- one row -----------------------------------------------------------------------------------
  */
@@ -167,10 +171,11 @@ static json_t *row_of(const traffic *t, const bench_times *times, bool holds)
     double ranks = comm_size(t->c), p50 = bench_quantile(times, 0.5) / t->calls;
     double factor = t->op->bus == 0 ? 1.0 : t->op->bus * (ranks - 1) / ranks;
     double rate = (double)t->bytes / p50;
-    return json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:b}", "operation",
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:b}", "operation",
                      t->op->name, "type", t->op->type, "comm",
-                     t->op->bus == 0 ? "world" : comm_name(t->c), "bytes", (json_int_t)t->bytes,
-                     "p50_s", p50, "p99_s", bench_quantile(times, 0.99) / t->calls, "min_s",
+                     t->op->bus == 0 ? "world" : comm_name(t->c), "level",
+                     t->op->bus == 0 ? "control" : t->level, "bytes", (json_int_t)t->bytes, "p50_s",
+                     p50, "p99_s", bench_quantile(times, 0.99) / t->calls, "min_s",
                      times->s[0] / t->calls, "algorithm_bytes_per_s", rate, "bus_bytes_per_s",
                      rate * factor, "spread", bench_spread(times), "verified", (int)holds);
 }
@@ -215,76 +220,177 @@ static json_t *exact_object(const double *p50_i64, const double *p50_f32, int32_
     return json_finite(bench_quantile(&ratio, 0.5));
 }
 
+static status copy(void *context)
+{
+    const traffic *t = context;
+    memcpy(t->buf, t->host, (size_t)t->bytes);
+    return OK;
+}
+
+/* What memory allows: all ranks copy a vector of 64 MiB at once, right after the sums of one.
+ * Between two ranks a sum through the window reads and writes as many bytes as the copy. */
+static status beside_copy(traffic *t, int64_t most, json_t *about)
+{
+    enum { SUMMED = 64 << 20 };
+    bench_times *sums = calloc(2, sizeof *sums), *copies = sums + 1;
+    ASSERT(sums);
+    const double ranks = comm_size(t->c), seconds = t->b->options->seconds / 20;
+    t->bytes = most < SUMMED ? most : SUMMED;
+    t->bytes = t->bytes / (8 * comm_size(t->c)) * (8 * comm_size(t->c));
+    t->calls = 1;
+    t->op = &operations[ALL_REDUCE_I64];
+    status s = bench_time(sums, t->b->w, seconds, timed, t);
+    if (s == OK) s = bench_time(copies, t->b->w, seconds, copy, t);
+    if (s == OK && about) {
+        const double bus =
+            2.0 * (ranks - 1.0) / ranks * (double)t->bytes / bench_quantile(sums, 0.5);
+        const double copied = (double)t->bytes / bench_quantile(copies, 0.5);
+        (void)json_object_set_new(about, "beside_copy",
+                                  json_pack("{s:I, s:f, s:f, s:f}", "bytes", (json_int_t)t->bytes,
+                                            "all_reduce_bus_bytes_per_s", bus, "copied_bytes_per_s",
+                                            copied, "share", bus / copied));
+    }
+    free(sums);
+    return s;
+}
+
 static status series(traffic *t, int64_t most, json_t *rows, json_t *about)
 {
     enum { SIZES_MAX = 16 };
     double p50[OPERATIONS][SIZES_MAX] = {{0}};
     int32_t ranks = comm_size(t->c), sizes = 0;
-    link_fit link = {0};
+    t->place.ranks = ranks;
     for (int64_t bytes = FIRST_BYTES; bytes <= most && sizes < SIZES_MAX; bytes *= STEP, sizes++) {
-        bench_say(t->b, "collectives", "%s, %" PRId64 " KiB", comm_name(t->c), bytes >> 10);
+        bench_say(t->b, "collectives", "%s, %" PRId64 " KiB", t->level, bytes >> 10);
         for (int o = 0; o < OPERATIONS; o++) {
             t->op = &operations[o];
             if (t->op->bus == 0 && !t->control) continue;
             /* whole stripes of whole elements */
             t->bytes = bytes / (8 * ranks) * (8 * ranks);
             TRY(measure(t, rows, &p50[o][sizes]));
-            if (t->op->fits) link_add(&link, (double)t->bytes, p50[o][sizes], 1, ranks);
+            if (t->op->fits)
+                link_add(t->link, t->op->run == all_gather ? COST_GATHER : COST_SUM,
+                         (double)t->bytes, p50[o][sizes], &t->place);
         }
     }
-    link_solve(&link, ranks);
-    if (!about) return OK;
-    bool between = strcmp(comm_name(t->c), "mpi") == 0;
-    const char *level = between && world_nodes(t->b->w) > 1 ? "network"
-                        : between                           ? "messages"
-                        : strcmp(comm_name(t->c), "nccl") == 0
-                            ? (world_nodes(t->b->w) > 1 ? "network" : "node")
-                            : "core";
-    (void)json_array_append_new(about,
-                                json_pack("{s:s, s:i, s:o, s:o}", "comm", comm_name(t->c), "ranks",
-                                          ranks, "link", link_object(&link, level),
-                                          "exact_over_fast", exact_object(p50[0], p50[1], sizes)));
-    return OK;
+    link_solve(t->link, &t->place);
+    json_t *one =
+        about ? json_pack("{s:s, s:i, s:i, s:o, s:o}", "comm", comm_name(t->c), "ranks", ranks,
+                          "nodes", t->place.nodes, "link", link_object(t->link, t->level),
+                          "exact_over_fast", exact_object(p50[0], p50[1], sizes))
+              : NULL;
+    if (one) (void)json_array_append_new(about, one);
+    return strcmp(t->level, "core") == 0 ? beside_copy(t, most, one) : OK;
 }
 
-static status through(bench *b, const char *forced, json_t *rows, json_t *about)
+/* Through the communicator of this world, or the one that is forced. */
+static status through(traffic *t, const char *forced, json_t *rows, json_t *about)
 {
-    traffic t = {.b = b, .control = forced == NULL};
+    const bench *b = t->b;
     const char *before = getenv("ISOFLOP_COMM");
     char kept[32] = "";
     (void)snprintf(kept, sizeof kept, "%s", before ? before : "");
     if (forced) (void)setenv("ISOFLOP_COMM", forced, 1);
     comm_device on = {.ops = b->ops, .device = b->device};
-    status s = comm_open_device(&t.c, b->w, &on, 60);
+    status s = comm_open_device(&t->c, b->w, &on, 60);
     if (forced && before) (void)setenv("ISOFLOP_COMM", kept, 1);
     if (forced && !before) (void)unsetenv("ISOFLOP_COMM");
     TRY(s);
     int64_t most = b->options->max_bytes;
-    s = comm_alloc(t.c, (void **)&t.buf, most);
-    t.host = s == OK ? calloc(1, (size_t)most) : NULL;
-    if (s == OK && !t.host) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for checks");
+    s = comm_alloc(t->c, (void **)&t->buf, most);
+    t->host = s == OK ? calloc(1, (size_t)most) : NULL;
+    if (s == OK && !t->host) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for checks");
     s = world_agree(b->w, s);
-    if (s == OK) s = series(&t, most, rows, about);
-    free(t.host);
-    comm_close(t.c);
+    if (s == OK) s = series(t, most, rows, about);
+    free(t->host);
+    comm_close(t->c);
     return s;
+}
+
+/* --- levels ------------------------------------------------------------------------------------
+ */
+
+typedef struct host_name {
+    char text[128];
+} host_name;
+
+/* The ranks of this rank's node as a world; NULL when some node has one rank. */
+static status world_of_node(const bench *b, world **out)
+{
+    const int32_t ranks = world_size(b->w);
+    host_name mine = {""}, *all = calloc((size_t)ranks, sizeof *all);
+    ASSERT(all);
+    (void)gethostname(mine.text, sizeof mine.text - 1);
+    status s = world_gather(b->w, all, &mine, sizeof mine);
+    int32_t first = 0;
+    while (s == OK && strcmp(all[first].text, mine.text) != 0) first++;
+    free(all);
+    /* the same answer everywhere: all nodes are measured at once, or none */
+    double alone = world_local_size(b->w) < 2 ? 1.0 : 0.0, *loners = calloc((size_t)ranks, 8);
+    ASSERT(loners);
+    if (s == OK) s = world_gather(b->w, loners, &alone, sizeof alone);
+    for (int32_t r = 0; s == OK && r < ranks; r++) alone = fmax(alone, loners[r]);
+    free(loners);
+    *out = NULL;
+    if (s != OK || alone > 0) return s;
+    return world_split(b->w, out, first);
+}
+
+/* First inside the nodes, then between them. */
+static status through_nodes(bench *b, json_t *rows, json_t *about)
+{
+    world *node = NULL;
+    link_fit inside = {0}, between = {0};
+    const bool gpu = b->ops->native_queue != NULL;
+    TRY(world_of_node(b, &node));
+    status s = OK;
+    if (node) {
+        bench own = *b;
+        own.w = node;
+        traffic t = {.b = &own, .link = &inside, .level = gpu ? "node" : "core"};
+        t.place = (link_place){.nodes = 1, .staged = !gpu};
+        /* of all nodes at once; the first one reports */
+        s = world_agree(b->w, through(&t, NULL, rows, about));
+    }
+    traffic t = {.b = b, .control = true, .link = &between, .level = "network"};
+    t.place = (link_place){.nodes = world_nodes(b->w), .inside = &inside, .staged = !gpu};
+    if (s == OK) s = through(&t, NULL, rows, about);
+    world_close(node);
+    return s;
+}
+
+static status through_one_node(bench *b, json_t *rows, json_t *about)
+{
+    link_fit link = {0}, messages = {0};
+    const bool gpu = b->ops->native_queue != NULL;
+    const char *forced = getenv("ISOFLOP_COMM");
+    const bool is_mpi = forced && strncmp(forced, "mpi", 3) == 0;
+    traffic t = {.b = b, .control = true, .link = &link};
+    t.level = gpu ? "node" : is_mpi ? "messages" : "core";
+    t.place = (link_place){.nodes = 1, .staged = !gpu && !is_mpi};
+    TRY(through(&t, NULL, rows, about));
+    /* also what messages between its ranks would cost */
+    if (gpu || (forced && forced[0])) return OK;
+    traffic sent = {.b = b, .link = &messages, .level = "messages"};
+    sent.place.nodes = 1;
+    return through(&sent, "mpi", rows, about);
 }
 
 status bench_collectives(bench *b, json_t **out)
 {
     json_t *rows = b->first ? json_array() : NULL, *about = b->first ? json_array() : NULL;
     bool alone = world_size(b->w) == 1;
-    status s = alone ? OK : through(b, NULL, rows, about);
-    /* on one node also what messages between its ranks would cost */
-    bool forced = getenv("ISOFLOP_COMM") && getenv("ISOFLOP_COMM")[0];
-    if (s == OK && !alone && world_nodes(b->w) == 1 && !b->ops->native_queue && !forced)
-        s = through(b, "mpi", rows, about);
+    status s = OK;
+    if (alone)
+        bench_say(b, "collectives", "one rank: nothing to send; start it with mpirun");
+    else
+        s = world_nodes(b->w) > 1 ? through_nodes(b, rows, about)
+                                  : through_one_node(b, rows, about);
     if (s != OK) {
         json_decref(rows);
         json_decref(about);
         return s;
     }
     if (b->first) *out = json_pack("{s:o, s:o}", "comms", about, "rows", rows);
-    if (alone) bench_say(b, "collectives", "one rank: nothing to send; start it with mpirun");
     return OK;
 }

@@ -136,8 +136,7 @@ status bench_memory(bench *b, json_t **out)
     }
     /* a rank's share of the host; a device's memory is not known here */
     double total = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    json_t *share =
-        b->ops->native_queue ? json_null() : json_real(total / world_local_size(b->w));
+    json_t *share = b->ops->native_queue ? json_null() : json_real(total / world_local_size(b->w));
     if (b->first)
         *out = json_pack("{s:o, s:o}", "bytes_per_rank", share, "rows", rows);
     else

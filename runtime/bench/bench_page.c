@@ -1,9 +1,10 @@
 #include "bench/bench_page.h"
-
 #include "base/json.h"
+#include "bench/bench_forecast.h"
 #include "bench/bench_series.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- rows straight into a table ----------------------------------------------------------------
@@ -93,13 +94,15 @@ static status link_rows(page *p, const json_t *comms)
         {"bandwidth", "bytes/s", CELL_COUNT, FROM_MODEL},
         {"residual", "off by", CELL_SHARE, FROM_MODEL},
         {"exact_over_fast", "exact/fast", CELL_RATIO, FROM_MEASURE},
+        {"share_of_copy", "of a copy", CELL_SHARE, FROM_MEASURE},
     };
     table *t;
     size_t i;
     json_t *one;
     TRY(page_add_table(&t, p, "links",
-                       "t = (R - 1) latency + (R - 1)/R bytes / bandwidth, fitted to scatters and "
-                       "gathers",
+                       "latency and bytes / bandwidth as plan counts them, fitted to scatters and "
+                       "gathers; bus bandwidth of an all-reduce of 64 MiB against what all ranks "
+                       "copy at once",
                        column, COLUMNS(column)));
     json_array_foreach(comms, i, one)
     {
@@ -112,6 +115,7 @@ static status link_rows(page *p, const json_t *comms)
         c[3].number = json_number_at(link, "bandwidth");
         c[4].number = json_number_at(link, "residual");
         c[5].number = json_number_at(one, "exact_over_fast");
+        c[6].number = json_number_at(json_object_get(one, "beside_copy"), "share");
     }
     return OK;
 }
@@ -267,6 +271,7 @@ static status series_rows(page *p, const char *name, const char *title, const js
     static const table_column column[] = {
         {"ranks", "ranks", CELL_WHOLE, FROM_CONFIG},
         {"step_time_s", "s/step", CELL_PLAIN, FROM_MEASURE},
+        {"predicted_s", "plan says", CELL_PLAIN, FROM_MODEL},
         {"speedup", "speed-up", CELL_RATIO, FROM_MEASURE},
         {"efficiency", "efficiency", CELL_SHARE, FROM_MEASURE},
         {"efficiency_low", "p10", CELL_SHARE, FROM_MEASURE},
@@ -285,12 +290,13 @@ static status series_rows(page *p, const char *name, const char *title, const js
         REQUIRE(c, ERR_MEMORY, "no memory for a table");
         c[0].number = json_number_at(row, "ranks");
         c[1].number = json_number_at(row, "step_time_s");
-        c[2].number = json_number_at(row, "speedup");
-        c[3].number = json_number_at(row, "efficiency");
-        c[4].number = json_number_value(json_array_get(interval, 0));
-        c[5].number = json_number_value(json_array_get(interval, 1));
-        c[6].number = json_number_at(row, "energy_per_token_j");
-        cell_text(&c[7], "%s",
+        c[2].number = json_number_at(row, "predicted_s");
+        c[3].number = json_number_at(row, "speedup");
+        c[4].number = json_number_at(row, "efficiency");
+        c[5].number = json_number_value(json_array_get(interval, 0));
+        c[6].number = json_number_value(json_array_get(interval, 1));
+        c[7].number = json_number_at(row, "energy_per_token_j");
+        cell_text(&c[8], "%s",
                   json_is_true(json_object_get(row, "oversubscribed")) ? "more ranks than cores"
                                                                        : "");
     }
@@ -325,16 +331,38 @@ static status stack_figure(page *p, const json_t *rows)
     return page_end_figure(f, "A fixed batch on more and more ranks (strong scaling).");
 }
 
-/* measured efficiency with its interval, and the laws drawn through it */
-static status efficiency_figure(page *p, const json_t *strong, const json_t *weak)
+/* ranks and efficiency by plan: of the batch of the strong series, or of batches that grow */
+static void predicted_curve(FILE *out, const char *name, const bench_forecast *f,
+                            const json_t *measured, bool weak)
 {
+    const json_t *first = json_array_get(json_object_get(measured, "rows"), 0);
+    const int64_t M = (int64_t)json_number_at(first, "micro_batches");
+    const double one = bench_forecast_s(f, 1, M);
+    (void)fprintf(out, "$%s << END\n", name);
+    for (int32_t n = 1; n <= f->most_ranks; n += 1 + n / 16) {
+        if (!weak && n > M) break;
+        const double s = bench_forecast_s(f, n, weak ? n * M : M);
+        if (isfinite(s)) (void)fprintf(out, "%d %.6g\n", (int)n, weak ? one / s : one / s / n);
+    }
+    (void)fprintf(out, "END\n");
+}
+
+/* measured efficiency with its interval, plan's lines and the laws drawn through it */
+static status efficiency_figure(page *p, const json_t *result, const json_t *strong,
+                                const json_t *weak)
+{
+    bench_forecast *plan = calloc(1, sizeof *plan);
+    REQUIRE(plan, ERR_MEMORY, "no memory for a forecast");
+    const bool knows = bench_forecast_init(plan, result) == OK;
     figure *f;
     size_t i;
     json_t *row;
     const json_t *amdahl = json_object_get(json_object_get(strong, "laws"), "amdahl");
     const json_t *usl = json_object_get(json_object_get(strong, "laws"), "usl");
     const json_t *both[] = {strong, weak};
-    TRY(page_add_figure(&f, p, "efficiency", "Efficiency against ranks"));
+    const status opened = page_add_figure(&f, p, "efficiency", "Efficiency against ranks");
+    if (opened != OK) free(plan);
+    TRY(opened);
     for (int k = 0; k < 2; k++) {
         (void)fprintf(f->to, "$series%d << END\n", k);
         json_array_foreach(json_object_get(both[k], "rows"), i, row)
@@ -347,19 +375,28 @@ static status efficiency_figure(page *p, const json_t *strong, const json_t *wea
         }
         (void)fprintf(f->to, "END\n");
     }
-    (void)fprintf(f->to, "set xlabel \"ranks\"\nset ylabel \"efficiency\"\nset yrange [0:*]\n"
-                         "set grid\nset key outside right\nset xrange [0.9:*]\nplot "
-                         "$series0 with yerrorlines title \"strong\", "
-                         "$series1 with yerrorlines title \"weak\"");
+    if (knows) predicted_curve(f->to, "plan0", plan, strong, false);
+    if (knows) predicted_curve(f->to, "plan1", plan, weak, true);
+    free(plan);
+    (void)fprintf(f->to,
+                  "set xlabel \"ranks\"\nset ylabel \"efficiency\"\nset yrange [0:*]\n"
+                  "set grid\nset key outside right\nset xrange [0.9:*]\nset logscale x 2\nplot "
+                  "$series0 with yerrorbars lc 1 pt 7 title \"strong, measured\", "
+                  "$series1 with yerrorbars lc 2 pt 5 title \"weak, measured\"");
+    if (knows)
+        (void)fprintf(f->to, ", $plan0 with lines lc 1 lw 2 title \"strong, by plan\", "
+                             "$plan1 with lines lc 2 lw 2 title \"weak, by plan\"");
     if (json_is_object(amdahl))
-        (void)fprintf(f->to, ", 1/(x*(%.9g+(1-%.9g)/x)) title \"Amdahl\"",
+        (void)fprintf(f->to, ", 1/(x*(%.9g+(1-%.9g)/x)) dt 2 lc 1 title \"Amdahl\"",
                       json_number_at(amdahl, "serial_share"),
                       json_number_at(amdahl, "serial_share"));
     if (json_is_object(usl))
-        (void)fprintf(f->to, ", 1/(1+%.9g*(x-1)+%.9g*x*(x-1)) title \"USL\"",
+        (void)fprintf(f->to, ", 1/(1+%.9g*(x-1)+%.9g*x*(x-1)) dt 3 lc 1 title \"USL\"",
                       json_number_at(usl, "sigma"), json_number_at(usl, "kappa"));
     (void)fputc('\n', f->to);
-    return page_end_figure(f, "Speed-up divided by ranks; bars from p10 to p90 of the repeats.");
+    return page_end_figure(
+        f, "Speed-up divided by ranks; bars from p10 to p90 of the repeats. Lines by plan come "
+           "from the other sections of this result alone.");
 }
 
 static status scaling_part(page *p, const json_t *result)
@@ -382,7 +419,7 @@ static status scaling_part(page *p, const json_t *result)
                      json_number_at(usl, "sigma"), json_number_at(usl, "kappa")));
     if (json_array_size(json_object_get(strong, "rows")) < 2) return OK;
     TRY(stack_figure(p, json_object_get(strong, "rows")));
-    return efficiency_figure(p, strong, weak);
+    return efficiency_figure(p, result, strong, weak);
 }
 
 status bench_page(page *out, const json_t *result, const cluster *vendor)

@@ -22,6 +22,7 @@ static int32_t rank_counts(int32_t ranks, int32_t *counts)
 /* One point: step times of repeats, sorted; what a rank's part and the meter say. */
 typedef struct point {
     int32_t ranks;
+    int64_t micro_batches;
     bench_times step; /* one median of STEPS steps per repeat */
     double part_s[SERIES_PARTS];
     double energy_j, tokens;
@@ -40,7 +41,7 @@ static status take_point(bench *b, world *group, int64_t micro_batches, point *o
 {
     series s;
     series_step steps[STEPS];
-    status code = series_init(&s, b->options->cfg, group, micro_batches);
+    status code = series_init(&s, b->options, group, micro_batches);
     energy_meter meter;
     energy_open(&meter, NULL);
     double before_j = energy_read_j(&meter);
@@ -66,7 +67,7 @@ static status point_of(bench *b, int32_t n, int64_t micro_batches, point *out)
 {
     world *group = NULL;
     bool takes_part = world_rank(b->w) < n;
-    *out = (point){.ranks = n};
+    *out = (point){.ranks = n, .micro_batches = micro_batches};
     TRY(world_split(b->w, &group, takes_part ? 0 : 1));
     status s = takes_part ? take_point(b, group, micro_batches, out) : OK;
     world_close(group);
@@ -92,9 +93,10 @@ static json_t *row_of(const bench *b, const point *one, const point *p, bool wea
 {
     double n = p->ranks, speedup = speedup_of(one, p, weak, 0.5, 0.5);
     bool metered = isfinite(p->energy_j) && world_nodes(b->w) == 1;
-    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:[f, f], s:b, s:o, s:o}", "ranks", p->ranks,
-                     "step_time_s", bench_quantile(&p->step, 0.5), "spread", bench_spread(&p->step),
-                     "speedup", speedup, "efficiency", speedup / n, "efficiency_interval",
+    return json_pack("{s:i, s:I, s:f, s:f, s:f, s:f, s:[f, f], s:b, s:o, s:o}", "ranks", p->ranks,
+                     "micro_batches", (json_int_t)p->micro_batches, "step_time_s",
+                     bench_quantile(&p->step, 0.5), "spread", bench_spread(&p->step), "speedup",
+                     speedup, "efficiency", speedup / n, "efficiency_interval",
                      speedup_of(one, p, weak, 0.1, 0.9) / n, speedup_of(one, p, weak, 0.9, 0.1) / n,
                      "oversubscribed",
                      (int)(p->ranks > sysconf(_SC_NPROCESSORS_ONLN) * world_nodes(b->w)), "parts",

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *const series_parts[SERIES_PARTS] = {"products", "attention",     "memory",  "optimizer",
                                                 "data",     "communication", "slowest", "other"};
@@ -19,16 +20,16 @@ static void make_config(config *out, const config *cfg, int64_t micro_batches)
     out->checkpoint.asynchronous = false;
 }
 
-status series_init(series *out, const config *cfg, world *w, int64_t micro_batches)
+status series_init(series *out, const bench_options *options, world *w, int64_t micro_batches)
 {
     run *r = NULL;
     out->r = NULL;
-    make_config(&out->cfg, cfg, micro_batches);
+    make_config(&out->cfg, options->cfg, micro_batches);
     TRY(run_check(&r, &out->cfg, w));
     out->r = r;
     device *timed;
     const ops *table;
-    TRY(world_agree(w, bench_parts_open(&timed, &table, r->ops, r->device)));
+    TRY(world_agree(w, bench_parts_open(&timed, &table, r->ops, r->device, options->rates)));
     r->ops = table;
     r->device = timed;
     return run_start(r);
@@ -38,6 +39,19 @@ void series_deinit(series *s)
 {
     run_close(s->r);
     s->r = NULL;
+}
+
+status series_rates(bench_rates *out, const config *cfg, const json_t *result)
+{
+    config *theirs = calloc(1, sizeof *theirs);
+    REQUIRE(theirs, ERR_MEMORY, "no memory for a config");
+    const char *text = json_string_value(json_object_get(result, "config"));
+    status s = text ? config_parse(theirs, "its config", text, (int64_t)strlen(text), 0, NULL)
+                    : status_set(ERR_CONFIG, __FILE__, __LINE__, "it does not hold its config");
+    if (s == OK) s = config_same_identity(cfg, theirs);
+    free(theirs);
+    TRY(s);
+    return bench_rates_read(out, json_object_get(json_object_get(result, "step"), "operations"));
 }
 
 /* what a step was made of, as far as this rank alone can tell: all that is communication or

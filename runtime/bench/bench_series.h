@@ -32,9 +32,13 @@ typedef struct series {
     run *r;
 } series;
 
-/* ranks of w share micro_batches of cfg's size. COLLECTIVE over w. The caller deinits. */
-status series_init(series *out, const config *cfg, world *w, int64_t micro_batches);
+/* ranks of w share micro_batches of the config's size; with rates of the options operations only
+ * rest (bench_parts.h). COLLECTIVE over w. The caller deinits. */
+status series_init(series *out, const bench_options *options, world *w, int64_t micro_batches);
 void series_deinit(series *s);
+/* How long the operations of cfg's step took in a result. ERR_CONFIG when the result is of another
+ * config, or has no section step. */
+status series_rates(bench_rates *out, const config *cfg, const json_t *result);
 /* Takes `count` steps (after `warm` unmeasured ones); steps: this rank's. COLLECTIVE */
 status series_take(series *s, int32_t warm, int32_t count, series_step *steps);
 

@@ -1,5 +1,4 @@
 #include "bench/bench_series.h"
-
 #include "base/json.h"
 #include "measure/energy.h"
 
@@ -8,24 +7,41 @@
 
 enum { MICRO_BATCHES = 2, WARM = 2, STEPS_LEAST = 5, STEPS_MOST = 200 };
 
-/* One rank's means over its steps; the parts sum to the wall time, as means do. */
+/* One rank's means over the middle half of its steps, so that a step in which the machine did
+ * something else does not count; the parts sum to the wall time, as means do. Median and spread are
+ * of all steps. */
 typedef struct means {
     double wall_s, median_s, spread, part_s[SERIES_PARTS];
 } means;
 
-static means mean_of(const series_step *steps, int32_t count)
+static means mean_of(const series_step *steps, int32_t count, const bool *middle)
 {
     means m = {0};
+    int32_t n = 0;
     bench_times t = {.count = count};
+    for (int32_t i = 0; i < count; i++) n += middle[i];
     for (int32_t i = 0; i < count; i++) {
         t.s[i] = steps[i].wall_s;
-        m.wall_s += steps[i].wall_s / count;
-        for (int p = 0; p < SERIES_PARTS; p++) m.part_s[p] += steps[i].part_s[p] / count;
+        if (!middle[i]) continue;
+        m.wall_s += steps[i].wall_s / n;
+        for (int p = 0; p < SERIES_PARTS; p++) m.part_s[p] += steps[i].part_s[p] / n;
     }
     bench_sort(&t);
     m.median_s = bench_quantile(&t, 0.5);
     m.spread = bench_spread(&t);
     return m;
+}
+
+/* Which steps are in the middle half by the first rank's wall time: the same for all ranks. */
+static status find_middle(world *w, const series_step *steps, int32_t count, bool *middle)
+{
+    bench_times t = {.count = count};
+    for (int32_t i = 0; i < count; i++) t.s[i] = steps[i].wall_s;
+    bench_sort(&t);
+    const double low = bench_quantile(&t, 0.25), high = bench_quantile(&t, 0.75);
+    for (int32_t i = 0; i < count; i++)
+        middle[i] = steps[i].wall_s >= low && steps[i].wall_s <= high;
+    return world_broadcast(w, middle, count * (int64_t)sizeof *middle, 0);
 }
 
 static json_t *parts_object(const means *m)
@@ -52,13 +68,29 @@ static means mean_of_ranks(const means *all, int32_t ranks)
 static status measure(bench *b, series *s, bool overlap, int32_t count, means *all)
 {
     series_step *steps = calloc((size_t)count, sizeof *steps);
-    ASSERT(steps);
+    bool middle[STEPS_MOST] = {false};
+    ASSERT(steps && count <= STEPS_MOST);
     s->r->overlap = overlap;
     status code = series_take(s, WARM, count, steps);
-    means mine = mean_of(steps, count);
+    if (code == OK) code = find_middle(b->w, steps, count, middle);
+    means mine = mean_of(steps, count, middle);
     if (code == OK) code = world_gather(b->w, all, &mine, sizeof mine);
     free(steps);
     return code;
+}
+
+/* The rank that works longest: what a step waits for. */
+static const means *longest_of(const means *all, int32_t ranks)
+{
+    double most = -1.0;
+    const means *longest = all;
+    for (int32_t r = 0; r < ranks; r++) {
+        double own = 0.0;
+        for (int p = 0; p <= SERIES_OPTIMIZER; p++) own += all[r].part_s[p];
+        if (own > most) longest = &all[r];
+        most = fmax(most, own);
+    }
+    return longest;
 }
 
 static json_t *report(bench *b, const series *s, const means *with, const means *without,
@@ -83,16 +115,19 @@ static json_t *report(bench *b, const series *s, const means *with, const means 
     block_flops(&f, &cfg->model);
     double tokens = (double)cfg->train.batch_tokens / m.median_s;
     double peak = bench_quantile(&burst, 0.5);
-    return json_pack(
-        "{s:i, s:i, s:I, s:I, s:s, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o}",
-        "ranks", ranks, "steps", steps, "micro_batches", (json_int_t)s->r->M, "batch_tokens",
-        (json_int_t)cfg->train.batch_tokens, "precision",
-        config_choice("train", "precision", cfg->train.precision), "wall_s", m.wall_s, "median_s",
-        m.median_s, "spread", m.spread, "parts", parts_object(&m), "unaccounted", unaccounted,
-        "hidden_communication_s", fmax(0.0, alone - exposed), "communication_without_overlap_s",
-        alone, "wall_without_overlap_s", plain.wall_s, "tokens_per_s", tokens,
-        "peak_flops_per_rank", json_finite(peak), "mfu",
-        json_finite(f.palm * tokens / (peak * ranks)), "by_rank", rows);
+    return json_pack("{s:i, s:i, s:I, s:I, s:s, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:o, "
+                     "s:o, s:o, s:b, s:o, s:o}",
+                     "ranks", ranks, "steps", steps, "micro_batches", (json_int_t)s->r->M,
+                     "batch_tokens", (json_int_t)cfg->train.batch_tokens, "precision",
+                     config_choice("train", "precision", cfg->train.precision), "wall_s", m.wall_s,
+                     "median_s", m.median_s, "spread", m.spread, "parts", parts_object(&m),
+                     "unaccounted", unaccounted, "hidden_communication_s",
+                     fmax(0.0, alone - exposed), "communication_without_overlap_s", alone,
+                     "wall_without_overlap_s", plain.wall_s, "tokens_per_s", tokens,
+                     "peak_flops_per_rank", json_finite(peak), "mfu",
+                     json_finite(f.palm * tokens / (peak * ranks)), "by_rank", rows, "stand_in",
+                     b->options->rates != NULL, "operations", bench_parts_operations(s->r->device),
+                     "longest_rank", parts_object(longest_of(with, ranks)));
 }
 
 status bench_step(bench *b, json_t **out)
@@ -103,7 +138,7 @@ status bench_step(bench *b, json_t **out)
     series_step first = {0};
     ASSERT(all);
     bench_say(b, "step", "opening a run of %d ranks", ranks);
-    status code = series_init(&s, b->options->cfg, b->w, (int64_t)MICRO_BATCHES * ranks);
+    status code = series_init(&s, b->options, b->w, (int64_t)MICRO_BATCHES * ranks);
     if (code == OK) code = series_take(&s, 1, 1, &first);
     /* as many steps as the time allows, the same on all ranks */
     double fit = b->options->seconds / 2 / fmax(first.wall_s, 1e-6);

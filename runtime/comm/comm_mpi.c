@@ -12,6 +12,8 @@ enum {
     BOUNCE_BYTES = 8 << 20,  /* node sums on their way in: DEPTH blocks of every other node */
     DEPTH = 4,               /* blocks under way                                            */
     SPREAD_BYTES = 64 << 20, /* one message of the spread stage at most                     */
+    ROUND_BYTES = 256 << 10, /* messages from this size on go round by round                */
+    ROUNDS = 2,              /* rounds under way                                            */
     TAG_EXCHANGE = 1,
     TAG_SPREAD = 2,
 };
@@ -30,19 +32,38 @@ typedef struct comm_mpi {
     int32_t window_count;
     int32_t *member, *home; /* (local_size), (size): see comm_shared.h                       */
     int32_t nodes, node_index;
-    int32_t *handler; /* (nodes) rank that handles this rank's slice there; [node_index]: me */
-    int32_t *handled; /* (handled_count) ranks of other nodes whose slices this rank handles */
+    int32_t *handler;      /* (nodes) rank that handles this rank's slice there; [node_index]: me */
+    int32_t *handled;      /* (handled_count) ranks of other nodes whose slices this rank handles */
+    int32_t *handled_node; /* (handled_count) their nodes                                    */
     int32_t handled_count;
     char *bounce; /* (DEPTH, nodes, block_bytes) */
     int64_t block_bytes;
-    const void **in;    /* (nodes) scratch for comm_reduce                                   */
-    batch block[DEPTH]; /* exchange: blocks posted, arrived are counted over all operations  */
+    const void **in; /* (nodes) scratch for comm_reduce                                   */
+    /* exchange: turns (a round of a block) posted and arrived, counted over all operations   */
+    batch *turn; /* (DEPTH x rounds of a block) */
     int64_t posted, arrived;
     uint64_t post_op;   /* where posting goes on: the operation ...                          */
-    int64_t post_block; /* ... and its block                                                 */
-    batch spread;
-    bool spreading;
+    int64_t post_block; /* ... its block ...                                                 */
+    int32_t post_round; /* ... and the round of that                                         */
+    batch *spread;      /* (rounds of a block) */
+    int32_t spread_posted, spread_arrived;
 } comm_mpi;
+
+/* Each node talks to all others in nodes - 1 rounds: in round k it sends to the k-th after it and
+ * receives from the k-th before it, so that no two send to one at a time and none waits for a link
+ * that others fill. */
+static int32_t rounds(const comm_mpi *m) { return m->nodes - 1; }
+static int32_t node_after(const comm_mpi *m, int32_t k) { return (m->node_index + k) % m->nodes; }
+static int32_t node_before(const comm_mpi *m, int32_t k)
+{
+    return (m->node_index + m->nodes - k) % m->nodes;
+}
+
+/* Small messages cost their latency: all rounds at once. */
+static bool by_rounds(const comm_mpi *m, int64_t bytes)
+{
+    return bytes >= ROUND_BYTES && rounds(m) > 1;
+}
 
 /* --- messages between nodes ------------------------------------------------------------------ */
 
@@ -88,19 +109,27 @@ static int64_t block_count(const comm_mpi *m, const shared_op *op, int64_t block
 
 static char *bounce_at(const comm_mpi *m, int64_t turn, int32_t node)
 {
-    return m->bounce + ((turn % DEPTH) * m->nodes + node) * m->block_bytes;
+    return m->bounce + ((turn / rounds(m) % DEPTH) * m->nodes + node) * m->block_bytes;
 }
 
-static status post_block(comm_mpi *m, const shared_op *op)
+static batch *turn_at(const comm_mpi *m, int64_t turn)
+{
+    return &m->turn[turn % ((int64_t)DEPTH * rounds(m))];
+}
+
+/* round k of a block: own part comes from the node before, others' parts go to the node after */
+static status post_turn(comm_mpi *m, const shared_op *op, int32_t k)
 {
     comm_shared *t = &m->shared;
-    batch *b = &m->block[m->posted % DEPTH];
+    const int32_t before = node_before(m, k), after = node_after(m, k);
+    batch *b = turn_at(m, m->posted);
     b->count = 0;
     shared_slice mine = part(t, op, t->base.rank, m->post_block, m->block_bytes);
-    for (int32_t n = 0; n < m->nodes && mine.count > 0; n++)
-        if (n != m->node_index)
-            TRY(receive(m, b, bounce_at(m, m->posted, n), mine.count, m->handler[n], TAG_EXCHANGE));
+    if (mine.count > 0)
+        TRY(receive(m, b, bounce_at(m, m->posted, before), mine.count, m->handler[before],
+                    TAG_EXCHANGE));
     for (int32_t h = 0; h < m->handled_count; h++) {
+        if (m->handled_node[h] != after) continue;
         shared_slice s = part(t, op, m->handled[h], m->post_block, m->block_bytes);
         if (s.count > 0)
             TRY(send(m, b, (char *)op->call.buf + s.first, s.count, m->handled[h], TAG_EXCHANGE));
@@ -108,15 +137,25 @@ static status post_block(comm_mpi *m, const shared_op *op)
     return OK;
 }
 
-/* keeps DEPTH blocks travelling, also of the operations after the one that is waited for */
-static status post_blocks(comm_mpi *m, bool *moved)
+/* may the next turn, of this operation, be posted? Its bounce is free once the block that had it is
+ * added. */
+static bool may_post(const comm_mpi *m, const shared_op *op)
+{
+    const comm_shared *t = &m->shared;
+    const int64_t bytes = part(t, op, t->base.rank, m->post_block, m->block_bytes).count;
+    return m->posted / rounds(m) < m->arrived / rounds(m) + DEPTH &&
+           (!by_rounds(m, bytes) || m->posted < m->arrived + ROUNDS);
+}
+
+/* keeps turns travelling, also of the operations after the one that is waited for */
+static status post_turns(comm_mpi *m, bool *moved)
 {
     comm_shared *t = &m->shared;
     if (m->post_op < t->exchanged) {
         m->post_op = t->exchanged;
         m->post_block = 0;
     }
-    while (m->post_op < t->passed[STAGE_SUM] && m->posted < m->arrived + DEPTH) {
+    while (m->post_op < t->passed[STAGE_SUM]) {
         const shared_op *op = &t->queue[m->post_op % SHARED_QUEUE];
         if (op->call.kind == COMM_ALL_GATHER ||
             m->post_block == block_count(m, op, m->block_bytes)) {
@@ -124,15 +163,19 @@ static status post_blocks(comm_mpi *m, bool *moved)
             m->post_block = 0;
             continue;
         }
-        TRY(post_block(m, op));
-        m->post_block++;
+        if (!may_post(m, op)) break;
+        TRY(post_turn(m, op, m->post_round + 1));
         m->posted++;
+        if (++m->post_round == rounds(m)) {
+            m->post_round = 0;
+            m->post_block++;
+        }
         *moved = true;
     }
     return OK;
 }
 
-/* adds the node sums of the block that arrived next, in node order */
+/* adds the node sums of the block whose last turn arrived, in node order */
 static void add_block(comm_mpi *m, const shared_op *op)
 {
     comm_shared *t = &m->shared;
@@ -154,36 +197,39 @@ static status mpi_exchange(comm_shared *t, shared_op *op, bool *done, bool *move
     comm_mpi *m = (comm_mpi *)t;
     int64_t blocks = block_count(m, op, m->block_bytes);
     for (;;) {
-        TRY(post_blocks(m, moved));
+        TRY(post_turns(m, moved));
         *done = op->block == blocks;
         if (*done) return OK;
-        batch *b = &m->block[m->arrived % DEPTH];
+        batch *b = turn_at(m, m->arrived);
         int arrived;
         MPI_TRY(MPI_Testall(b->count, b->request, &arrived, MPI_STATUSES_IGNORE));
         if (!arrived) return OK;
-        add_block(m, op);
-        op->block++;
+        if (m->arrived % rounds(m) == rounds(m) - 1) {
+            add_block(m, op);
+            op->block++;
+        }
         m->arrived++;
         *moved = true;
     }
 }
 
-/* slices go straight to their places */
-static status post_spread(comm_mpi *m, const shared_op *op)
+/* round k of a block: slices go straight to their places */
+static status post_spread(comm_mpi *m, const shared_op *op, int32_t k)
 {
     comm_shared *t = &m->shared;
-    m->spread.count = 0;
+    const int32_t before = node_before(m, k), after = node_after(m, k);
+    batch *b = &m->spread[k - 1];
+    b->count = 0;
     for (int32_t h = 0; h < m->handled_count; h++) {
+        if (m->handled_node[h] != before) continue;
         shared_slice s = part(t, op, m->handled[h], op->block, SPREAD_BYTES);
         if (s.count > 0)
-            TRY(receive(m, &m->spread, (char *)op->call.buf + s.first, s.count, m->handled[h],
-                        TAG_SPREAD));
+            TRY(receive(m, b, (char *)op->call.buf + s.first, s.count, m->handled[h], TAG_SPREAD));
     }
     shared_slice mine = part(t, op, t->base.rank, op->block, SPREAD_BYTES);
-    for (int32_t n = 0; n < m->nodes && mine.count > 0; n++)
-        if (n != m->node_index)
-            TRY(send(m, &m->spread, (char *)op->call.buf + mine.first, mine.count, m->handler[n],
-                     TAG_SPREAD));
+    if (mine.count > 0)
+        TRY(send(m, b, (char *)op->call.buf + mine.first, mine.count, m->handler[after],
+                 TAG_SPREAD));
     return OK;
 }
 
@@ -192,15 +238,21 @@ static status mpi_spread(comm_shared *t, shared_op *op, bool *done, bool *moved)
     comm_mpi *m = (comm_mpi *)t;
     int64_t blocks = block_count(m, op, SPREAD_BYTES);
     while (op->block < blocks) {
-        if (!m->spreading) TRY(post_spread(m, op));
-        m->spreading = true;
+        const int64_t bytes = part(t, op, t->base.rank, op->block, SPREAD_BYTES).count;
+        while (m->spread_posted < rounds(m) &&
+               (!by_rounds(m, bytes) || m->spread_posted < m->spread_arrived + ROUNDS)) {
+            TRY(post_spread(m, op, m->spread_posted + 1));
+            m->spread_posted++;
+        }
+        batch *b = &m->spread[m->spread_arrived];
         int arrived;
-        MPI_TRY(MPI_Testall(m->spread.count, m->spread.request, &arrived, MPI_STATUSES_IGNORE));
-        *done = arrived;
+        MPI_TRY(MPI_Testall(b->count, b->request, &arrived, MPI_STATUSES_IGNORE));
+        *done = false;
         if (!arrived) return OK;
-        m->spreading = false;
-        op->block++;
         *moved = true;
+        if (++m->spread_arrived < rounds(m)) continue;
+        m->spread_posted = m->spread_arrived = 0;
+        op->block++;
     }
     *done = true;
     return OK;
@@ -221,8 +273,9 @@ static void append_missing(const batch *b, char *text, size_t bytes)
 static void mpi_missing(comm_shared *t, char *text, size_t bytes)
 {
     comm_mpi *m = (comm_mpi *)t;
-    for (int i = 0; i < DEPTH; i++) append_missing(&m->block[i], text, bytes);
-    append_missing(&m->spread, text, bytes);
+    for (int64_t i = m->arrived; i < m->posted; i++) append_missing(turn_at(m, i), text, bytes);
+    for (int32_t i = m->spread_arrived; i < m->spread_posted; i++)
+        append_missing(&m->spread[i], text, bytes);
     /* a peer of another node may be there and itself be kept waiting */
     const char *hint = " (or a rank it waits for)";
     if (text[0] && strlen(text) + strlen(hint) < bytes) strcat(text, hint);
@@ -269,11 +322,13 @@ static status find_homes(comm_mpi *m)
     int32_t *places = calloc((size_t)size, sizeof place), *ranks_of = NULL;
     m->home = calloc((size_t)size, sizeof *m->home);
     m->handled = calloc((size_t)size, sizeof *m->handled);
+    m->handled_node = calloc((size_t)size, sizeof *m->handled_node);
     m->handler = calloc((size_t)m->nodes, sizeof *m->handler);
     m->member = calloc((size_t)t->local_size, sizeof *m->member);
     m->in = calloc((size_t)m->nodes, sizeof *m->in);
     ranks_of = calloc((size_t)m->nodes, sizeof *ranks_of);
-    bool whole = places && m->home && m->handled && m->handler && m->member && m->in && ranks_of;
+    bool whole = places && m->home && m->handled && m->handled_node && m->handler && m->member &&
+                 m->in && ranks_of;
     ASSERT(whole); /* a few kilobytes */
     MPI_TRY(MPI_Allgather(place, 2, MPI_INT32_T, places, 2, MPI_INT32_T, m->all));
     for (int32_t r = 0; r < size; r++) ranks_of[places[2 * r]]++;
@@ -281,10 +336,12 @@ static status find_homes(comm_mpi *m)
         int32_t node = places[2 * r], local = places[2 * r + 1];
         /* mine: slices of ranks with my number, counted round */
         m->home[r] = local % t->local_size;
-        if (node == m->node_index)
+        if (node == m->node_index) {
             m->member[local] = r;
-        else if (m->home[r] == t->local_rank)
+        } else if (m->home[r] == t->local_rank) {
+            m->handled_node[m->handled_count] = node;
             m->handled[m->handled_count++] = r;
+        }
         if (local == t->local_rank % ranks_of[node]) m->handler[node] = r;
     }
     free(places);
@@ -333,9 +390,13 @@ static status open_network(comm_mpi *m)
     REQUIRE(m->bounce, ERR_MEMORY, "no %.1f MiB for node sums", (double)bytes / 1048576);
     memset(m->bounce, 0, (size_t)bytes);
     m->shared.base.overhead_bytes += bytes;
-    int32_t most = m->handled_count + m->nodes;
-    for (int i = 0; i < DEPTH; i++) TRY(init_batch(&m->block[i], most));
-    TRY(init_batch(&m->spread, most));
+    const int32_t turns = DEPTH * rounds(m);
+    m->turn = calloc((size_t)turns, sizeof *m->turn);
+    m->spread = calloc((size_t)rounds(m), sizeof *m->spread);
+    REQUIRE(m->turn && m->spread, ERR_MEMORY, "out of memory");
+    int32_t most = m->handled_count + 1;
+    for (int32_t i = 0; i < turns; i++) TRY(init_batch(&m->turn[i], most));
+    for (int32_t i = 0; i < rounds(m); i++) TRY(init_batch(&m->spread[i], most));
     m->shared.network = &network;
     m->shared.base.name = "mpi";
     return OK;
@@ -375,11 +436,14 @@ static void mpi_close(comm *c)
         (void)MPI_Comm_free(&m->all);
     }
     comm_shared_deinit(t);
-    for (int i = 0; i < DEPTH; i++) deinit_batch(&m->block[i]);
-    deinit_batch(&m->spread);
+    for (int32_t i = 0; m->turn && i < DEPTH * rounds(m); i++) deinit_batch(&m->turn[i]);
+    for (int32_t i = 0; m->spread && i < rounds(m); i++) deinit_batch(&m->spread[i]);
+    free(m->turn);
+    free(m->spread);
     free(m->bounce);
     free(m->handler);
     free(m->handled);
+    free(m->handled_node);
     free(m->member);
     free(m->home);
     free(m->in);
@@ -390,7 +454,7 @@ static void mpi_close(comm *c)
 status comm_open_mpi(comm **out, world *w, comm_reach reach, int32_t node_ranks, double deadline_s)
 {
     static const comm_driver driver = {comm_shared_alloc, comm_shared_start, comm_shared_progress,
-                                       comm_shared_wait, mpi_close, NULL};
+                                       comm_shared_wait,  mpi_close,         NULL};
     REQUIRE(reach != COMM_REACH_FORCED || node_ranks == 1 || world_nodes(w) == 1, ERR_CONFIG,
             "ISOFLOP_COMM=mpi:%d pretends nodes on one node only, this job has %d", node_ranks,
             world_nodes(w));

@@ -54,6 +54,7 @@ typedef struct cluster_value {
     X("efficiency.products",    products,      1e-3, 1,     MODELLED,   "best sustained share of the peak, large products") \
     X("efficiency.attention",   attention,     1e-3, 1,     MODELLED,   "the same inside fused attention, long sequences") \
     X("efficiency.memory",      memory,        1e-3, 1,     MODELLED,   "share of memory_bandwidth that streams reach")    \
+    X("efficiency.optimizer",   optimizer,     1e-3, 1,     MODELLED,   "the same for the optimizer's streams")             \
     X("efficiency.links",       links,         1e-3, 1,     MODELLED,   "share of a link that collectives reach")          \
     X("efficiency.overlap",     overlap,          0, 1,     MODELLED,   "share of eligible communication hidden by products") \
     X("efficiency.launch_s",    launch_s,         0, 1,     MODELLED,   "seconds to start one operation")                  \

@@ -57,6 +57,8 @@ status machine_of(machine *out, const cluster *c, int32_t precision)
     m.products = either(&c->products, products_by_power(c, peak, cores));
     m.attention = either(&c->attention, attention_of_products * m.products);
     m.stream = c->memory_bandwidth.value * either(&c->memory, stream_share);
+    m.optimizer =
+        isnan(c->optimizer.value) ? m.stream : c->memory_bandwidth.value * c->optimizer.value;
     m.units = either(&c->units, cores ? 1.0 : units_gpu);
     m.launch_s = either(&c->launch_s, cores ? launch_cpu_s : launch_gpu_s);
     m.overlap = either(&c->overlap, cores ? overlap_cores : overlap_share);
@@ -130,7 +132,14 @@ enum { PROTOCOLS = sizeof protocols / sizeof protocols[0] };
 
 double cost_nodes(const machine *hw, double ranks) { return ceil(ranks / hw->ranks_per_node); }
 
-double cost_scatter_s(const machine *hw, double bytes, double ranks)
+double cost_window_bytes(cost_phase phase, double bytes, double ranks)
+{
+    /* in units of a gather's three passes: bytes (1 + 1 / ranks) against 3 bytes (1 - 1 / ranks) */
+    return phase == COST_SUM ? bytes * (ranks + 1.0) / (3.0 * ranks)
+                             : bytes * (ranks - 1.0) / ranks;
+}
+
+double cost_phase_s(const machine *hw, cost_phase phase, double bytes, double ranks)
 {
     if (ranks <= 1) return 0.0;
     const double nodes = cost_nodes(hw, ranks), local = ceil(ranks / nodes);
@@ -138,7 +147,14 @@ double cost_scatter_s(const machine *hw, double bytes, double ranks)
     const double outside =
         nodes > 1 ? bytes / local * (nodes - 1.0) / nodes / hw->between.bandwidth : 0.0;
     const double outer = nodes > 1 ? (nodes - 1.0) * hw->between.latency_s : 0.0;
-    if (hw->staged) return (local - 1.0) * hw->in_node.latency_s + outer + inside + outside;
+    if (hw->staged) {
+        /* all ranks of a node work at once in its window */
+        const double window = local > 1
+                                  ? hw->in_node.latency_s + cost_window_bytes(phase, bytes, local) /
+                                                                hw->in_node.bandwidth
+                                  : 0.0;
+        return window + outer + outside;
+    }
 
     /* one ring through all ranks, as wide as its narrowest link: every byte passes every rank;
      * ranks - 1 steps, of which nodes - 1 leave a node */
@@ -152,12 +168,12 @@ double cost_scatter_s(const machine *hw, double bytes, double ranks)
     return best;
 }
 
-double cost_hideable(const machine *hw, double ranks)
+double cost_free_share(const machine *hw, double ranks)
 {
-    if (!hw->staged) return 1.0;
+    if (!hw->staged) return hw->overlap;
     const double nodes = cost_nodes(hw, ranks), local = ceil(ranks / nodes);
     if (nodes <= 1) return 0.0;
     const double inside = local > 1 ? (local - 1.0) / local / hw->in_node.bandwidth : 0.0;
     const double outside = (nodes - 1.0) / nodes / local / hw->between.bandwidth;
-    return outside / (inside + outside);
+    return fmin(1.0, hw->overlap * local) * outside / (inside + outside);
 }

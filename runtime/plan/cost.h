@@ -21,14 +21,14 @@ typedef struct machine {
     double products;  /* share of it that a large product sustains                         */
     double attention; /* and fused attention                                               */
     double stream;    /* bytes/s that streams reach                                        */
+    double optimizer; /* the same, the optimizer's                                          */
     double units;     /* processors that share one operation                               */
     double launch_s;  /* seconds to start one operation                                    */
     double overlap;   /* share of communication beside products that costs nothing         */
     double spread;    /* sd / mean of a rank's step time                                   */
     double ranks_per_node;
     machine_link in_node, between; /* bandwidths as reached                                */
-    bool staged;      /* collectives go in two stages (in the node, then between), not one ring  */
-    bool inline_sums; /* ranks do the communication themselves: nothing runs beside it      */
+    bool staged; /* collectives go in two stages (in the node, then between), not one ring  */
 } machine;
 
 /* precision: PRECISION_*. ERR_CONFIG when its peak is unknown. */
@@ -45,11 +45,16 @@ double cost_attention_s(const machine *hw, double B, double T, double NH, double
 /* bytes through memory */
 double cost_stream_s(const machine *hw, double bytes);
 
-/* Reduce-scatter or all-gather of `bytes` (the whole array) over `ranks`, node after node full. */
-double cost_scatter_s(const machine *hw, double bytes, double ranks);
-/* Share of it that can run beside work at all: what moves between nodes, if cores sum themselves.
- */
-double cost_hideable(const machine *hw, double ranks);
+typedef enum cost_phase { COST_SUM, COST_GATHER } cost_phase; /* reduce-scatter, all-gather */
+/* A phase over `bytes` (the whole array) on `ranks`, node after node full. */
+double cost_phase_s(const machine *hw, cost_phase phase, double bytes, double ranks);
+/* Bytes that count for a rank in a window its node shares: of a sum it reads its part in every
+ * buffer and writes it once; what it gathers it reads, and writes to lines that are read before. */
+double cost_window_bytes(cost_phase phase, double bytes, double ranks);
+/* Share of it that runs beside work for nothing. Of cores that sum themselves only what moves
+ * between nodes can; between two calls a rank's messages go as far as its buffers let them, so that
+ * ranks which share a node's link hide more of it: `overlap` is the share of one rank alone. */
+double cost_free_share(const machine *hw, double ranks);
 /* All ranks on as few nodes as hold them. */
 double cost_nodes(const machine *hw, double ranks);
 

@@ -35,7 +35,7 @@ typedef struct stepping {
  * is free, and what is not slows down the work it runs beside. */
 static void communicate(stepping *s, double total, double exposed, double times)
 {
-    const double free_share = s->hw.overlap * cost_hideable(&s->hw, s->ranks);
+    const double free_share = cost_free_share(&s->hw, s->ranks);
     const double hidden = free_share * (total - exposed);
     s->out->part_s[PART_COMMUNICATION] += times * (total - hidden);
     s->out->hidden_communication_s += times * hidden;
@@ -85,11 +85,12 @@ static double backward_until(const stepping *s, int32_t ready_layer)
 static void reduce_buckets(stepping *s)
 {
     double busy_until = 0.0, total = 0.0;
-    const double rounds = s->q->sharding == PREDICT_NONE ? 2.0 : 1.0; /* all-reduce: both halves */
+    const bool whole = s->q->sharding == PREDICT_NONE; /* all-reduce: both phases */
     for (int32_t b = 0; b < s->l->bucket_count; b++) {
         const bucket *k = &s->l->buckets[b];
         const double bytes = (double)k->stripe * s->ranks * s->sum_bytes;
-        const double time = rounds * cost_scatter_s(&s->hw, bytes, s->ranks);
+        double time = cost_phase_s(&s->hw, COST_SUM, bytes, s->ranks);
+        if (whole) time += cost_phase_s(&s->hw, COST_GATHER, bytes, s->ranks);
         busy_until = fmax(busy_until, backward_until(s, k->ready_layer)) + time;
         total += time;
     }
@@ -102,8 +103,8 @@ static void gather_weights(stepping *s)
     if (s->q->sharding != PREDICT_ZERO1) return;
     double total = 0.0;
     for (int32_t b = 0; b < s->l->bucket_count; b++)
-        total += cost_scatter_s(&s->hw, (double)s->l->buckets[b].stripe * s->ranks * s->act_bytes,
-                                s->ranks);
+        total += cost_phase_s(&s->hw, COST_GATHER,
+                              (double)s->l->buckets[b].stripe * s->ranks * s->act_bytes, s->ranks);
     communicate(s, total, total, 1.0);
 }
 
@@ -118,8 +119,8 @@ static void gather_layers(stepping *s)
     one.layers = 1;
     const double elements = (double)(block_param_count(&two) - block_param_count(&one));
     const double rest = (double)s->l->params - elements * s->layers; /* embedding, head, norm */
-    const double gather = cost_scatter_s(&s->hw, elements * s->act_bytes, s->ranks);
-    const double reduce = cost_scatter_s(&s->hw, elements * s->sum_bytes, s->ranks);
+    const double gather = cost_phase_s(&s->hw, COST_GATHER, elements * s->act_bytes, s->ranks);
+    const double reduce = cost_phase_s(&s->hw, COST_SUM, elements * s->sum_bytes, s->ranks);
     const double forward = pass_seconds(&s->micro.layer_forward);
     const double backward = pass_seconds(&s->micro.layer_backward);
 
@@ -129,8 +130,8 @@ static void gather_layers(stepping *s)
     communicate(s, gather + reduce, fmax(0.0, gather + reduce - backward),
                 s->accumulate * (s->layers - 1.0));
     communicate(s, gather + reduce, reduce, s->accumulate);
-    const double rest_gather = cost_scatter_s(&s->hw, rest * s->act_bytes, s->ranks);
-    const double rest_reduce = cost_scatter_s(&s->hw, rest * s->sum_bytes, s->ranks);
+    const double rest_gather = cost_phase_s(&s->hw, COST_GATHER, rest * s->act_bytes, s->ranks);
+    const double rest_reduce = cost_phase_s(&s->hw, COST_SUM, rest * s->sum_bytes, s->ranks);
     communicate(s, rest_gather + rest_reduce, rest_gather + rest_reduce, s->accumulate);
 }
 
@@ -149,7 +150,7 @@ static void update(stepping *s)
     const double bytes = owned * (24.0 + s->sum_bytes + copy) +
                          (double)s->l->shard * (s->sum_bytes + (framework ? 0.0 : 4.0));
     s->out->part_s[PART_OPTIMIZER] +=
-        cost_stream_s(&s->hw, bytes * (framework ? style_framework.traffic : 1.0));
+        bytes * (framework ? style_framework.traffic : 1.0) / s->hw.optimizer;
 }
 
 /* Reports and digests: two small gathers, or the norm's all-reduce. */
@@ -160,8 +161,8 @@ static void exchange(stepping *s)
     const bool full = s->q->sharding == PREDICT_FULL;
     const double report = full ? 8.0 : (double)x.report_bytes;
     const double digest = full ? 8.0 : (double)x.digest_bytes;
-    const double time = cost_scatter_s(&s->hw, report * s->ranks, s->ranks) +
-                        cost_scatter_s(&s->hw, digest * s->ranks, s->ranks);
+    const double time = cost_phase_s(&s->hw, COST_GATHER, report * s->ranks, s->ranks) +
+                        cost_phase_s(&s->hw, COST_GATHER, digest * s->ranks, s->ranks);
     communicate(s, time, time, 1.0);
 }
 

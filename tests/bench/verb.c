@@ -1,8 +1,10 @@
 /* What isoflop bench makes of its numbers: laws, fits, comparisons and cluster files. */
+#include "bench/bench_calibrate.h"
 #include "bench/bench_cluster.h"
 #include "bench/bench_compare.h"
 #include "bench/bench_laws.h"
 #include "bench/bench_link.h"
+#include "plan/predict.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -53,22 +55,39 @@ Test(scaling, one_rank_says_nothing)
     cr_assert(!laws.amdahl_known && !laws.usl_known);
 }
 
+static const link_place four = {.ranks = 4, .nodes = 1};
+
 Test(link, fit_recovers_planted_latency_and_bandwidth)
 {
     link_fit f = {0};
     for (double bytes = 1024; bytes < 3e8; bytes *= 4)
-        link_add(&f, bytes, 3 * 20e-6 + 0.75 * bytes / 2e9, 1, 4);
-    link_solve(&f, 4);
+        link_add(&f, COST_SUM, bytes, 3 * 20e-6 + 0.75 * bytes / 2e9, &four);
+    link_solve(&f, &four);
     cr_assert(close_to(f.latency_s, 20e-6, 1e-6), "%g", f.latency_s);
     cr_assert(close_to(f.bandwidth, 2e9, 1e-6), "%g", f.bandwidth);
     cr_assert(f.residual < 1e-9);
 }
 
+/* two nodes of two: half of the bytes in the node, a quarter through each rank's share of the link
+ */
+Test(link, between_nodes_the_time_inside_them_is_left_out)
+{
+    const link_fit inside = {.latency_s = 2e-6, .bandwidth = 8e9};
+    const link_place at = {.ranks = 4, .nodes = 2, .inside = &inside, .staged = true};
+    link_fit f = {0};
+    for (double bytes = 1024; bytes < 3e8; bytes *= 4)
+        link_add(&f, COST_GATHER, bytes, 2e-6 + bytes / 2 / 8e9 + 50e-6 + bytes / 4 / 1e8, &at);
+    link_solve(&f, &at);
+    cr_assert(close_to(f.latency_s, 50e-6, 1e-6), "%g", f.latency_s);
+    cr_assert(close_to(f.bandwidth, 1e8, 1e-6), "%g", f.bandwidth);
+}
+
 Test(link, too_few_points_are_not_known)
 {
     link_fit f = {0};
-    link_add(&f, 1024, 1e-3, 1, 1); /* one rank sends nothing */
-    link_solve(&f, 4);
+    /* one rank sends nothing */
+    link_add(&f, COST_SUM, 1024, 1e-3, &(link_place){.ranks = 1, .nodes = 1});
+    link_solve(&f, &four);
     cr_assert(isnan(f.latency_s) && isnan(f.bandwidth));
 }
 
@@ -148,15 +167,18 @@ Test(compare, refuses_results_of_another_version_and_other_files)
 Test(cluster, what_is_written_is_what_plan_reads)
 {
     json_t *r = result(1.0, 1e12);
+    (void)json_object_del(r, "step");
     cluster c, again;
-    cr_assert_eq(bench_cluster(&c, r, "mine"), OK, "%s", status_message());
+    cr_assert_eq(bench_cluster(&c, (const json_t *const[]){r}, 1, "mine"), OK, "%s",
+                 status_message());
     cr_assert_eq(c.core_bandwidth.source, SOURCE_MEASURED);
     cr_assert_eq(c.core_bandwidth.value, 7e9);
     cr_assert_str_eq(c.core_bandwidth.date, "2026-01-02");
     cr_assert_eq(c.power_w.source, SOURCE_UNKNOWN);
     char path[64];
     (void)snprintf(path, sizeof path, "bench-%d.yaml", (int)getpid());
-    cr_assert_eq(bench_cluster_write(r, path), OK, "%s", status_message());
+    cr_assert_eq(bench_cluster_write((const json_t *const[]){r}, 1, path), OK, "%s",
+                 status_message());
     cr_assert_eq(cluster_load(&again, path), OK, "%s", status_message());
     cr_assert_eq(again.peak_bf16.value, 2e12);
     cr_assert_eq(again.ranks_per_node.value, 2);
@@ -170,7 +192,102 @@ Test(cluster, a_missing_section_is_named)
     json_t *r = result(1.0, 1e12);
     cluster c;
     (void)json_object_del(r, "memory");
-    cr_assert_eq(bench_cluster(&c, r, "mine"), ERR_CONFIG);
+    cr_assert_eq(bench_cluster(&c, (const json_t *const[]){r}, 1, "mine"), ERR_CONFIG);
     cr_assert(strstr(status_message(), "memory"));
+    json_decref(r);
+}
+
+/* --- a step that was measured, and the constants that predict it -------------------------------
+ */
+
+static const char step_config[] =
+    "name: planted\n"
+    "model: {layers: 6, width: 384, heads: 6, ffn: 1536, vocab: 4096, context: 512, mlp: gelu}\n"
+    "data: {synthetic: zipf_facts}\n"
+    "train: {tokens: 1M, batch_tokens: 8192, micro_batch: 4, precision: bf16}\n"
+    "optimizer: {learning_rate: 1e-3}\n";
+
+static cluster planted(double nodes, double ranks_per_node)
+{
+    cluster c = {.name = "planted", .backend = "cpu"};
+#define NOTHING(key, member, low, high, rule, meaning)                                             \
+    c.member = (cluster_value){.value = NAN, .source = SOURCE_UNKNOWN};
+    CLUSTER_VALUES(NOTHING)
+    c.nodes.value = nodes;
+    c.ranks_per_node.value = ranks_per_node;
+    c.peak_bf16.value = 1e12;
+    c.memory_bytes.value = 1e10;
+    c.memory_bandwidth.value = 2e10;
+    c.core_latency_s.value = 5e-6;
+    c.core_bandwidth.value = 4e9;
+    c.network_latency_s.value = 30e-6;
+    c.network_bandwidth.value = 2e8;
+    c.links.value = 1.0;
+    c.products.value = 0.4;
+    c.attention.value = 0.15;
+    c.memory.value = 0.9;
+    c.optimizer.value = 0.5;
+    c.overlap.value = 0.6;
+    return c;
+}
+
+static prediction predicted(const cluster *c, int32_t ranks)
+{
+    config cfg;
+    prediction p;
+    cr_assert_eq(config_parse(&cfg, "test", step_config, sizeof step_config - 1, 0, NULL), OK, "%s",
+                 status_message());
+    cfg.train.batch_tokens = ranks * 2 * cfg.train.micro_batch * cfg.model.context;
+    const predict_question q = {.cfg = &cfg,
+                                .sharding = PREDICT_ZERO1,
+                                .ranks = ranks,
+                                .workspace_bytes = -1};
+    cr_assert_eq(predict_step(&p, &q, c), OK, "%s", status_message());
+    return p;
+}
+
+static json_t *step_result_of(const prediction *p)
+{
+    return json_pack("{s:s, s:s, s:{s:i, s:i, s:i, s:{s:f, s:f, s:f, s:f, s:f}}}", "date",
+                     "2026-01-02", "config", step_config, "step", "ranks", p->ranks, "batch_tokens",
+                     (int)p->batch_tokens, "micro_batches", (int)p->micro_batches, "parts",
+                     "products", p->part_s[PART_PRODUCTS], "attention", p->part_s[PART_ATTENTION],
+                     "memory", p->part_s[PART_MEMORY], "optimizer", p->part_s[PART_OPTIMIZER],
+                     "communication", p->part_s[PART_COMMUNICATION]);
+}
+
+static void calibrates(double nodes, double ranks_per_node)
+{
+    const cluster truth = planted(nodes, ranks_per_node);
+    cluster c = truth;
+    const prediction two = predicted(&truth, 2);
+    json_t *r = step_result_of(&two);
+    c.products.value = 0.9, c.attention.value = NAN, c.memory.value = c.optimizer.value = 1.0;
+    c.overlap.value = NAN;
+    if (nodes == 1) c.core_bandwidth.value = 1e9; /* it alone shows in such a step */
+    cr_assert_eq(bench_calibrate(&c, r), OK, "%s", status_message());
+    /* the step itself, and what the constants say of ranks nobody measured */
+    for (int32_t ranks = 2; ranks <= 4; ranks *= 2) {
+        cluster more = truth, guess = c;
+        cluster *both[] = {&more, &guess};
+        for (int i = 0; i < 2 && ranks > 2; i++)
+            *(nodes > 1 ? &both[i]->nodes.value : &both[i]->ranks_per_node.value) *= 2;
+        const prediction want = predicted(&more, ranks), got = predicted(&guess, ranks);
+        for (int p = 0; p <= PART_OPTIMIZER; p++)
+            cr_expect(close_to(got.part_s[p], want.part_s[p], 1e-3), "%d ranks, %s: %g, not %g",
+                      (int)ranks, step_part_name((step_part)p), got.part_s[p], want.part_s[p]);
+    }
+    json_decref(r);
+}
+
+Test(calibrate, a_step_between_two_nodes_gives_its_constants_back) { calibrates(2, 1); }
+Test(calibrate, a_step_in_one_node_gives_its_constants_back) { calibrates(1, 2); }
+
+Test(calibrate, a_result_without_its_config_is_refused)
+{
+    cluster c = planted(1, 2);
+    json_t *r = json_pack("{s:{}}", "step");
+    cr_assert_eq(bench_calibrate(&c, r), ERR_CONFIG);
+    cr_assert(strstr(status_message(), "config"));
     json_decref(r);
 }
