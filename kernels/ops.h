@@ -211,10 +211,9 @@ typedef struct adamw_args {
 } adamw_args;
 
 /* out[c] u64 = digest of the bits of chunk c of values (n) f32: sum over pairs (2i, 2i+1) of
- * (u32)(x[2i] + k[2i]) * (u32)(x[2i+1] + k[2i+1]) mod 2^64 with k[j] = (u32)((j + 1) * 0x9E3779B9 ^
- * (j >> 3)
- * * 0x85EBCA6B) (the NH construction); a missing last element counts as 0. The same on every
- * backend. */
+ * (u32)(x[2i] + k[2i]) * (u32)(x[2i+1] + k[2i+1]) mod 2^64, the NH construction, with
+ * k[j] = (u32)((j + 1) * 0x9E3779B9 ^ (j >> 3) * 0x85EBCA6B); a missing last element counts as 0.
+ * The same on every backend. */
 typedef struct digest_args {
     tensor out, values;
 } digest_args;

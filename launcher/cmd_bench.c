@@ -74,8 +74,7 @@ typedef struct arguments {
     int64_t repeats_n, max_bytes_n;
 } arguments;
 
-/* --- arguments ---------------------------------------------------------------------------------
- */
+/* --- arguments ------------------------------------------------------------ */
 
 static status sort_words(arguments *a, const char *const *rest, int count)
 {
@@ -170,8 +169,7 @@ static int64_t default_bytes(const world *w)
     return most;
 }
 
-/* --- results -----------------------------------------------------------------------------------
- */
+/* --- results -------------------------------------------------------------- */
 
 static status save_json(json_t *root, const char *folder)
 {
@@ -238,8 +236,7 @@ static status write_from(const arguments *a)
     return s;
 }
 
-/* --- running -----------------------------------------------------------------------------------
- */
+/* --- running -------------------------------------------------------------- */
 
 static void say(void *context, const char *section, const char *what)
 {

@@ -65,8 +65,7 @@ static status time_left(double *out, const arguments *a)
     return cli_positive(out, "--time-limit", a->time_limit, 1e9);
 }
 
-/* --- what people read --------------------------------------------------------------------------
- */
+/* --- what people read ----------------------------------------------------- */
 
 static void print_map(const doctor_report *r)
 {
@@ -116,8 +115,7 @@ static void print_findings(const doctor_report *r)
         printf("fit        nothing found that stands in the way\n");
 }
 
-/* --- --json ------------------------------------------------------------------------------------
- */
+/* --- --json --------------------------------------------------------------- */
 
 static json_t *place_object(const rank_place *p, int32_t rank)
 {
@@ -170,8 +168,7 @@ static int print_report(const doctor_report *r, bool json)
     return doctor_faults(r) ? FOUND : OK;
 }
 
-/* --- launch ------------------------------------------------------------------------------------
- */
+/* --- launch --------------------------------------------------------------- */
 
 /* Ranks that cannot find each other are found before MPI ends the process. */
 static bool launch_is_wrong(doctor_report *r)

@@ -244,8 +244,7 @@ static status fit_and_print(const fit_arguments *a, const fit_options *w, fit_in
     return s;
 }
 
-/* --- approaches 1 and 2
- * --------------------------------------------------------------------------- */
+/* --- approaches 1 and 2 --------------------------------------------------- */
 
 enum { BUDGETS_MAX = 64 };
 

@@ -83,8 +83,7 @@ typedef struct session {
     run_lock *lock;          /* of the study's folder, while rank 0 works on it */
 } session;
 
-/* --- what runs ---------------------------------------------------------------------------------
- */
+/* --- what runs ------------------------------------------------------------ */
 
 /* Data, counts and memory of the first run of every cell; nothing is written or trained. */
 static status check_runs(session *x, int32_t first)
@@ -153,8 +152,7 @@ static status prepare(session *x)
     return check_runs(x, 0);
 }
 
-/* --- scales ------------------------------------------------------------------------------------
- */
+/* --- scales --------------------------------------------------------------- */
 
 enum { SCALES = 16 };
 
@@ -279,8 +277,7 @@ static status choose_scale(session *x)
     return share_runs(x, s);
 }
 
-/* --- the folder --------------------------------------------------------------------------------
- */
+/* --- the folder ----------------------------------------------------------- */
 
 /* Runs that began as something else may not go on. */
 static status same_runs(const session *x)
@@ -318,8 +315,7 @@ static status claim_folder(session *x)
     return s == OK ? remember_scale(x) : s;
 }
 
-/* --- hooks -------------------------------------------------------------------------------------
- */
+/* --- hooks ---------------------------------------------------------------- */
 
 static void begin(void *context, const study_run *which, int32_t group, int64_t from_step)
 {
@@ -343,8 +339,7 @@ static bool stop(void *context)
     return stop_asked != 0;
 }
 
-/* --- the flow ----------------------------------------------------------------------------------
- */
+/* --- the flow ------------------------------------------------------------- */
 
 /* The object of --json goes where stdout went before its words were parted from it. */
 static status put_object(const session *x, json_t *object)

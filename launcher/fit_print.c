@@ -22,8 +22,7 @@ static double budget_tokens(const law *form, const double *constant, const void 
     return law_frontier_tokens(&f, *(const double *)flops);
 }
 
-/* --- text
- * ----------------------------------------------------------------------------------------- */
+/* --- text ----------------------------------------------------------------- */
 
 static void print_value(const char *name, const fit_value *v)
 {
@@ -91,8 +90,7 @@ status fit_print_text(const fit_result *r, const fit_question *q)
     return OK;
 }
 
-/* --- JSON
- * ----------------------------------------------------------------------------------------- */
+/* --- JSON ----------------------------------------------------------------- */
 
 static json_t *pair(double low, double high)
 {
@@ -194,8 +192,7 @@ status fit_print_json(const fit_result *r, const fit_question *q)
     return cli_json(root);
 }
 
-/* --- approaches 1 and 2
- * --------------------------------------------------------------------------- */
+/* --- approaches 1 and 2 --------------------------------------------------- */
 
 /* The line at a budget, if there is one. */
 static void print_optimum(const optima *o, double flops)

@@ -17,8 +17,7 @@
 
 enum { BISECTIONS = 16 };
 
-/* --- laws ---------------------------------------------------------------------------------------
- */
+/* --- laws ----------------------------------------------------------------- */
 
 /* The published ones, and the file of --law where it is a file. */
 static status read_laws(plan_answer *a)
@@ -118,8 +117,7 @@ static status choose(plan_answer *a)
     return OK;
 }
 
-/* --- the recommendation -------------------------------------------------------------------------
- */
+/* --- the recommendation --------------------------------------------------- */
 
 /* N with embeddings, D, C. A law whose N and D are no pair gives N; the budget gives the tokens. */
 static status recommend(plan_answer *a)
@@ -158,8 +156,7 @@ static status answer(plan_answer *a)
     return plan_machine_predict(a);
 }
 
-/* --- machines and money as the budget -----------------------------------------------------------
- */
+/* --- machines and money as the budget ------------------------------------- */
 
 /* Seconds of all ranks together that may be used. */
 static status rank_seconds(double *out, plan_answer *a)
@@ -228,8 +225,7 @@ static status answer_machine(plan_answer *a)
     return OK;
 }
 
-/* --- all of it ----------------------------------------------------------------------------------
- */
+/* --- all of it ------------------------------------------------------------ */
 
 static status build(plan_answer *a, const plan_options *o)
 {

@@ -24,8 +24,7 @@ static json_t *pair(const double *r)
     return isfinite(r[0]) && isfinite(r[1]) ? json_pack("[f, f]", r[0], r[1]) : json_null();
 }
 
-/* --- laws ---------------------------------------------------------------------------------------
- */
+/* --- laws ----------------------------------------------------------------- */
 
 static json_t *law_object(const plan_law *l)
 {
@@ -103,8 +102,7 @@ static json_t *recommendation_object(const plan_answer *a)
     return o;
 }
 
-/* --- model, training, data ----------------------------------------------------------------------
- */
+/* --- model, training, data ------------------------------------------------ */
 
 static json_t *model_object(const plan_answer *a)
 {
@@ -179,8 +177,7 @@ static json_t *data_object(const plan_answer *a)
                      json_finite(a->tokens * d->bytes_per_token), "epochs", a->tokens / d->tokens);
 }
 
-/* --- machine ------------------------------------------------------------------------------------
- */
+/* --- machine -------------------------------------------------------------- */
 
 static json_t *prediction_object(const plan_answer *a)
 {

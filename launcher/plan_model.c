@@ -10,8 +10,7 @@
 
 enum { CONTEXT = 2048, VOCAB = 32000, STEPS_LEAST = 100, MICRO_MOST = 8 };
 
-/* --- data ---------------------------------------------------------------------------------------
- */
+/* --- data ----------------------------------------------------------------- */
 
 static status read_manifest(token_manifest *out, const char *folder)
 {
@@ -56,8 +55,7 @@ static status read_data(plan_data *d, const char *folder)
     return OK;
 }
 
-/* --- the model ----------------------------------------------------------------------------------
- */
+/* --- the model ------------------------------------------------------------ */
 
 /* --model: a row of configs/models, or a run config. */
 static status read_given(plan_answer *a, const char *name)
@@ -172,8 +170,7 @@ status plan_model_of_per_token(double *without, const plan_answer *a, double per
     return OK;
 }
 
-/* --- batch and learning rate --------------------------------------------------------------------
- */
+/* --- batch and learning rate ---------------------------------------------- */
 
 /* The power of two of sequences nearest to a batch; not so many that few steps are left. */
 static void set_batch(plan_answer *a, double wanted)

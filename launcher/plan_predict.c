@@ -33,8 +33,7 @@ typedef struct asked {
     int32_t base_ranks;  /* of efficiency */
 } asked;
 
-/* --- options ------------------------------------------------------------------------------------
- */
+/* --- options -------------------------------------------------------------- */
 
 /* "1..4096": powers of two and both ends; "1,2,8"; or both, rising. */
 static status parse_list(asked *a, const char *text)
@@ -236,8 +235,7 @@ static status read_all(asked *a, const plan_predict_options *o)
     return plan_workspace(&a->workspace_bytes, &a->cfg, &a->hw);
 }
 
-/* --- predictions --------------------------------------------------------------------------------
- */
+/* --- predictions ---------------------------------------------------------- */
 
 /* Micro-batches of a step of n ranks. */
 static int64_t micro_batches(const asked *a, int32_t n)

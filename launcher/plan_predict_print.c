@@ -28,8 +28,7 @@ static const cluster_value *peak_of(const predict_report *r)
     return r->cfg->train.precision == PRECISION_BF16 ? &r->hw->peak_bf16 : &r->hw->peak_fp32;
 }
 
-/* --- text ---------------------------------------------------------------------------------------
- */
+/* --- text ----------------------------------------------------------------- */
 
 static void print_heading(const predict_report *r)
 {
@@ -217,8 +216,7 @@ void predict_print_text(const predict_report *r)
     printf("\n");
 }
 
-/* --- JSON ---------------------------------------------------------------------------------------
- */
+/* --- JSON ----------------------------------------------------------------- */
 
 static json_t *parts_object(const prediction *p)
 {

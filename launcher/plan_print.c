@@ -60,8 +60,7 @@ static const char *range_text(char out[48], allocate_range r)
     return out;
 }
 
-/* --- the question -------------------------------------------------------------------------------
- */
+/* --- the question --------------------------------------------------------- */
 
 static void print_question(const plan_answer *a)
 {
@@ -94,8 +93,7 @@ static void print_question(const plan_answer *a)
     printf("%s\n\n", text);
 }
 
-/* --- laws ---------------------------------------------------------------------------------------
- */
+/* --- laws ----------------------------------------------------------------- */
 
 static void print_law(const plan_answer *a, int32_t i)
 {
@@ -153,8 +151,7 @@ static void print_laws(const plan_answer *a)
     (void)putchar('\n');
 }
 
-/* --- recommendation -----------------------------------------------------------------------------
- */
+/* --- recommendation ------------------------------------------------------- */
 
 static void add_range(char *out, size_t bytes, const char *what, const double *r, bool counts)
 {
@@ -239,8 +236,7 @@ static void print_costs(const plan_answer *a)
     plan_print_wrapped("", text);
 }
 
-/* --- model, data, training ----------------------------------------------------------------------
- */
+/* --- model, data, training ------------------------------------------------ */
 
 static void print_model(const plan_answer *a)
 {

@@ -20,8 +20,7 @@ static bool gives_loss(const published_law *row)
            !(row->form->needs & LAW_OF_UNIQUE);
 }
 
-/* --- text ---------------------------------------------------------------------------------------
- */
+/* --- text ----------------------------------------------------------------- */
 
 static void print_sizes(const systems *s)
 {
@@ -95,8 +94,7 @@ static void print_text(const systems *s, const published *laws_known)
     plan_print_wrapped("sources", "plan --systems --json has the source and status of every value");
 }
 
-/* --- JSON ---------------------------------------------------------------------------------------
- */
+/* --- JSON ----------------------------------------------------------------- */
 
 static json_t *value_object(const system_value *v)
 {

@@ -77,8 +77,7 @@ static int32_t different(const points *p, bool sizes)
     return count;
 }
 
-/* --- what is printed beside the fits -----------------------------------------------------------
- */
+/* --- what is printed beside the fits -------------------------------------- */
 
 static void say_known_entropy(const fit_set *f, const fit_result *r)
 {
@@ -123,8 +122,7 @@ static void say_next_run(const fit_set *f, const fit_result *r)
                                         *next.reason ? json_string(next.reason) : json_null()));
 }
 
-/* --- the fits ----------------------------------------------------------------------------------
- */
+/* --- the fits ------------------------------------------------------------- */
 
 /* Approach 2 with N as the runs count it, and its exponent with N without embeddings as Kaplan et
  * al. count: the same runs, another answer. */

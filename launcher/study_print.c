@@ -16,8 +16,7 @@ static double run_tokens(const study_run *run)
     return (double)(expand_steps(&run->cfg) * run->cfg.train.batch_tokens);
 }
 
-/* --- before ------------------------------------------------------------------------------------
- */
+/* --- before --------------------------------------------------------------- */
 
 static int by_cost(const void *a, const void *b)
 {
@@ -160,8 +159,7 @@ void study_print_plan(const study *s, const study_runs *runs, const study_foreca
     energy_close(&host);
 }
 
-/* --- during ------------------------------------------------------------------------------------
- */
+/* --- during --------------------------------------------------------------- */
 
 void study_print_begin(const study_run *run, int32_t count)
 {
@@ -192,8 +190,7 @@ void study_print_message(const study_run *run, const char *text)
     (void)fflush(stdout);
 }
 
-/* --- after -------------------------------------------------------------------------------------
- */
+/* --- after ---------------------------------------------------------------- */
 
 static void print_failures(const study_runs *runs, const result *r)
 {

@@ -219,8 +219,7 @@ DEVICE void tile_product_pn(float (&x)[R][DH / 8][4], const float (&p)[R][P][4],
         }
 }
 
-/* --- over the four lanes of a row --------------------------------------------------------------
- */
+/* --- over the four lanes of a row ----------------------------------------- */
 
 DEVICE float quad_sum(float v)
 {
@@ -233,8 +232,7 @@ DEVICE float quad_max(float v)
     return fmaxf(v, __shfl_xor_sync((unsigned)WARP_ALL, v, 2));
 }
 
-/* --- at the launch ------------------------------------------------------------------------------
- */
+/* --- at the launch -------------------------------------------------------- */
 
 enum { ATTENTION_WIDTH_MAX = 128 };
 

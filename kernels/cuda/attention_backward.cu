@@ -32,8 +32,7 @@ __global__ void __launch_bounds__(32 * DELTA_WARPS)
     if (threadIdx.x % 32 == 0) p.delta[(b * sh.NH + h) * sh.T + t] = sum;
 }
 
-/* --- keys and values ----------------------------------------------------------------------------
- */
+/* --- keys and values ------------------------------------------------------ */
 
 /* what belongs to a tile of queries: q and dO rows, and per query lse (in powers of two) and delta
  */
@@ -135,8 +134,7 @@ __global__ void __launch_bounds__(32 * BACK_WARPS)
     tile_store<A, 1, DH>(to + sh.NKV * sh.HS, sh.W, sh.T - key, own, dv, one, sh);
 }
 
-/* --- queries ------------------------------------------------------------------------------------
- */
+/* --- queries -------------------------------------------------------------- */
 
 /* scores and dP (16 queries, 8 C keys) -> dS in dx */
 template <int C>

@@ -14,8 +14,7 @@ status cuda_failed(cudaError_t code, const char *call, const char *file, int lin
                       cudaGetErrorName(code));
 }
 
-/* --- opening and closing ----------------------------------------------------------------------
- */
+/* --- opening and closing -------------------------------------------------- */
 
 int32_t cuda_present(char *why, size_t bytes)
 {
@@ -125,8 +124,7 @@ void cuda_describe(const device *d, char *text, size_t bytes)
                    cublasLtGetVersion(), CUDA_KERNELS_VERSION);
 }
 
-/* --- memory -----------------------------------------------------------------------------------
- */
+/* --- memory --------------------------------------------------------------- */
 
 static int64_t piece_256(int64_t bytes) { return (bytes + 255) / 256 * 256; }
 
@@ -241,8 +239,7 @@ status cuda_zero(device *d, void *memory, int64_t bytes)
     return OK;
 }
 
-/* --- queues -----------------------------------------------------------------------------------
- */
+/* --- queues --------------------------------------------------------------- */
 
 status cuda_event_record(device *d, int32_t event, queue q)
 {
@@ -272,8 +269,7 @@ status cuda_sync(device *d)
          (long long)f->at, (long long)f->limit);
 }
 
-/* --- recorded work ----------------------------------------------------------------------------
- */
+/* --- recorded work -------------------------------------------------------- */
 
 status cuda_graph_begin(device *d)
 {

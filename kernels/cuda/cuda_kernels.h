@@ -68,8 +68,7 @@ cudaError_t cuda_launch_adamw(const cuda_call *call, const adamw_args *a);
 cudaError_t cuda_launch_digest(const cuda_call *call, const digest_args *a);
 cudaError_t cuda_launch_convert(const cuda_call *call, tensor to, tensor from);
 
-/* --- beside a product, where its epilogue does not do it ---------------------------------------
- */
+/* --- beside a product, where its epilogue does not do it ------------------ */
 
 /* out = activation(in + bias), pre = in + bias. in (M, N) f32 or act; out, pre (optional) (M, N);
  * bias (N) (optional). in may be out or pre where the types are the same. */
@@ -87,8 +86,7 @@ cudaError_t cuda_launch_activation_backward(const cuda_call *call, tensor dx, te
 /* out (N) f32 = sums over the rows of in (M, N) act, always in the same pattern */
 cudaError_t cuda_launch_column_sums(const cuda_call *call, tensor out, tensor in);
 
-/* --- the loss of the output layer --------------------------------------------------------------
- */
+/* --- the loss of the output layer ----------------------------------------- */
 
 /* Losses of some rows of logits, and their gradient in place. The caller goes over the tokens in
  * pieces: logits = x[piece] @ w^T (f32, rows `stride` apart), this, then dx[piece] = dlogits @ w

@@ -24,8 +24,7 @@ static status blas_failed(cublasStatus_t code, const char *call, const char *fil
                       "%.*s: %s", (int)strcspn(call, "("), call, cublasLtGetStatusString(code));
 }
 
-/* --- scratch, by rule -------------------------------------------------------------------------
- */
+/* --- scratch, by rule ----------------------------------------------------- */
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -67,8 +66,7 @@ static int64_t piece_rows(const device *d, int64_t width)
     return rows >= PIECE_ROWS ? rows / PIECE_ROWS * PIECE_ROWS : rows;
 }
 
-/* --- plans ------------------------------------------------------------------------------------
- */
+/* --- plans ---------------------------------------------------------------- */
 
 status linear_plans_init(linear_plans *p)
 {
@@ -229,8 +227,7 @@ static status find_plan(device *d, const linear_shape *s, linear_plan **out)
     return choose_algorithm(d, p);
 }
 
-/* --- one product ------------------------------------------------------------------------------
- */
+/* --- one product ---------------------------------------------------------- */
 
 typedef struct product {
     linear_shape shape; /* all but alignment */
@@ -321,8 +318,7 @@ static product product_of(tensor d, factor left, factor right)
                      .d = d.data};
 }
 
-/* --- the ops ----------------------------------------------------------------------------------
- */
+/* --- the ops -------------------------------------------------------------- */
 
 /* The product in pieces of f32 rows, each finished by an own kernel. */
 static status linear_in_pieces(device *d, const linear_args *a, tensor bias)

@@ -2,8 +2,7 @@
 #include "kernels/arguments.h"
 #include "kernels/cuda/cuda_device.h"
 
-/* --- ops of own kernels -----------------------------------------------------------------------
- */
+/* --- ops of own kernels --------------------------------------------------- */
 
 #define LAUNCH(name, ...)                                                                          \
     do {                                                                                           \
@@ -128,8 +127,7 @@ static status convert(device *d, tensor to, tensor from)
     LAUNCH(convert, to, from);
 }
 
-/* --- ops of products --------------------------------------------------------------------------
- */
+/* --- ops of products ------------------------------------------------------ */
 
 static status linear(device *d, const linear_args *a)
 {
@@ -168,8 +166,7 @@ static status head(device *d, const head_args *a)
     return cuda_head(d, a);
 }
 
-/* --- the product unit -------------------------------------------------------------------------
- */
+/* --- the product unit ----------------------------------------------------- */
 
 static cudaError_t timed_burst(device *d, dtype type, int64_t rounds, double *flops, float *time_ms)
 {

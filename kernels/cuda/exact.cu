@@ -8,8 +8,7 @@ namespace
 {
 enum { CHUNK_WARPS = 4, DIGEST_THREADS = 256, CLIP_THREADS = 256 };
 
-/* --- accumulate ---------------------------------------------------------------------------------
- */
+/* --- accumulate ----------------------------------------------------------- */
 
 /* rint(gradient * 2^44) added to *sum; false, and *sum as it was, where that cannot be */
 __device__ __forceinline__ bool add_exact(int64_t *sum, float gradient, double limit)
@@ -75,8 +74,7 @@ cudaError_t accumulate_launch(cudaStream_t stream, const accumulate_args *a, int
                        (float *)a->sum.data + first, gradient, a->flag, a->first, packs);
 }
 
-/* --- sums of squares: element i of a chunk goes to lane i % 32, the lanes are added by halves ----
- */
+/* --- sums of squares: element i of a chunk goes to lane i % 32, the lanes are added by halves --- */
 
 __device__ __forceinline__ double square_of(int64_t v)
 {
@@ -103,8 +101,7 @@ __global__ void __launch_bounds__(32 * CHUNK_WARPS)
     if (lane == 0) out[chunk] = sum;
 }
 
-/* --- digest: integer sums, any order ------------------------------------------------------------
- */
+/* --- digest: integer sums, any order -------------------------------------- */
 
 __device__ __forceinline__ uint32_t digest_key(uint32_t j)
 {
@@ -127,8 +124,7 @@ __global__ void __launch_bounds__(DIGEST_THREADS)
     if (threadIdx.x == 0) out[blockIdx.x] = sum;
 }
 
-/* --- clip ---------------------------------------------------------------------------------------
- */
+/* --- clip ----------------------------------------------------------------- */
 
 /* the squares in order: the block brings them near, one thread adds */
 __global__ void __launch_bounds__(CLIP_THREADS)

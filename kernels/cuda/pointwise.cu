@@ -18,8 +18,7 @@ __device__ __forceinline__ logistic logistic_of(float x)
     return x >= 0 ? logistic{big, small} : logistic{small, big};
 }
 
-/* --- swiglu -------------------------------------------------------------------------------------
- */
+/* --- swiglu --------------------------------------------------------------- */
 
 template <class A, int K>
 __global__ void __launch_bounds__(FLAT_THREADS)
@@ -107,8 +106,7 @@ __global__ void __launch_bounds__(FLAT_THREADS)
     store<K>(dx + i, d);
 }
 
-/* --- rope ---------------------------------------------------------------------------------------
- */
+/* --- rope ----------------------------------------------------------------- */
 
 struct rope_shape {
     int64_t T, heads, W, packs; /* heads: those that turn; W: width of a row of qkv */
@@ -140,8 +138,7 @@ __global__ void __launch_bounds__(FLAT_THREADS)
     store<K>(x + s.half, right);
 }
 
-/* --- conversion; the K = 1 twin also takes the elements after the last pack ---------------------
- */
+/* --- conversion; the K = 1 twin also takes the elements after the last pack --- */
 
 template <class O, class I, int K>
 __global__ void __launch_bounds__(FLAT_THREADS) convert_all(O *to, const I *from, int64_t packs)

@@ -124,8 +124,7 @@ DEVICE void ldmatrix_transposed(uint32_t r[4], const void *row)
 #endif
 }
 
-/* --- asynchronous copies -------------------------------------------------------------------------
- */
+/* --- asynchronous copies -------------------------------------------------- */
 
 /* 16 bytes of shared memory = the first `bytes` (0 or 16) at from, then zeros. Both aligned. */
 DEVICE void copy_async(void *shared, const void *from, uint32_t bytes)
@@ -168,8 +167,7 @@ template <int newest> DEVICE void copy_wait()
 #endif
 }
 
-/* --- approximations ------------------------------------------------------------------------------
- */
+/* --- approximations ------------------------------------------------------- */
 
 /* 2^x; relative error below 2^-22, 2^-inf = 0, NaN stays */
 DEVICE float exp2_fast(float x)

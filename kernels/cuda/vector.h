@@ -66,8 +66,7 @@ template <int K> struct alignas(K == 1 ? 8 : 16) integers {
     int64_t v[K];
 };
 
-/* --- at the launch ------------------------------------------------------------------------------
- */
+/* --- at the launch -------------------------------------------------------- */
 
 /* whether rows of `width` elements at these places can be read K at a time; none is no obstacle */
 static inline bool wide_rows(int K, int64_t width, const tensor *const *t, int count)

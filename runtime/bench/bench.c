@@ -47,8 +47,7 @@ void bench_say(const bench *b, const char *section, const char *format, ...)
     b->options->progress(b->options->context, section, text);
 }
 
-/* --- numbers -----------------------------------------------------------------------------------
- */
+/* --- numbers -------------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b)
 {
@@ -127,8 +126,7 @@ double bench_line(double *a, double *b, const double *x, const double *y, int32_
     return bench_quantile(&residual, 0.5);
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------ */
 
 static bool is_chosen(const char *const *chosen, const char *name)
 {

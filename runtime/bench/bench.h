@@ -47,8 +47,7 @@ status bench_run(json_t **out, world *w, const bench_options *options, const cha
 /* ERR_CONFIG names the sections there are. */
 status bench_find(const bench_section **out, const char *name);
 
-/* --- for the sections --------------------------------------------------------------------------
- */
+/* --- for the sections ----------------------------------------------------- */
 
 void bench_say(const bench *b, const char *section, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

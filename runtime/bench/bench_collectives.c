@@ -35,8 +35,7 @@ typedef struct operation {
     bool fits; /* takes part in the fit of the link */
 } operation;
 
-/* --- what is sent, and what must come out ------------------------------------------------------
- */
+/* --- what is sent, and what must come out --------------------------------- */
 
 static int64_t whole(int64_t i, int32_t rank) { return i % 1000 + rank; }
 static int64_t whole_sum(int64_t i, int32_t ranks)
@@ -141,8 +140,7 @@ static const operation operations[] = {
 };
 enum { OPERATIONS = sizeof operations / sizeof operations[0], ALL_REDUCE_I64 = 3 };
 
-/* --- one row -----------------------------------------------------------------------------------
- */
+/* --- one row -------------------------------------------------------------- */
 
 static status timed(void *context)
 {
@@ -200,8 +198,7 @@ static status measure(traffic *t, json_t *rows, double *p50_s)
     return s;
 }
 
-/* --- one communicator --------------------------------------------------------------------------
- */
+/* --- one communicator ----------------------------------------------------- */
 
 static json_t *link_object(const link_fit *f, const char *level)
 {
@@ -307,8 +304,7 @@ static status through(traffic *t, const char *forced, json_t *rows, json_t *abou
     return s;
 }
 
-/* --- levels ------------------------------------------------------------------------------------
- */
+/* --- levels --------------------------------------------------------------- */
 
 typedef struct host_name {
     char text[128];

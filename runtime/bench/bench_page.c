@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- rows straight into a table ----------------------------------------------------------------
- */
+/* --- rows straight into a table ------------------------------------------- */
 
 /* The columns' keys are keys of the rows. */
 static status plain_table(page *p, const char *name, const char *title, const table_column *column,
@@ -82,8 +81,7 @@ static status memory_part(page *p, const json_t *result)
                        COLUMNS(column), json_object_get(memory, "rows"));
 }
 
-/* --- collectives -------------------------------------------------------------------------------
- */
+/* --- collectives ---------------------------------------------------------- */
 
 static status link_rows(page *p, const json_t *comms)
 {
@@ -204,8 +202,7 @@ static status io_part(page *p, const json_t *result)
                        COLUMNS(column), json_object_get(io, "rows"));
 }
 
-/* --- the step ----------------------------------------------------------------------------------
- */
+/* --- the step ------------------------------------------------------------- */
 
 static status step_rows(page *p, const json_t *step)
 {
@@ -263,8 +260,7 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
                     100 * (1 - json_number_at(step, "unaccounted")));
 }
 
-/* --- scaling -----------------------------------------------------------------------------------
- */
+/* --- scaling -------------------------------------------------------------- */
 
 static status series_rows(page *p, const char *name, const char *title, const json_t *rows)
 {

@@ -46,8 +46,7 @@ struct device {
 
 const double *bench_parts_view(const device *d) { return d->s; }
 
-/* --- what is passed on -------------------------------------------------------------------------
- */
+/* --- what is passed on ---------------------------------------------------- */
 
 static void pass_close(device *d)
 {
@@ -91,8 +90,7 @@ static status pass_sync(device *d) { return d->ops->sync(d->inner); }
 static void *pass_native_queue(device *d, queue q) { return d->ops->native_queue(d->inner, q); }
 static double pass_burst(device *d, dtype type) { return d->ops->burst(d->inner, type); }
 
-/* --- what is timed -----------------------------------------------------------------------------
- */
+/* --- what is timed -------------------------------------------------------- */
 
 typedef struct timing {
     double start_s;
@@ -209,8 +207,7 @@ status bench_parts_open(device **out, const ops **table, const ops *inner_ops, d
     return OK;
 }
 
-/* --- what operations took ----------------------------------------------------------------------
- */
+/* --- what operations took ------------------------------------------------- */
 
 json_t *bench_parts_operations(const device *d)
 {

@@ -60,8 +60,7 @@ static status set_key(reading *r, int32_t s, const char *key, const char *text, 
     return OK;
 }
 
-/* --- the file -----------------------------------------------------------------------------------
- */
+/* --- the file ------------------------------------------------------------- */
 
 static status visit_pair(void *context, document *d, const pair *p);
 
@@ -95,8 +94,7 @@ static status visit_pair(void *context, document *d, const pair *p)
     return set_key(r, r->current, p->key, p->text, p->line);
 }
 
-/* --- the command line ---------------------------------------------------------------------------
- */
+/* --- the command line ----------------------------------------------------- */
 
 /* model=NAME replaces the whole model: what was said of it before is forgotten. */
 static status override_model(reading *r, const char *text, int32_t line)
@@ -131,8 +129,7 @@ static status apply_override(reading *r, int32_t index)
     return set_key(r, s, key, equals + 1, line);
 }
 
-/* --- what was not given -------------------------------------------------------------------------
- */
+/* --- what was not given --------------------------------------------------- */
 
 /* Fields of the named row, where neither the file nor an override gave them. */
 static status fill_model(reading *r)

@@ -184,8 +184,7 @@ static status each_row(row_visitor visit, void *context)
     return s;
 }
 
-/* --- one row, all rows --------------------------------------------------------------------------
- */
+/* --- one row, all rows ---------------------------------------------------- */
 
 typedef struct search {
     const char *name;

@@ -222,8 +222,7 @@ int32_t table_distance(const char *a, const char *b)
     return row[m];
 }
 
-/* --- names of choices as C strings --------------------------------------------------------------
- */
+/* --- names of choices as C strings ---------------------------------------- */
 
 /* The choices of all ENUM keys with NULs for bars: written once, constant from then on. */
 static char choice_pool[2048];

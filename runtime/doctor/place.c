@@ -13,8 +13,7 @@
 
 enum { BURSTS = 12, FILES_NEEDED = 256 };
 
-/* --- what one rank sees ------------------------------------------------------------------------
- */
+/* --- what one rank sees --------------------------------------------------- */
 
 /* First number of a small file; `otherwise` where there is none. */
 static long long number_in(const char *path, long long otherwise)
@@ -143,8 +142,7 @@ static void look(rank_place *p, const world *w)
     p->open_files = getrlimit(RLIMIT_NOFILE, &files) == 0 ? (int64_t)files.rlim_cur : INT64_MAX;
 }
 
-/* --- what all of them say together --------------------------------------------------------------
- */
+/* --- what all of them say together ---------------------------------------- */
 
 static bool same_host(const doctor_report *r, int32_t a, int32_t b)
 {

@@ -25,8 +25,7 @@ void fit_deinit(fit_result *r)
     r->replicate = r->residual = NULL;
 }
 
-/* --- can these points determine this law? ------------------------------------------------------
- */
+/* --- can these points determine this law? --------------------------------- */
 
 /* Number of different values, at most limit. */
 static int32_t different(const double *x, int32_t count, int32_t limit)
@@ -85,8 +84,7 @@ static status require_points(const law *form, const points *p, const law_points 
     return OK;
 }
 
-/* --- the bootstrap ------------------------------------------------------------------------------
- */
+/* --- the bootstrap -------------------------------------------------------- */
 
 /* What is drawn as one, by number: points that share a group (a trunk), and of the others runs of
  * equal params and tokens. Seeds of one cell share what the law gets wrong there, so they travel
@@ -230,8 +228,7 @@ static status bootstrap(fit_result *r, const points *p, law_points *c, const obj
     return OK;
 }
 
-/* --- numbers with their uncertainty --------------------------------------------------------------
- */
+/* --- numbers with their uncertainty --------------------------------------- */
 
 static int upwards(const void *a, const void *b)
 {
@@ -348,8 +345,7 @@ status fit_predict(fit_forecast *out, const fit_result *r, law_case at)
     return OK;
 }
 
-/* --- the fit -------------------------------------------------------------------------------------
- */
+/* --- the fit -------------------------------------------------------------- */
 
 static void set_ranges(fit_result *r, const points *p, const law_points *c)
 {

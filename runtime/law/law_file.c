@@ -74,8 +74,7 @@ void law_file_of_optima(law_file *out, const optima *o, const law_origin *origin
     memcpy(out->range_flops, o->range_flops, sizeof out->range_flops);
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------- */
 
 static json_t *text(const char *s) { return s[0] ? json_string(s) : json_null(); }
 
@@ -136,8 +135,7 @@ static json_t *to_json(const law_file *f)
 
 status law_file_write(const law_file *f, const char *path) { return json_write(to_json(f), path); }
 
-/* --- reading
- * -------------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 static status get_number(double *out, const json_t *value, const char *path, const char *key,
                          bool nullable)
@@ -317,8 +315,7 @@ status law_file_read(law_file *out, const char *path)
     return s;
 }
 
-/* --- forecasts
- * ------------------------------------------------------------------------------------ */
+/* --- forecasts ------------------------------------------------------------ */
 
 bool law_file_predict(law_forecast *out, const law_file *f, law_case at, double level)
 {

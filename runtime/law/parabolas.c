@@ -46,8 +46,7 @@ static int upwards(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* --- budgets ------------------------------------------------------------------------------------
- */
+/* --- budgets -------------------------------------------------------------- */
 
 /* Different sizes among the free points within NEAR of ln C = at. */
 static int32_t sizes_near(const parabolas *w, const bool *taken, double at)
@@ -86,8 +85,7 @@ static int32_t find_budgets(const parabolas *w, double *budget)
     return count;
 }
 
-/* --- one budget ---------------------------------------------------------------------------------
- */
+/* --- one budget ----------------------------------------------------------- */
 
 /* Least squares of y over 1, x, x^2; false when the points do not determine it. */
 static bool parabola(double curve[OPTIMA_CURVE], const double *x, double center, const double *y,
@@ -201,8 +199,7 @@ static void fit_budget(group *g, optimum *b)
     if (reason) (void)snprintf(b->reason, sizeof b->reason, "%s", reason);
 }
 
-/* --- the line and its uncertainty ---------------------------------------------------------------
- */
+/* --- the line and its uncertainty ----------------------------------------- */
 
 /* The lines through the minima of losses y (fitted or drawn); false without two minima. */
 static bool lines(const parabolas *w, double line[OPTIMA_LINE], bool drawn, double *minimum)
@@ -295,8 +292,7 @@ static status resample(parabolas *w)
     return OK;
 }
 
-/* --- all of it ----------------------------------------------------------------------------------
- */
+/* --- all of it ------------------------------------------------------------ */
 
 static status prepare(parabolas *w)
 {

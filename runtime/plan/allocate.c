@@ -258,8 +258,7 @@ void allocate(allocation *out, const published_law *row, const allocate_question
     add_ranges(out, row, q);
 }
 
-/* --- how flat the optimum is --------------------------------------------------------------------
- */
+/* --- how flat the optimum is ---------------------------------------------- */
 
 /* On this budget, the N on one side of the best whose loss is the limit. */
 static double border(const published_law *row, double flops, double best, double limit,

@@ -46,8 +46,7 @@ void cluster_each(const cluster *c, void *context,
     for (int32_t i = 0; i < ROWS; i++) visit(context, rows[i].key, value_of(c, i), rows[i].meaning);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading -------------------------------------------------------------- */
 
 /* A file being read. */
 typedef struct reading {
@@ -287,8 +286,7 @@ status cluster_load(cluster *out, const char *name)
     return s;
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing -------------------------------------------------------------- */
 
 /* "key: 1", or "key: {value: 1, source: measured, ...}". */
 static void write_value(FILE *out, int indent, const char *key, const cluster_value *v)

@@ -41,8 +41,7 @@ static void communicate(stepping *s, double total, double exposed, double times)
     s->out->hidden_communication_s += times * hidden;
 }
 
-/* --- one micro-batch after the other ------------------------------------------------------------
- */
+/* --- one micro-batch after the other -------------------------------------- */
 
 static void add_pass(prediction *p, const pass_cost *c, double times)
 {
@@ -70,8 +69,7 @@ static void compute(stepping *s)
     s->out->part_s[PART_LAUNCH] += s->accumulate * fmax(0.0, start - pass_seconds(&one));
 }
 
-/* --- buckets: reduced while backward of the last micro-batch goes on ----------------------------
- */
+/* --- buckets: reduced while backward of the last micro-batch goes on ------ */
 
 static double backward_until(const stepping *s, int32_t ready_layer)
 {
@@ -108,8 +106,7 @@ static void gather_weights(stepping *s)
     communicate(s, total, total, 1.0);
 }
 
-/* --- full sharding: a layer's weights arrive while the one before it computes -------------------
- */
+/* --- full sharding: a layer's weights arrive while the one before it computes --- */
 
 static void gather_layers(stepping *s)
 {
@@ -135,8 +132,7 @@ static void gather_layers(stepping *s)
     communicate(s, rest_gather + rest_reduce, rest_gather + rest_reduce, s->accumulate);
 }
 
-/* --- the end of a step --------------------------------------------------------------------------
- */
+/* --- the end of a step ---------------------------------------------------- */
 
 /* Bytes of the update per owned element: m, v and master read and written, the sum read, the act
  * copy written; per element of the own stripe: the sum read for the norm, the master for the

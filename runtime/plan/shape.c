@@ -42,8 +42,7 @@ void shape_of(shape *out, const model_config *m, const char *origin, double want
     (void)snprintf(out->origin, sizeof out->origin, "%s", origin);
 }
 
-/* --- rows of the tables -------------------------------------------------------------------------
- */
+/* --- rows of the tables --------------------------------------------------- */
 
 static void take_row(void *context, const char *name, const model_config *row)
 {
@@ -87,8 +86,7 @@ static double nearest_row(model_config *best, const char **name, const shape_que
     return least;
 }
 
-/* --- the rule -----------------------------------------------------------------------------------
- */
+/* --- the rule ------------------------------------------------------------- */
 
 /* Heads of 128 from a width of 1024, of 64 from 256, of 32 below. */
 static int64_t head_width_for(int64_t width)

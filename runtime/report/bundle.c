@@ -12,8 +12,7 @@
 enum { PATH_BYTES = 4096, BLOCK = 512, FILES_MAX = 1 << 17 };
 static const int64_t file_limit = INT64_C(1) << 32;
 
-/* --- what may be given away ---------------------------------------------------------------------
- */
+/* --- what may be given away ----------------------------------------------- */
 
 static bool path_letter(char c) { return c && !strchr(" \t\n\"'=,:;()[]{}", c); }
 
@@ -89,8 +88,7 @@ static status scrub_json(char **out, const char *text, size_t flags)
     return s;
 }
 
-/* --- packing ------------------------------------------------------------------------------------
- */
+/* --- packing -------------------------------------------------------------- */
 
 typedef struct pack {
     gzFile to;
@@ -246,8 +244,7 @@ status bundle_write(const char *path, const char *folder, const char *name, cons
     return s;
 }
 
-/* --- unpacking ----------------------------------------------------------------------------------
- */
+/* --- unpacking ------------------------------------------------------------ */
 
 bool bundle_is(const char *path)
 {

@@ -11,8 +11,7 @@ static const table_column two_texts[] = {{"key", "", CELL_TEXT, FROM_NOTHING},
                                          {"a", "A", CELL_TEXT, FROM_CONFIG},
                                          {"b", "B", CELL_TEXT, FROM_CONFIG}};
 
-/* --- config differences -------------------------------------------------------------------------
- */
+/* --- config differences --------------------------------------------------- */
 
 static void value_text(table_cell *c, const json_t *value)
 {
@@ -78,8 +77,7 @@ static status add_differences(page *p, const run_record *a, const run_record *b)
     return OK;
 }
 
-/* --- outcomes -----------------------------------------------------------------------------------
- */
+/* --- outcomes ------------------------------------------------------------- */
 
 typedef double (*measure)(const run_record *r);
 
@@ -126,8 +124,7 @@ static status add_outcomes(page *p, const run_record *a, const run_record *b)
     return OK;
 }
 
-/* --- loss at equal places -----------------------------------------------------------------------
- */
+/* --- loss at equal places ------------------------------------------------- */
 
 typedef enum axis { BY_TOKENS, BY_FLOPS, BY_SECONDS, AXES } axis;
 static const char *const axis_name[AXES] = {"tokens", "FLOPs", "seconds"};
@@ -215,8 +212,7 @@ static status add_overlay(page *p, const run_record *a, const run_record *b, axi
     return page_end_figure(f, "Means of the 5 %% before each place (measured).");
 }
 
-/* --- pairs --------------------------------------------------------------------------------------
- */
+/* --- pairs ---------------------------------------------------------------- */
 
 static bool same_seeds(const run_record *a, const run_record *b)
 {

@@ -74,8 +74,7 @@ status page_end_figure(figure *f, const char *caption, ...)
     return figure_end(f);
 }
 
-/* --- text ---------------------------------------------------------------------------------------
- */
+/* --- text ----------------------------------------------------------------- */
 
 /* Words wrapped at columns; lines after the first begin with indent blanks. */
 static void wrap(FILE *out, const char *text, int columns, int indent)
@@ -136,8 +135,7 @@ void page_text(const page *p, FILE *out, int columns)
         if (!p->block[i]->page_only) block_text(p->block[i], out, columns);
 }
 
-/* --- HTML ---------------------------------------------------------------------------------------
- */
+/* --- HTML ----------------------------------------------------------------- */
 
 static const char style[] =
     "body{font:16px/1.5 sans-serif;color:#222;background:#fff;max-width:60rem;"
@@ -216,8 +214,7 @@ static void page_html(const page *p, FILE *out)
     (void)fputs("</body></html>\n", out);
 }
 
-/* --- files --------------------------------------------------------------------------------------
- */
+/* --- files ---------------------------------------------------------------- */
 
 /* What one of the writers above puts out, as a file. */
 typedef void (*writer)(const void *what, FILE *out);

@@ -20,8 +20,7 @@ double part_half_width(double sd, int32_t count)
     return (count - 1 <= KNOWN ? t[count - 2] : 1.96 + 2.4 / (count - 1)) * sd / sqrt(count);
 }
 
-/* --- seeds --------------------------------------------------------------------------------------
- */
+/* --- seeds ---------------------------------------------------------------- */
 
 /* The same run but for its seeds. */
 static bool same_cell(const run_record *a, const run_record *b)
@@ -115,8 +114,7 @@ status part_seeds(page *p, const run_set *set)
     return s;
 }
 
-/* --- approach 2 ---------------------------------------------------------------------------------
- */
+/* --- approach 2 ----------------------------------------------------------- */
 
 static status parabola_figure(page *p, const points *runs, const optima *o)
 {
@@ -311,8 +309,7 @@ static status say_optima(page *p, const points *runs, const optima *o)
     return s;
 }
 
-/* --- approach 3 ---------------------------------------------------------------------------------
- */
+/* --- approach 3 ----------------------------------------------------------- */
 
 static status residual_figure(page *p, const points *runs, const fit_result *r)
 {
@@ -434,8 +431,7 @@ status part_laws(page *p, const run_set *set, const report_options *options)
     return s;
 }
 
-/* --- forecasts ----------------------------------------------------------------------------------
- */
+/* --- forecasts ------------------------------------------------------------ */
 
 status part_forecasts(page *p, const run_set *set)
 {

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what the sections share --------------------------------------------------------------------
- */
+/* --- what the sections share ---------------------------------------------- */
 
 const char *part_colour(char out[8], double place)
 {
@@ -58,8 +57,7 @@ double part_money(const run_record *r, const report_options *options)
            run_record_time_s(r) / 3600;
 }
 
-/* --- tables -------------------------------------------------------------------------------------
- */
+/* --- tables --------------------------------------------------------------- */
 
 static void state_text(table_cell *c, const run_record *r)
 {
@@ -168,8 +166,7 @@ status part_cost(page *p, const run_set *set, const report_options *options)
                     "is of training steps; evaluation and checkpoints are not in it.");
 }
 
-/* --- curves -------------------------------------------------------------------------------------
- */
+/* --- curves --------------------------------------------------------------- */
 
 enum { CURVE_POINTS = 200 };
 

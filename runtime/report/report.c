@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- reproduction -------------------------------------------------------------------------------
- */
+/* --- reproduction --------------------------------------------------------- */
 
 /* Different texts at a path of the headers; rows of one table. */
 static status add_texts(table *t, const run_set *set, const char *what, const char *path)
@@ -118,8 +117,7 @@ status part_reproduce(page *p, const run_set *set)
     return add_methods(p, set);
 }
 
-/* --- the page -----------------------------------------------------------------------------------
- */
+/* --- the page ------------------------------------------------------------- */
 
 status report_build(page *out, const run_set *set, const char *title, const report_options *options)
 {

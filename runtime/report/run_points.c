@@ -71,8 +71,7 @@ const char *run_points_reason(const run_record *r, run_points_rules rules)
     return NULL;
 }
 
-/* --- points -------------------------------------------------------------------------------------
- */
+/* --- points --------------------------------------------------------------- */
 
 static status leave_out(left_out *left, const char *who, const char *reason)
 {
@@ -162,8 +161,7 @@ void left_out_deinit(left_out *left)
     *left = (left_out){0};
 }
 
-/* --- curves -------------------------------------------------------------------------------------
- */
+/* --- curves --------------------------------------------------------------- */
 
 status run_curves_of(run_curves *out, const run_record *run, int32_t runs)
 {

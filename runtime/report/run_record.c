@@ -10,8 +10,7 @@
 enum { PATH_BYTES = 4096 };
 static const int64_t record_limit = INT64_C(1) << 32, summary_limit = INT64_C(1) << 24;
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading -------------------------------------------------------------- */
 
 /* Room for one more in an array of count elements, which grows by doubling. */
 static status grow(void **array, int32_t count, size_t bytes)
@@ -163,8 +162,7 @@ void run_record_deinit(run_record *r)
     *r = (run_record){0};
 }
 
-/* --- what is asked often ------------------------------------------------------------------------
- */
+/* --- what is asked often -------------------------------------------------- */
 
 bool run_record_finished(const run_record *r)
 {

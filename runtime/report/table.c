@@ -12,8 +12,7 @@ const char *number_source_name(number_source s)
     return names[s];
 }
 
-/* --- numbers ------------------------------------------------------------------------------------
- */
+/* --- numbers -------------------------------------------------------------- */
 
 static void scaled(char out[32], double x, const char *const *unit, int units)
 {
@@ -74,8 +73,7 @@ const char *number_text(char out[32], double x, cell_kind kind)
     return out;
 }
 
-/* --- rows ---------------------------------------------------------------------------------------
- */
+/* --- rows ----------------------------------------------------------------- */
 
 void table_init(table *t, const char *name, const char *title, const table_column *column,
                 int32_t columns)
@@ -135,8 +133,7 @@ static number_source source_of(const table *t, int32_t row, int32_t column)
     return c->source ? c->source : t->column[column].source;
 }
 
-/* --- text ---------------------------------------------------------------------------------------
- */
+/* --- text ----------------------------------------------------------------- */
 
 /* Letters on a terminal: bytes that do not continue a letter. */
 static int32_t letters(const char *s)
@@ -225,8 +222,7 @@ void table_text(const table *t, FILE *out, int32_t width)
         }
 }
 
-/* --- HTML ---------------------------------------------------------------------------------------
- */
+/* --- HTML ----------------------------------------------------------------- */
 
 void html_text(FILE *out, const char *text)
 {
@@ -276,8 +272,7 @@ void table_html(const table *t, FILE *out)
     (void)fputs("</tbody></table>\n", out);
 }
 
-/* --- CSV and JSON -------------------------------------------------------------------------------
- */
+/* --- CSV and JSON --------------------------------------------------------- */
 
 static void csv_text(FILE *out, const char *text)
 {

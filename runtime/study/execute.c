@@ -29,8 +29,7 @@ struct executor {
     const study_run *now; /* being trained */
 };
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening -------------------------------------------------------------- */
 
 static status open_ledger(executor *x)
 {
@@ -87,8 +86,7 @@ void execute_close(executor *x)
 
 world *execute_group(executor *x) { return x->group; }
 
-/* --- one run -----------------------------------------------------------------------------------
- */
+/* --- one run -------------------------------------------------------------- */
 
 static void on_message(void *context, const char *text)
 {
@@ -148,8 +146,7 @@ static status note_end(executor *x, const study_run *which, status s, double bus
 /* A failure that other runs would share, or after which ranks are not where they should be. */
 static bool ends_the_job(status s) { return s == ERR_COMM || s == ERR_DEVICE || s == ERR_INTERNAL; }
 
-/* --- the worklist
- * --------------------------------------------------------------------------------- */
+/* --- the worklist --------------------------------------------------------- */
 
 /* The group's next run, known to all its ranks. COLLECTIVE over the group. */
 static status next_run(executor *x, worklist *q, int32_t *out)

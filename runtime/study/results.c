@@ -43,8 +43,7 @@ status results_read(result **out, const study_runs *runs, const char *folder)
     return OK;
 }
 
-/* --- sweeps ------------------------------------------------------------------------------------
- */
+/* --- sweeps --------------------------------------------------------------- */
 
 status results_choose(sweep_choice **out, int32_t *cells, const study_runs *runs, const result *r)
 {
@@ -109,8 +108,7 @@ trunk_costs results_trunks(const study_runs *runs)
     return c;
 }
 
-/* --- the comparison of two arms ----------------------------------------------------------------
- */
+/* --- the comparison of two arms ------------------------------------------- */
 
 /* The finished run of this row, arm and seed; -1 none. */
 static int32_t find_pair(const study_runs *runs, const result *r, const bool *point,

@@ -107,8 +107,7 @@ static double probability(const table *a, const text *x, int64_t at)
     return p;
 }
 
-/* --- texts -------------------------------------------------------------------------------------
- */
+/* --- texts ---------------------------------------------------------------- */
 
 static void append(text *x, const uint8_t *bytes, int64_t count, int width, const char *path)
 {
@@ -164,8 +163,7 @@ static int write_text(const char *path)
     return fflush(stdout) == 0 ? 0 : 3;
 }
 
-/* --- bits per byte -----------------------------------------------------------------------------
- */
+/* --- bits per byte -------------------------------------------------------- */
 
 static double bits_per_byte(table *a, const text *x, int64_t count, bool adaptive)
 {

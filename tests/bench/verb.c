@@ -101,8 +101,7 @@ Test(times, quantiles_and_spread_are_of_the_sorted_values)
     cr_assert(close_to(bench_spread(&t), 3.2 / 3, 1e-12));
 }
 
-/* --- results -----------------------------------------------------------------------------------
- */
+/* --- results -------------------------------------------------------------- */
 
 static json_t *result(double step_s, double flops)
 {
@@ -197,8 +196,7 @@ Test(cluster, a_missing_section_is_named)
     json_decref(r);
 }
 
-/* --- a step that was measured, and the constants that predict it -------------------------------
- */
+/* --- a step that was measured, and the constants that predict it ---------- */
 
 static const char step_config[] =
     "name: planted\n"

@@ -80,8 +80,7 @@ Test(write, the_quickstart_config_round_trips)
     free(echo);
 }
 
-/* --- identity -----------------------------------------------------------------------------------
- */
+/* --- identity ------------------------------------------------------------- */
 
 static bool same_hash(const char *const *overrides)
 {
@@ -155,8 +154,7 @@ Test(write, choices_have_names_and_nothing_else_has)
     cr_assert_null(config_choice("nowhere", "precision", 0));
 }
 
-/* --- the table in configs/README.md -------------------------------------------------------------
- */
+/* --- the table in configs/README.md --------------------------------------- */
 
 #define BEGIN "<!-- keys: begin (generated) -->\n"
 #define END   "<!-- keys: end -->\n"

@@ -4,8 +4,7 @@
 
 #include <math.h>
 
-/* --- memory of the device, filled from the host --------------------------------------------------
- */
+/* --- memory of the device, filled from the host --------------------------- */
 
 static void *put(const op_target *t, const void *from, int64_t bytes)
 {
@@ -30,8 +29,7 @@ static float normal(uint64_t stream, int64_t i)
     return (float)pair[0];
 }
 
-/* --- accumulate
- * ----------------------------------------------------------------------------------- */
+/* --- accumulate ----------------------------------------------------------- */
 
 enum { N = 1003, MICRO = 6 };
 
@@ -257,8 +255,7 @@ ParameterizedTest(int *index, exact, a_sum_that_leaves_int64_sets_the_flag)
     t.o->close(t.d);
 }
 
-/* --- chunks: a stripe alone gives what it gives inside the whole
- * ----------------------------------- */
+/* --- chunks: a stripe alone gives what it gives inside the whole ---------- */
 
 enum { CHUNKS = 5, LENGTH = CHUNKS * CHUNK - 77 };
 static const int64_t borders[][2] = {{0, CHUNK}, {CHUNK, 3 * CHUNK}, {3 * CHUNK, LENGTH}};
@@ -371,8 +368,7 @@ Test(exact, one_changed_bit_changes_the_digest)
     ref_ops.close(d);
 }
 
-/* --- adamw
- * ------------------------------------------------------------------------------------------ */
+/* --- adamw ---------------------------------------------------------------- */
 
 typedef struct optimizer_memory {
     float w[LENGTH], m[LENGTH], v[LENGTH];
@@ -469,8 +465,7 @@ ParameterizedTest(int *index, exact, a_skipped_update_changes_nothing)
     t.o->close(t.d);
 }
 
-/* --- clip
- * -------------------------------------------------------------------------------------------- */
+/* --- clip ----------------------------------------------------------------- */
 
 static step_scalars clip(const op_target *t, double square, float limit, int32_t flag,
                          reduction kind)

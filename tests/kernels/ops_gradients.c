@@ -84,8 +84,7 @@ static void forward_op(const probe *p)
     cr_assert(op_run(&ref_ops, p->d, p->op, &p->forward) == OK, "%s", status_message());
 }
 
-/* --- embed --------------------------------------------------------------------------------------
- */
+/* --- embed ---------------------------------------------------------------- */
 
 static double embed_loss(const probe *p)
 {
@@ -111,8 +110,7 @@ Test(gradients, of_embed_match_finite_differences)
     probe_close(&p);
 }
 
-/* --- norm: both outputs, the normalised one and the stream, carry gradient -----------------------
- */
+/* --- norm: both outputs, the normalised one and the stream, carry gradient --- */
 
 static double norm_loss(const probe *p)
 {
@@ -149,8 +147,7 @@ static void check_norm(int options)
 Test(gradients, of_rms_norm_match_finite_differences) { check_norm(0); }
 Test(gradients, of_layer_norm_match_finite_differences) { check_norm(OPT_LAYER); }
 
-/* --- linear --------------------------------------------------------------------------------------
- */
+/* --- linear --------------------------------------------------------------- */
 
 static double linear_loss_weight(const probe *p)
 {
@@ -206,8 +203,7 @@ static void check_linear_input(int options)
 Test(gradients, of_linear_inputs_match_finite_differences) { check_linear_input(0); }
 Test(gradients, through_gelu_match_finite_differences) { check_linear_input(OPT_GELU); }
 
-/* --- swiglu, rope --------------------------------------------------------------------------------
- */
+/* --- swiglu, rope --------------------------------------------------------- */
 
 static double swiglu_loss(const probe *p)
 {
@@ -252,8 +248,7 @@ Test(gradients, of_rope_are_the_inverse_rotation)
     probe_close(&p);
 }
 
-/* --- attention: ref's backward op reads out and lse, so they are fresh from the forward op
- * -------- */
+/* --- attention: ref's backward op reads out and lse, so they are fresh from the forward op --- */
 
 static double attention_loss(const probe *p)
 {
@@ -288,8 +283,7 @@ Test(gradients, of_attention_over_one_position_match_finite_differences)
         &(op_case){OP_attention_backward, 0, .B = 2, .T = 1, .NH = 2, .NKV = 1, .HS = 4});
 }
 
-/* --- head: mean(loss) + z_loss mean(lse^2), with lse = loss + logit of the target
- * ----------------- */
+/* --- head: mean(loss) + z_loss mean(lse^2), with lse = loss + logit of the target --- */
 
 static double head_loss(const probe *p)
 {

@@ -42,8 +42,7 @@ ParameterizedTest(int *index, ops, every_op_matches_ref)
     t.o->close(t.d);
 }
 
-/* --- products large enough to hurt, by the random-vector identity ------------------------------
- */
+/* --- products large enough to hurt, by the random-vector identity --------- */
 
 /* y += m x or y += m^T x for a row-major m, in double */
 static void multiply(double *y, tensor m, const double *x, bool transposed)

@@ -5,8 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* --- three ways to be wrong --------------------------------------------------------------------
- */
+/* --- three ways to be wrong ----------------------------------------------- */
 
 static status forgets_the_last(device *d, tensor to, tensor from)
 {

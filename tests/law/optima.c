@@ -123,7 +123,7 @@ Test(optima, budgets_without_a_minimum_between_their_sizes_are_left_out_and_said
     optima *o = calloc(1, sizeof *o);
     plant(&p, 0, 0);
     for (int s = 0; s < 4; s++) {
-        add(&p, 1e7 * pow(2, s), 1e20, 2 - 0.1 * s + 0.01 * s * s);  // falls to its largest size
+        add(&p, 1e7 * pow(2, s), 1e20, 2 - 0.1 * s + 0.01 * s * s); // falls to its largest size
         add(&p, 1e7 * pow(2, s), 1e21, 2 - 0.02 * (s - 1.4) * (s - 1.6)); // opens downwards
     }
     cr_assert(optima_of_parabolas(o, &p, plain) == OK, "%s", status_message());
@@ -152,8 +152,7 @@ Test(optima, points_without_two_minima_are_refused)
     points_deinit(&p);
 }
 
-/* --- approach 1 ---------------------------------------------------------------------------------
- */
+/* --- approach 1 ----------------------------------------------------------- */
 
 enum { STEPS = 400, CURVES = 9 };
 

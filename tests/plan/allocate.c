@@ -222,8 +222,7 @@ Test(allocate, a_loss_below_what_data_allows_is_answered_by_no_budget)
     cr_expect(isnan(a.flops) && isnan(a.params) && a.why);
 }
 
-/* --- shapes -------------------------------------------------------------------------------------
- */
+/* --- shapes --------------------------------------------------------------- */
 
 static shape_rows shapes;
 
@@ -266,8 +265,7 @@ Test(shape, what_cannot_be_built_is_refused_with_the_nearest)
     cr_expect(strstr(status_message(), "the nearest has"), "%s", status_message());
 }
 
-/* --- rules --------------------------------------------------------------------------------------
- */
+/* --- rules ---------------------------------------------------------------- */
 
 Test(rules, each_rule_gives_its_published_numbers_and_says_where_it_holds)
 {
@@ -313,8 +311,7 @@ Test(rules, far_from_every_fit_all_rules_are_marked)
         cr_expect(!r.row[i].inside || strcmp(r.row[i].name, "kaplan") == 0, "%s", r.row[i].name);
 }
 
-/* --- systems ------------------------------------------------------------------------------------
- */
+/* --- systems -------------------------------------------------------------- */
 
 TestSuite(systems, .init = open_laws, .fini = close_laws);
 

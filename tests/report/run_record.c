@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HEADER "{\"type\":\"header\",\"config\":{\"train\":{\"seed\":7}},\"ranks\":2}\n"
+#define HEADER        "{\"type\":\"header\",\"config\":{\"train\":{\"seed\":7}},\"ranks\":2}\n"
 #define STEP(n, loss) "{\"type\":\"step\",\"step\":" #n ",\"tokens\":" #n "00,\"loss\":" loss "}\n"
 
 /* A run directory that holds this record (and this summary). */
@@ -42,11 +42,13 @@ static status read_text(run_record *r, const char *record, const char *summary)
 Test(run_record, steps_evaluations_and_events_are_kept_in_order)
 {
     run_record r;
-    cr_assert(read_text(&r,
-                        HEADER STEP(1, "5.5") STEP(2, "null") "{\"type\":\"eval\",\"step\":2,"
-                        "\"val_loss\":5.25}\n{\"type\":\"event\",\"event\":\"resume\"}\n",
-                        NULL) == OK,
-              "%s", status_message());
+    cr_assert(
+        read_text(&r,
+                  HEADER STEP(1, "5.5") STEP(
+                      2, "null") "{\"type\":\"eval\",\"step\":2,"
+                                 "\"val_loss\":5.25}\n{\"type\":\"event\",\"event\":\"resume\"}\n",
+                  NULL) == OK,
+        "%s", status_message());
     cr_assert(r.steps == 2 && r.evals == 1 && json_array_size(r.events) == 1);
     cr_expect(r.step[0].loss == 5.5 && r.step[1].tokens == 200);
     cr_expect(isnan(r.step[1].loss) && isnan(r.step[0].energy_j), "null and absent are no numbers");
@@ -65,8 +67,8 @@ Test(run_record, a_damaged_line_ends_the_record_and_is_counted)
     for (size_t k = 0; k < sizeof damage / sizeof *damage; k++) {
         run_record r;
         char text[1024];
-        (void)snprintf(text, sizeof text, "%s%s%s%s", HEADER STEP(1, "5"), damage[k],
-                       STEP(2, "4"), STEP(3, "3"));
+        (void)snprintf(text, sizeof text, "%s%s%s%s", HEADER STEP(1, "5"), damage[k], STEP(2, "4"),
+                       STEP(3, "3"));
         cr_assert(read_text(&r, text, NULL) == OK);
         cr_expect(r.steps == 1 && r.damaged_line == 3 && r.lost_lines == 3, "%d steps, line %d, %d",
                   r.steps, r.damaged_line, r.lost_lines);
@@ -107,8 +109,7 @@ Test(run_record, what_is_no_record_is_refused)
     cr_expect(run_record_read(&r, "/nonexistent") == ERR_CONFIG);
 }
 
-/* --- tables -------------------------------------------------------------------------------------
- */
+/* --- tables --------------------------------------------------------------- */
 
 static const table_column columns[] = {{"run", "run", CELL_TEXT, FROM_NOTHING},
                                        {"energy_j", "energy", CELL_ENERGY, FROM_MEASURE},
@@ -208,11 +209,11 @@ Test(table, numbers_read_well_at_every_size)
         double x;
         cell_kind kind;
         const char *text;
-    } rows[] = {{999, CELL_COUNT, "999"},        {999.7, CELL_COUNT, "1.00K"},
-                {1234567, CELL_COUNT, "1.23M"},  {70e9, CELL_COUNT, "70.0B"},
-                {0.5, CELL_ENERGY, "0.50 J"},    {0, CELL_ENERGY, "0 J"},
+    } rows[] = {{999, CELL_COUNT, "999"},         {999.7, CELL_COUNT, "1.00K"},
+                {1234567, CELL_COUNT, "1.23M"},   {70e9, CELL_COUNT, "70.0B"},
+                {0.5, CELL_ENERGY, "0.50 J"},     {0, CELL_ENERGY, "0 J"},
                 {3599.9, CELL_SECONDS, "59m59s"}, {7265, CELL_SECONDS, "2h01m"},
-                {0.404, CELL_SHARE, "40.4 %"},   {INFINITY, CELL_LOSS, "\xe2\x80\x93"}};
+                {0.404, CELL_SHARE, "40.4 %"},    {INFINITY, CELL_LOSS, "\xe2\x80\x93"}};
     char out[32];
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
         cr_expect(strcmp(number_text(out, rows[k].x, rows[k].kind), rows[k].text) == 0, "%g: '%s'",
