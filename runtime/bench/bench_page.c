@@ -179,7 +179,7 @@ static status collectives_part(page *p, const json_t *result)
                     COLUMNS(column), rows));
     TRY(page_add_figure(&f, p, "bandwidth", "Bus bandwidth against size"));
     (void)fprintf(f->to, "set logscale xy\nset xlabel \"bytes\"\nset ylabel \"bus GB/s\"\n"
-                         "set format x \"%%.0s%%c\"\nset key outside right\nset grid\n");
+                         "set format x \"%%.0s%%c\"\nset key outside right noenhanced\nset grid\n");
     bandwidth_curves(f->to, rows);
     return page_end_figure(f, "Bus bandwidth: bytes / time x (R-1)/R, twice that for all-reduce "
                               "(the factors of nccl-tests), so that rank counts compare.");
