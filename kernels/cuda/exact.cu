@@ -74,7 +74,7 @@ cudaError_t accumulate_launch(cudaStream_t stream, const accumulate_args *a, int
                        (float *)a->sum.data + first, gradient, a->flag, a->first, packs);
 }
 
-/* --- sums of squares: element i of a chunk goes to lane i % 32, the lanes are added by halves --- */
+/* --- sums of squares: element i of a chunk in lane i % 32, lanes added by halves --- */
 
 __device__ __forceinline__ double square_of(int64_t v)
 {
