@@ -1,5 +1,5 @@
 /* memory_mpirun.c — the bytes a rank takes are the bytes planned, on several ranks too.
- * Usage: memory_mpirun SHARDING, under mpirun; the exit code is the verdict. */
+ * Usage: memory_mpirun [key=value ...], under mpirun; the exit code is the verdict. */
 #include "support/resident.h"
 #include "train/run.h"
 
@@ -39,13 +39,12 @@ static status grows_by_the_plan(world *w, const config *cfg)
 
 int main(int argc, char **argv)
 {
-    char sharding[64];
     world *w = NULL;
     config *cfg = calloc(1, sizeof *cfg);
-    const char *const override = sharding;
-    (void)snprintf(sharding, sizeof sharding, "train.sharding=%s", argc > 1 ? argv[1] : "zero1");
     status s = cfg ? world_open(&w) : ERR_MEMORY;
-    if (s == OK) s = config_parse(cfg, "unit.yaml", yaml, (int64_t)strlen(yaml), 1, &override);
+    if (s == OK)
+        s = config_parse(cfg, "unit.yaml", yaml, (int64_t)strlen(yaml), argc - 1,
+                         (const char *const *)argv + 1);
     if (s == OK) s = world_agree(w, grows_by_the_plan(w, cfg));
     if (s != OK && world_prints(w)) (void)fprintf(stderr, "%s\n", status_message());
     world_close(w);
