@@ -29,7 +29,9 @@ INLINE int64_t digest_wide(uint64_t *sum, const char *values, int64_t n)
         step = _mm512_add_epi32(step, _mm512_set1_epi32((int)(16 * KEY_STEP)));
         eight = _mm512_add_epi32(eight, _mm512_set1_epi32((int)(2 * KEY_EIGHT)));
     }
-    *sum += (uint64_t)_mm512_reduce_add_epi64(total);
+    uint64_t part[8];
+    _mm512_storeu_si512(part, total);
+    for (int j = 0; j < 8; j++) *sum += part[j];
     return i;
 }
 #else
