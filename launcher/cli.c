@@ -49,6 +49,7 @@ static const cli_option *find(const char *name, size_t length, const cli_option 
 status cli_parse(int argc, char **argv, const cli_option *options, const char **rest,
                  int *rest_count)
 {
+    uint64_t seen = 0; // bit k: options[k] has its value
     *rest_count = 0;
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--", 2) != 0) {
@@ -65,30 +66,27 @@ status cli_parse(int argc, char **argv, const cli_option *options, const char **
             continue;
         }
         REQUIRE(inline_value || i + 1 < argc, ERR_CONFIG, "%s needs a value", o->name);
+        const uint64_t bit = UINT64_C(1) << (o - options);
+        ASSERT(o - options < 64);
+        REQUIRE(!(seen & bit), ERR_CONFIG, "%s is given twice; which one is meant?", o->name);
+        seen |= bit;
         *o->value = inline_value ? argv[i] + length + 1 : argv[++i];
     }
     return OK;
 }
 
-status cli_once(int argc, char **argv, const cli_option *options)
+/* *value of the text, whatever its range. */
+static status read_number(double *value, const char *option, const char *text)
 {
-    for (const cli_option *o = options; o->name; o++) {
-        const size_t length = strlen(o->name);
-        int times = 0;
-        for (int i = 1; i < argc && o->value; i++)
-            times += strncmp(argv[i], o->name, length) == 0 &&
-                     (argv[i][length] == '\0' || argv[i][length] == '=');
-        REQUIRE(times < 2, ERR_CONFIG, "%s is given %d times; which one is meant?", o->name, times);
-    }
-    return OK;
+    const status s = config_number(value, text);
+    return s == OK ? OK : status_prefix(s, "%s", option);
 }
 
 status cli_number(double *out, const char *option, const char *text, double low, double high)
 {
     double value;
     if (!text) return OK;
-    const status s = config_number(&value, text);
-    if (s != OK) return status_prefix(s, "%s", option);
+    TRY(read_number(&value, option, text));
     REQUIRE(value >= low && value <= high, ERR_CONFIG,
             "%s: %.60s is outside [%.15g, %.15g]; nearest: %.15g", option, text, low, high,
             value < low ? low : high);
@@ -100,8 +98,7 @@ status cli_positive(double *out, const char *option, const char *text, double hi
 {
     double value;
     if (!text) return OK;
-    const status s = config_number(&value, text);
-    if (s != OK) return status_prefix(s, "%s", option);
+    TRY(read_number(&value, option, text));
     REQUIRE(value > 0 && value <= high, ERR_CONFIG, "%s: %.60s is outside (0, %g]", option, text,
             high);
     *out = value;

@@ -15,11 +15,9 @@ typedef struct cli_option {
 /* Splits argv[1..argc) into options (from the rows), and the rest, kept in order in
  * rest[0..*rest_count).
  * "--run X" and "--run=X" are the same. ERR_CONFIG names an unknown option and the nearest known
- * one. */
+ * one, or an option whose value is given twice: the first would be ignored. */
 status cli_parse(int argc, char **argv, const cli_option *options, const char **rest,
                  int *rest_count);
-/* ERR_CONFIG names an option whose value is given twice: the first would be ignored. */
-status cli_once(int argc, char **argv, const cli_option *options);
 /* An option's number, with the endings of configs (1e9, 20B, 2h); *out keeps its value when text is
  * NULL. ERR_CONFIG names option, text, range and the nearest value in it. */
 status cli_number(double *out, const char *option, const char *text, double low, double high);

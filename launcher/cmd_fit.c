@@ -335,7 +335,6 @@ static status run(int argc, char **argv, const char **rest)
     fit_input in = {0};
     int count;
     TRY(cli_parse(argc, argv, options, rest, &count));
-    TRY(cli_once(argc, argv, options));
     REQUIRE(count >= 1, ERR_CONFIG,
             "fit needs a table of points or run directories: isoflop fit POINTS.csv");
     REQUIRE(!a.data || strlen(a.data) < LAW_FILE_TEXT, ERR_CONFIG, "--data: longer than %d letters",

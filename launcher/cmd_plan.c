@@ -203,7 +203,6 @@ static status run(int argc, char **argv, const char **rest)
     int count;
     bool alone = false;
     TRY(cli_parse(argc, argv, options, rest, &count));
-    TRY(cli_once(argc, argv, options));
     REQUIRE(count == 0 || o.chart, ERR_CONFIG,
             "plan takes options only; '%.60s' is none (run directories belong to --chart)",
             rest[0]);

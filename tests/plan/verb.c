@@ -243,7 +243,7 @@ Test(plan, bad_input_is_one_clear_line_and_exit_code_2)
         {"--gpus 8 --hours 3d --cluster 8xh100 --flops 1e21", "both are the budget"},
         {"--budget 100 --gpus 8 --hours 3 --cluster 8xh100", "both are the budget"},
         {"--flops 1e21 --tokens-per-param 0", "--tokens-per-param"},
-        {"--flops 1e21 --flops 1e22", "--flops is given 2 times"},
+        {"--flops 1e21 --flops 1e22", "--flops is given twice"},
         {"--flops 1e21 --law besirogl", "nearest: besiroglu"},
         {"--flops 1e21 --law no/such/law.json", "no/such/law.json"},
         {"--flops 1e21 --law kaplan-compute", "--law kaplan-compute"},
