@@ -60,14 +60,6 @@ typedef struct fit_arguments {
     bool json, nonemb, undecayed, any_schedule;
 } fit_arguments;
 
-/* A number within [low, high]; the message names the option. */
-static status parse_whole(double *out, const char *option, const char *text, double high)
-{
-    TRY(cli_number(out, option, text, 0, high));
-    REQUIRE(floor(*out) == *out, ERR_CONFIG, "%s: %.60s is not a whole number", option, text);
-    return OK;
-}
-
 /* Which approach: 1 and 2 read off the best sizes, 3 fits a law of the loss. */
 static int approach_of(const fit_arguments *a)
 {
@@ -83,7 +75,7 @@ static status parse_options(fit_options *out, const fit_arguments *a)
     for (int32_t i = 0; i < laws_count; i++) names[i] = laws[i].name;
     names[laws_count] = "approach-1", names[laws_count + 1] = "approach-2";
     int32_t form = 0, loss = FIT_HUBER, x = X_FLOPS;
-    double bootstrap = 1000, seed = 1;
+    int64_t bootstrap = 1000, seed = 1;
     *out = (fit_options){.delta = 1e-3, .nonemb = a->nonemb};
     TRY(cli_choice(&form, "--law", a->law, names));
     if (form >= laws_count) form = 0;
@@ -91,9 +83,9 @@ static status parse_options(fit_options *out, const fit_arguments *a)
     TRY(cli_choice(&x, "--x", a->x, variables));
     TRY(cli_number(&out->delta, "--delta", a->delta, 1e-12, 1e3));
     REQUIRE(!a->delta || loss == FIT_HUBER, ERR_CONFIG, "--delta belongs to --loss huber");
-    if (a->bootstrap) TRY(parse_whole(&bootstrap, "--bootstrap", a->bootstrap, 1e6));
+    TRY(cli_integer(&bootstrap, "--bootstrap", a->bootstrap, 0, 1000000));
     REQUIRE(bootstrap != 1, ERR_CONFIG, "--bootstrap: 1 replicate has no spread; 0 or at least 2");
-    if (a->seed) TRY(parse_whole(&seed, "--seed", a->seed, 9007199254740992.0));
+    TRY(cli_integer(&seed, "--seed", a->seed, 0, INT64_C(9007199254740992)));
     REQUIRE(!a->x || (approach_of(a) == 3 && (laws[form].needs & LAW_OF_X)), ERR_CONFIG,
             "--x belongs to laws of one free variable (power, power-offset, bnsl); %s has its own",
             approach_of(a) == 3 ? laws[form].name : a->law);
@@ -213,9 +205,9 @@ static status write_lines(const fit_arguments *a, const optima *o, const fit_inp
 
 static status drop_highest(points *p, const char *text)
 {
-    double drop;
-    TRY(parse_whole(&drop, "--drop-highest", text, 1e9));
-    REQUIRE((int32_t)drop < p->count, ERR_CONFIG, "--drop-highest: %s of %d points", text,
+    int64_t drop = 0;
+    TRY(cli_integer(&drop, "--drop-highest", text, 0, 1000000000));
+    REQUIRE(drop < p->count, ERR_CONFIG, "--drop-highest: %s of %d points", text,
             p->count);
     points_drop_highest(p, (int32_t)drop);
     REQUIRE(p->count > 0, ERR_CONFIG, "--drop-highest: %s leaves no points", text);

@@ -22,8 +22,8 @@ typedef struct bench_options {
     double seconds;     /* aimed at per measurement of a section; >= 0                    */
     int64_t max_bytes;  /* largest collective and stream                                  */
     int32_t repeats;    /* of the step series in scaling                                  */
-    const struct bench_rates *rates; /* of step's and scaling's stand-in; NULL: compute    */
-    void *context; /* of progress                                                    */
+    const struct bench_rates *rates; /* of step's and scaling's stand-in; NULL: compute           */
+    void *context;                   /* of progress                                               */
     void (*progress)(void *context, const char *section, const char *what); /* rank 0; or NULL */
 } bench_options;
 
@@ -69,8 +69,6 @@ status bench_time(bench_times *out, world *w, double seconds, status (*run)(void
 /* y = a + b x with weights 1 / y^2 (relative errors count alike), a >= 0. count >= 2. Returns the
  * median |relative residual|. */
 double bench_line(double *a, double *b, const double *x, const double *y, int32_t count);
-
-/* json_real, or null when not finite */
 
 status bench_gemm(bench *b, json_t **out);
 status bench_memory(bench *b, json_t **out);
