@@ -55,62 +55,33 @@ static const char help[] =
     "  plan --model chinchilla-70m --cluster 8xh100 --ranks 8\n"
     "  plan --systems --chart systems.svg\n";
 
-/* Options of the prediction alone: --model and --cluster, and no question to a law. */
-static const char *predict_only(const plan_options *o)
-{
-    const plan_predict_options *p = &o->predict;
-    return p->accumulate       ? "--accumulate"
-           : p->scale          ? "--scale"
-           : p->deadline       ? "--deadline"
-           : p->efficiency     ? "--efficiency"
-           : p->critical_batch ? "--critical-batch"
-                               : NULL;
-}
+/* Options that go together, by name. */
+static const char of_prediction[] =
+    " --accumulate --scale --deadline --efficiency --critical-batch ";
+static const char of_law[] = " --flops --params --loss --gpus --hours --mfu --unique-tokens "
+                             "--inference-tokens --tokens-per-param --law --data --emit --chart ";
+static const char of_question[] = /* they shape an answer: with nothing asked they do nothing */
+    " --mfu --unique-tokens --inference-tokens --tokens-per-param --law --data --emit --cluster "
+    "--batch-tokens --sequence --precision --recompute --reduction ";
+static const char of_machine[] = " --ranks --micro-batch --sharding ";
+static const char of_run[] = " --precision --recompute --reduction ";
 
-static const char *law_only(const plan_options *o)
+/* The first option of a group that was given, or NULL. */
+static const char *given(const cli_option *options, const char *group)
 {
-    return o->flops              ? "--flops"
-           : o->params           ? "--params"
-           : o->loss             ? "--loss"
-           : o->gpus             ? "--gpus"
-           : o->hours            ? "--hours"
-           : o->mfu              ? "--mfu"
-           : o->unique_tokens    ? "--unique-tokens"
-           : o->inference_tokens ? "--inference-tokens"
-           : o->tokens_per_param ? "--tokens-per-param"
-           : o->law              ? "--law"
-           : o->data             ? "--data"
-           : o->emit             ? "--emit"
-           : o->chart            ? "--chart"
-                                 : NULL;
-}
-
-/* Options that shape an answer: with nothing asked they would do nothing. */
-static const char *modifier(const plan_options *o)
-{
-    const plan_predict_options *p = &o->predict;
-    return o->mfu                ? "--mfu"
-           : o->unique_tokens    ? "--unique-tokens"
-           : o->inference_tokens ? "--inference-tokens"
-           : o->tokens_per_param ? "--tokens-per-param"
-           : o->law              ? "--law"
-           : o->data             ? "--data"
-           : o->emit             ? "--emit"
-           : p->cluster          ? "--cluster"
-           : p->batch_tokens     ? "--batch-tokens"
-           : p->sequence         ? "--sequence"
-           : p->precision        ? "--precision"
-           : p->recompute        ? "--recompute"
-           : p->reduction        ? "--reduction"
-                                 : NULL;
+    for (; options->name; options++) {
+        char word[32];
+        snprintf(word, sizeof word, " %s ", options->name);
+        if (options->value && *options->value && strstr(group, word)) return options->name;
+    }
+    return NULL;
 }
 
 /* What this model does on this cluster is plan_predict's question. */
-static status route(plan_options *o, bool *alone)
+static status route(plan_options *o, const cli_option *options, bool *alone)
 {
-    const char *only = predict_only(o), *other = law_only(o);
-    const bool both = o->predict.model && o->predict.cluster;
-    *alone = both && !other;
+    const char *only = given(options, of_prediction), *other = given(options, of_law);
+    *alone = o->predict.model && o->predict.cluster && !other;
     REQUIRE(!only || *alone, ERR_CONFIG, "%s belongs to --model M --cluster F%s%s", only,
             other ? ", without " : " alone", other ? other : "");
     if (*alone) {
@@ -118,18 +89,10 @@ static status route(plan_options *o, bool *alone)
         o->predict.budget = o->budget;
         return OK;
     }
-    const plan_predict_options *p = &o->predict;
-    const char *machine = p->ranks         ? "--ranks"
-                          : p->micro_batch ? "--micro-batch"
-                          : p->sharding    ? "--sharding"
-                                           : NULL;
-    REQUIRE(!machine || p->cluster, ERR_CONFIG, "%s belongs to --cluster FILE", machine);
-    const char *held = p->precision   ? "--precision"
-                       : p->recompute ? "--recompute"
-                       : p->reduction ? "--reduction"
-                                      : NULL;
-    REQUIRE(!held || p->cluster || o->emit, ERR_CONFIG,
-            "%s belongs to --cluster FILE or --emit DIR", held);
+    const char *machine = given(options, of_machine), *run = given(options, of_run);
+    REQUIRE(!machine || o->predict.cluster, ERR_CONFIG, "%s belongs to --cluster FILE", machine);
+    REQUIRE(!run || o->predict.cluster || o->emit, ERR_CONFIG,
+            "%s belongs to --cluster FILE or --emit DIR", run);
     return OK;
 }
 
@@ -206,12 +169,12 @@ static status run(int argc, char **argv, const char **rest)
     REQUIRE(count == 0 || o.chart, ERR_CONFIG,
             "plan takes options only; '%.60s' is none (run directories belong to --chart)",
             rest[0]);
-    const char *without = o.systems || (o.chart && !asked(&o)) ? modifier(&o) : NULL;
+    const char *without = o.systems || (o.chart && !asked(&o)) ? given(options, of_question) : NULL;
     REQUIRE(!o.systems || !asked(&o), ERR_CONFIG,
             "--systems answers no other question; --chart alone goes with it");
     REQUIRE(!without, ERR_CONFIG, "%s belongs to a question (--flops 1e21), %s asks none", without,
             o.systems ? "--systems" : "--chart alone");
-    TRY(route(&o, &alone));
+    TRY(route(&o, options, &alone));
     if (alone) return plan_predict(p);
     if (o.systems) {
         if (o.chart) TRY(plan_chart(o.chart, NULL, rest, count));
