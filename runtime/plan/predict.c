@@ -95,15 +95,26 @@ static void reduce_buckets(stepping *s)
     communicate(s, total, fmin(total, fmax(0.0, busy_until - backward_until(s, -1))), 1.0);
 }
 
-/* Nothing runs beside these today. */
+/* Seconds of a forward pass before it needs the weights of a layer; -1: of the embedding. */
+static double forward_until(const stepping *s, int32_t layer)
+{
+    if (layer < 0) return 0.0;
+    return pass_seconds(&s->micro.embed) / 2.0 + layer * pass_seconds(&s->micro.layer_forward);
+}
+
+/* On a device bucket after bucket arrives while the next forward pass runs on those before it;
+ * cores wait for all of them. */
 static void gather_weights(stepping *s)
 {
     if (s->q->sharding != PREDICT_ZERO1) return;
-    double total = 0.0;
-    for (int32_t b = 0; b < s->l->bucket_count; b++)
-        total += cost_phase_s(&s->hw, COST_GATHER,
-                              (double)s->l->buckets[b].stripe * s->ranks * s->act_bytes, s->ranks);
-    communicate(s, total, total, 1.0);
+    double total = 0.0, late = 0.0;
+    for (int32_t b = s->l->bucket_count - 1; b >= 0; b--) {
+        const bucket *k = &s->l->buckets[b];
+        const double bytes = (double)k->stripe * s->ranks * s->act_bytes;
+        total += cost_phase_s(&s->hw, COST_GATHER, bytes, s->ranks);
+        late = fmax(late, total - forward_until(s, k->ready_layer));
+    }
+    communicate(s, total, s->hw.staged ? total : late, 1.0);
 }
 
 /* --- full sharding: a layer's weights arrive while the one before it computes --- */

@@ -1,6 +1,8 @@
 #include "plan/predict.h"
 
 #include "base/clock.h"
+#include "plan/cost.h"
+#include "plan/layout.h"
 #include "published_rows.h"
 
 #include <criterion/criterion.h>
@@ -177,6 +179,46 @@ Test(predict, exact_sums_cost_their_bytes)
     const prediction fast = predict(&cfg, PREDICT_ZERO1, 64, &hw);
     cr_expect(exact.step_time_s > fast.step_time_s);
     cr_expect(exact.part_s[PART_PRODUCTS] == fast.part_s[PART_PRODUCTS]);
+}
+
+/* All seconds of gathering the weights of a sharded step, bucket by bucket. */
+static double gather_s(const config *cfg, int32_t ranks, const cluster *hw)
+{
+    machine m;
+    layout l;
+    double sum = 0;
+    cr_assert(machine_of(&m, hw, cfg->train.precision) == OK && m.overlap == 1.0);
+    cr_assert(layout_init(&l, &cfg->model, ranks) == OK);
+    for (int32_t b = 0; b < l.bucket_count; b++)
+        sum += cost_phase_s(&m, COST_GATHER, 2.0 * (double)l.buckets[b].stripe * ranks, ranks);
+    layout_deinit(&l);
+    return sum;
+}
+
+Test(predict, weights_arrive_beside_the_next_forward_pass_on_devices_and_never_on_cores)
+{
+    const config cfg = run_config_of("gpt2-xl", 4, 64);
+    static const char *const clusters[] = {"8xh100", "cpu-2core"};
+    for (int cores = 0; cores < 2; cores++) {
+        cluster hw = load(clusters[cores]);
+        hw.overlap.value = 1.0;
+        if (cores) {
+            hw.core_bandwidth.value = 1e15;
+            hw.network_bandwidth.value = 1e9;
+            hw.network_latency_s.value = 1e-5;
+        }
+        const prediction p = predict(&cfg, PREDICT_ZERO1, 16, &hw);
+        const double gather = gather_s(&cfg, 16, &hw), open = p.part_s[PART_COMMUNICATION];
+        cr_expect(p.hidden_communication_s > 0);
+        cr_expect(cores ? open >= gather : open < gather, "%s: %g s of %g s", clusters[cores], open,
+                  gather);
+    }
+    /* what the forward pass is too short for stays: a link a thousand times slower */
+    cluster slow = load("8xh100");
+    slow.overlap.value = 1.0;
+    slow.network_bandwidth.value /= 1000;
+    const prediction p = predict(&cfg, PREDICT_ZERO1, 16, &slow);
+    cr_expect(p.part_s[PART_COMMUNICATION] > gather_s(&cfg, 16, &slow) * 0.9);
 }
 
 Test(predict, what_cannot_run_is_refused_with_the_nearest_that_can)
