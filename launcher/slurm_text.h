@@ -11,6 +11,7 @@
     "    local shown marks=$run/restarts-$job\n"                                                   \
     "    shown=$(scontrol show job -o \"$job\")\n"                                                 \
     "    [[ $shown == *JobState=RUNNING* || $shown == *Reason=TimeLimit* ]] || return\n"           \
+    "    [[ $shown == *\"Restarts=${SLURM_RESTART_COUNT:-0} \"* ]] || return\n"                    \
     "    [ ! -e \"$marks\" ] ||\n"                                                                 \
     "        [ -n \"$(find \"$run\" -name manifest.json -newer \"$marks\" -print -quit)\" ] ||\n"  \
     "        count=$(cat \"$marks\")\n"                                                            \

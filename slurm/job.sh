@@ -333,6 +333,8 @@ job_end() { # CODE: requeue on what can go better the next time, and on nothing 
     # scancel is the user's word; a time limit that struck before the checkpoint is not
     if [ "$state" != RUNNING ] && [ "$(job_field Reason)" != TimeLimit ]; then
         job_tell "$how; Slurm says $state"
+    elif [ "$(job_field Restarts)" != "${SLURM_RESTART_COUNT:-0}" ]; then
+        job_tell "$how; Slurm has begun the job again elsewhere"
     elif ! job_fruitful; then
         job_tell "$how; three restarts made no new checkpoint: not requeued"
     elif [ -n "${job_successor:-}" ]; then

@@ -9,7 +9,8 @@ usage: cluster.sh up DIR NODES     starts it; then: export SLURM_CONF=DIR/slurm.
 
 Nodes are named PREFIX1, PREFIX2, ... with the prefix in DIR/prefix: Open MPI names shared files by
 host, so two clusters on a machine must differ. Each has a spool and two fake GPUs; variables:
-CPUS=2 of a node, GPUS=no for none, TIMEOUT=30 seconds after which a silent node is down, REQUEUE=1.
+CPUS=2 of a node, whatever the machine has; GPUS=no for none; TIMEOUT=30 seconds after which a
+silent node is down; REQUEUE=1.
 TEXT
 }
 stop() { echo "cluster.sh: $*" >&2; exit 1; }
@@ -24,10 +25,8 @@ munge_up() {
     stop "munged does not answer"
 }
 configure() { # NODES
-    local i g cpus=${CPUS:-2} all gpus=2
+    local i g cpus=${CPUS:-2} gpus=2
     [ "${GPUS:-yes}" = yes ] || gpus=""
-    all=$(env -u OMP_NUM_THREADS nproc)
-    [ "$cpus" -le "$all" ] || cpus=$all
     # ports of this directory alone, so that two clusters do not meet
     local port=$((20000 + number))
     cat <<CONF
@@ -58,6 +57,7 @@ ReturnToService=2
 EnforcePartLimits=ALL
 KillWait=8
 SlurmdTimeout=${TIMEOUT:-30}
+SlurmdParameters=config_overrides
 InactiveLimit=0
 MinJobAge=3600
 JobRequeue=${REQUEUE:-1}

@@ -16,6 +16,27 @@ fault_stall() { # the job ends when the stopped rank has been found out
     pid=$(processes_of "$1" isoflop "SLURM_PROCID=1")
     kill -STOP "$pid"
 }
+fault_limit() { # the time that is left becomes a minute: less than the warning comes ahead
+    local run
+    run=$(field "$1" RunTime) # [days-]hours:minutes:seconds; these jobs take minutes
+    run=${run%:*}
+    timeout 10 scontrol update JobId="$1" TimeLimit=$((10#${run#*:} + 1))
+}
+fault_slurmd() { # the daemon alone: Slurm takes the node for dead while the ranks still run
+    node_of[$1]=$(field "$1" BatchHost)
+    kill -KILL "$(cat "$work/slurm/slurmd.${node_of[$1]}.pid")"
+}
+fault_node() { # with all that runs there; a job of one node
+    local pids parents pid
+    pids=$(processes_of "$1")
+    fault_slurmd "$1"
+    # shellcheck disable=SC2046 # numbers
+    parents=$(for pid in $pids; do awk '/^PPid/ { print $2 }' "/proc/$pid/status"; done |
+        sort -u | while read -r pid; do
+        grep -q slurmstepd "/proc/$pid/comm" 2>/dev/null && echo "$pid"; done)
+    # shellcheck disable=SC2086 # numbers
+    kill -KILL $parents $pids
+}
 fault_mpirun() { kill_one "$1" mpirun; }
 fault_mpirun_rank() { kill_one "$1" isoflop "OMPI_COMM_WORLD_RANK=1"; }
 
@@ -74,8 +95,13 @@ look() { # RUN
             begin "$run" "$fault"
             job_of[$run]=$job fault_of[$run]=scancelled
         fi
+        [ "$fault" != limit ] || [ "$(field "$job" JobState)" != PENDING ] ||
+            timeout 10 scontrol update JobId="$job" TimeLimit=60
         [ -n "$(cut lost_s "$run")" ] || return
         gap_of[$run]=$((${EPOCHREALTIME/./} - struck_at[$run]))
+        if [ -n "${node_of[$job]:-}" ]; then # it comes back, and ends what it finds of the job
+            "$here/cluster.sh" node "$work/slurm" "${node_of[$job]}" || fail "${node_of[$job]}"
+        fi
         phase_of[$run]=back ;;
     back)
         [ "$steps" -ge $((steps_at[$run] + 20)) ] || return
@@ -99,7 +125,7 @@ look() { # RUN
 # on, loses no published checkpoint, and has the bits of the uninterrupted one.
 strike() { # FAULT:STEPS...
     local item run number=${struck:-0} state before="" quiet_since=$SECONDS
-    local -A phase_of fault_of job_of target_of newest_of steps_at struck_at gap_of
+    local -A phase_of fault_of job_of target_of newest_of steps_at struck_at gap_of node_of
     [ "$number" != 0 ] || printf '%-12s %6s %10s %10s %9s %8s\n' fault 'at step' checkpoint \
         'went on at' 'again, s' 'away, s'
     for item in "$@"; do
