@@ -239,7 +239,7 @@ static void finished(void *context, const run *r, const run_summary *s)
 {
     view *v = context;
     end_line(v);
-    const run_times *t = &r->times;
+    const run_times spent = run_times_so_far(r), *t = &spent;
     printf("%s    step %" PRId64 " of %" PRId64 ", %s tokens in %s: %s tokens/s",
            s->finished ? "done   " : "stopped", r->at.step, r->steps_total,
            cli_count((double)r->at.tokens).text, cli_duration(r->at.train_time_s).text,

@@ -84,9 +84,9 @@ static status one_stripe(checkpoint_writer *w, int v, int32_t b, stripe_range s,
         const float *values = far ? piece : from;
         if (far) result = w->r->ops->download(w->r->device, piece, from + at, n * 4);
         if (result == OK)
-            result =
-                verify ? verify_stripe(w->fd[file], manifest_names[file], offset, values, n)
-                       : file_write_at(w->fd[file], manifest_names[file], offset, values, n * 4);
+            result = verify
+                         ? verify_stripe(w->fd[file], manifest_names[file], offset, values, n)
+                         : file_write_at(w->fd[file], manifest_names[file], offset, values, n * 4);
     }
     free(piece);
     return result;
@@ -208,6 +208,7 @@ static void describe(checkpoint_writer *w, int64_t record_bytes)
     const run *r = w->r;
     w->info =
         (checkpoint_info){.at = r->at, .record_bytes = record_bytes, .ranks = r->layout.ranks};
+    w->info.at.times = run_times_so_far(r);
     config_hash(r->cfg, w->info.config_hash);
     (void)snprintf(w->info.arithmetic_id, sizeof w->info.arithmetic_id, "%s", r->arithmetic_id);
     (void)snprintf(w->info.data_identity, sizeof w->info.data_identity, "%s",
@@ -434,8 +435,7 @@ static status load_vector(run *r, const char *path, int v, const char *prefix)
     for (int32_t b = 0; s == OK && b < r->layout.bucket_count; b++) {
         stripe_range own = run_owned(r, b);
         float *to = v == 0 ? run_masters(r, own) : (v == 1 ? r->m : r->v) + own.shard;
-        if (own.count > 0)
-            s = run_fill(r, to, own.logical, own.count, values_of_file, &file);
+        if (own.count > 0) s = run_fill(r, to, own.logical, own.count, values_of_file, &file);
     }
     safetensors_map_deinit(&map);
     (void)close(fd);

@@ -268,14 +268,15 @@ char *describe_summary(const run *r, const run_summary *s)
     flop_counts per_token;
     block_flops(&per_token, &r->cfg->model);
     double tokens = (double)r->at.tokens;
-    const run_times *t = &r->times;
+    const run_times spent = run_times_so_far(r), *t = &spent;
     json_t *flops =
         json_pack("{s:f, s:f, s:f, s:f}", "model", per_token.model * tokens, "six_nd",
                   per_token.six_nd * tokens, "six_nd_nonemb", per_token.six_nd_nonemb * tokens,
                   "hoffmann_a4", per_token.hoffmann_a4 * tokens);
-    json_t *time_s = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "compute", t->compute, "comm",
-                               t->comm, "wait", t->wait, "data", t->data, "checkpoint",
-                               t->checkpoint, "total", r->at.train_time_s);
+    json_t *time_s =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:f}", "compute", json_finite(t->compute), "comm",
+                  json_finite(t->comm), "wait", json_finite(t->wait), "data", json_finite(t->data),
+                  "checkpoint", json_finite(t->checkpoint), "total", r->at.train_time_s);
     bool evaluated = s->last.windows > 0;
     json_t *root =
         json_pack("{s:i, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "

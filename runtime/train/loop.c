@@ -37,9 +37,8 @@ typedef struct sitting {
     flop_counts flops; /* per token */
     stragglers slow;
     run_summary summary;
-    double recent_s[RECENT], recent_loss[RECENT];
+    double recent_s[RECENT];
     int64_t steps_here; /* steps of this sitting */
-    double energy_j;
     gpu_watch gpus;
 } sitting;
 
@@ -220,9 +219,9 @@ static status note_step(sitting *s, const step_result *step)
 {
     int64_t batch = s->cfg->train.batch_tokens, slot = s->steps_here++ % RECENT;
     s->recent_s[slot] = step->time_s;
-    s->recent_loss[slot] = step->loss;
+    s->r->at.losses[(step->step - 1) % LAST_LOSSES] = step->loss;
+    s->r->at.energy_j += step->energy_j;
     stragglers_add(&s->slow, &s->r->times, step->time_s);
-    s->energy_j += step->energy_j;
     double typical = recent_median(s), peak = peak_median(&s->peak) * s->r->layout.ranks;
     step_view view = {.step = *step,
                       .tokens_per_s = (double)batch / typical,
@@ -286,14 +285,14 @@ static status steps(sitting *s, bool *stopped)
 static status write_summary(sitting *s, const char *name)
 {
     run_summary *sum = &s->summary;
-    int64_t count = s->steps_here < RECENT ? s->steps_here : RECENT;
+    const progress *at = &s->r->at;
+    int64_t count = at->step < LAST_LOSSES ? at->step : LAST_LOSSES;
     double total = 0.0, peak = peak_median(&s->peak) * s->r->layout.ranks;
-    for (int64_t i = 0; i < count; i++) total += s->recent_loss[i];
+    for (int64_t i = 0; i < count; i++) total += at->losses[i];
     sum->loss = count ? total / (double)count : (double)NAN;
-    sum->tokens_per_s =
-        s->r->at.train_time_s > 0 ? (double)s->r->at.tokens / s->r->at.train_time_s : (double)NAN;
+    sum->tokens_per_s = at->train_time_s > 0 ? (double)at->tokens / at->train_time_s : (double)NAN;
     sum->mfu = s->flops.palm * sum->tokens_per_s / peak;
-    sum->energy_j = s->steps_here ? s->energy_j : (double)NAN;
+    sum->energy_j = at->step > 0 ? at->energy_j : (double)NAN;
     if (!s->first_rank) return OK;
     char path[PATH_BYTES], *text = describe_summary(s->r, sum);
     (void)snprintf(path, sizeof path, "%s/%s", s->options->folder, name);

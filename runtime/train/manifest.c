@@ -1,12 +1,14 @@
-#include "base/json.h"
 #include "train/manifest.h"
+
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -69,6 +71,22 @@ status manifest_digest(manifest_file *out, world *w, const char *folder, const c
     return s;
 }
 
+static json_t *times_object(const run_times *t)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "compute", json_finite(t->compute), "comm",
+                     json_finite(t->comm), "wait", json_finite(t->wait), "data",
+                     json_finite(t->data), "checkpoint", json_finite(t->checkpoint));
+}
+
+/* The losses of the last steps, oldest first. */
+static json_t *losses_array(const progress *p)
+{
+    json_t *list = json_array();
+    for (int64_t n = p->step > LAST_LOSSES ? p->step - LAST_LOSSES : 0; n < p->step; n++)
+        (void)json_array_append_new(list, json_finite(p->losses[n % LAST_LOSSES]));
+    return list;
+}
+
 status manifest_write(const char *folder, const checkpoint_info *info,
                       const manifest_file files[MANIFEST_FILES])
 {
@@ -83,14 +101,16 @@ status manifest_write(const char *folder, const checkpoint_info *info,
                                               MANIFEST_CHUNK_BYTES, "digest", hex));
     }
     json_t *root =
-        json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:s, s:s, s:s, s:I, s:o}",
+        json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o, s:o, s:i, s:s, s:s, s:s, "
+                  "s:I, s:o}",
                   "schema", 1, "step", (json_int_t)p->step, "tokens", (json_int_t)p->tokens,
                   "updates", (json_int_t)p->updates, "nonfinite", (json_int_t)p->nonfinite,
                   "nonfinite_in_a_row", (json_int_t)p->nonfinite_row, "interruptions",
-                  (json_int_t)p->interruptions, "train_time_s", p->train_time_s, "ranks",
-                  info->ranks, "config_hash", info->config_hash, "arithmetic_id",
-                  info->arithmetic_id, "data_identity", info->data_identity, "record_bytes",
-                  (json_int_t)info->record_bytes, "files", list);
+                  (json_int_t)p->interruptions, "train_time_s", p->train_time_s, "time_s",
+                  times_object(&p->times), "energy_j", json_finite(p->energy_j), "last_losses",
+                  losses_array(p), "ranks", info->ranks, "config_hash", info->config_hash,
+                  "arithmetic_id", info->arithmetic_id, "data_identity", info->data_identity,
+                  "record_bytes", (json_int_t)info->record_bytes, "files", list);
     char path[1200];
     (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
     return json_write(root, path);
@@ -121,6 +141,23 @@ static status parse_files(manifest_file files[MANIFEST_FILES], const char *folde
     return OK;
 }
 
+/* What was spent and lost so far; NaN where a manifest does not say. */
+static void parse_spent(progress *out, const json_t *root)
+{
+    out->energy_j = json_number_at(root, "energy_j");
+    out->times = (run_times){.compute = json_number_at(root, "time_s.compute"),
+                             .comm = json_number_at(root, "time_s.comm"),
+                             .wait = json_number_at(root, "time_s.wait"),
+                             .data = json_number_at(root, "time_s.data"),
+                             .checkpoint = json_number_at(root, "time_s.checkpoint")};
+    const json_t *losses = json_object_get(root, "last_losses");
+    for (int64_t i = 1; i <= LAST_LOSSES && i <= out->step; i++) {
+        const json_t *one = json_array_get(losses, json_array_size(losses) - (size_t)i);
+        out->losses[(out->step - i) % LAST_LOSSES] =
+            json_is_number(one) ? json_number_value(one) : (double)NAN;
+    }
+}
+
 static status parse_root(checkpoint_info *out, manifest_file files[MANIFEST_FILES],
                          const char *folder, const json_t *root)
 {
@@ -141,6 +178,7 @@ static status parse_root(checkpoint_info *out, manifest_file files[MANIFEST_FILE
                          .nonfinite_row = value[4],
                          .interruptions = value[5],
                          .train_time_s = json_number_value(json_object_get(root, "train_time_s"))};
+    parse_spent(&out->at, root);
     out->record_bytes = value[6];
     out->ranks = (int32_t)value[7];
     REQUIRE(text_member(out->config_hash, sizeof out->config_hash, root, "config_hash") &&

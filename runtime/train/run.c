@@ -336,6 +336,16 @@ status run_open_test(run **out, const config *cfg, world *w)
     return open_on(out, cfg, w, SPLIT_TEST);
 }
 
+run_times run_times_so_far(const run *r)
+{
+    const run_times *before = &r->at.times, *now = &r->times;
+    return (run_times){.compute = before->compute + now->compute,
+                       .comm = before->comm + now->comm,
+                       .wait = before->wait + now->wait,
+                       .data = before->data + now->data,
+                       .checkpoint = before->checkpoint + now->checkpoint};
+}
+
 void run_close(run *r)
 {
     if (!r) return;

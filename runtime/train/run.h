@@ -14,15 +14,26 @@
 #include "plan/memory.h"
 #include "train/replay.h"
 
+/* Wall seconds of this rank by part. */
+typedef struct run_times {
+    double compute, comm, wait, data, checkpoint;
+} run_times;
+
+/* Steps whose mean loss is that of the summary. */
+enum { LAST_LOSSES = 20 };
+
 /* Where the run stands: all a resume needs besides the arrays. Equal on all ranks. */
 typedef struct progress {
-    int64_t step;          /* optimizer steps taken, skipped ones included        */
-    int64_t updates;       /* steps that were not skipped: t of the moments       */
-    int64_t tokens;        /* step x batch_tokens                                 */
-    int64_t nonfinite;     /* skipped steps so far                                */
-    int64_t nonfinite_row; /* ... in a row, up to now                             */
-    int64_t interruptions; /* times this run directory was resumed                */
-    double train_time_s;   /* wall time of steps, over all sittings               */
+    int64_t step;               /* optimizer steps taken, skipped ones included        */
+    int64_t updates;            /* steps that were not skipped: t of the moments       */
+    int64_t tokens;             /* step x batch_tokens                                 */
+    int64_t nonfinite;          /* skipped steps so far                                */
+    int64_t nonfinite_row;      /* ... in a row, up to now                             */
+    int64_t interruptions;      /* times this run directory was resumed                */
+    double train_time_s;        /* wall time of steps, over all sittings               */
+    double energy_j;            /* of steps, over all sittings; NaN without meters     */
+    double losses[LAST_LOSSES]; /* of step n at (n - 1) % LAST_LOSSES                  */
+    run_times times;            /* of rank 0, over the sittings before this one         */
 } progress;
 
 /* What the last checkpoint cost this rank. */
@@ -31,11 +42,6 @@ typedef struct checkpoint_cost {
     double stall_s; /* training stood still: preparing, copying, publishing */
     double write_s; /* writing, syncing and reading back, perhaps beside it */
 } checkpoint_cost;
-
-/* Wall seconds of this rank by part. */
-typedef struct run_times {
-    double compute, comm, wait, data, checkpoint;
-} run_times;
 
 /* What one step did; equal on all ranks but for times. */
 typedef struct step_result {
@@ -98,7 +104,7 @@ typedef struct run {
     int64_t micro;           /* index inside this rank's range, while a step runs */
     int64_t steps_total;
     progress at;
-    run_times times;
+    run_times times;      /* of this sitting; see run_times_so_far */
     energy_meter meter;   /* of the GPU, or of this node            */
     double energy_mark_j; /* it, at the last step                   */
     nvml_sample gpu;      /* as read last, at gpu_read_s            */
@@ -146,6 +152,8 @@ nvml_sample run_gpu(const run *r, int32_t rank);
 /* Digest of all weights. COLLECTIVE */
 status run_digest(run *r, uint64_t *out);
 
+/* Of all sittings: rank 0's before this one and this rank's now. */
+run_times run_times_so_far(const run *r);
 /* Sample number of evaluation window w: the windows are spread evenly over the validation set,
  * since texts are often in some order. */
 int64_t run_window(const run *r, int64_t w);
