@@ -49,8 +49,9 @@ static void take_row(void *context, const char *name, const model_config *row)
     shape_rows *out = context;
     const bool named = strncmp(name, "a9-", 3) == 0 || strncmp(name, "gopher-", 7) == 0 ||
                        strncmp(name, "chinchilla-70b", 14) == 0;
-    if (!named || row->positions != POSITIONS_RELATIVE || out->count == SHAPE_ROWS_MAX) return;
+    if (!named || row->positions != POSITIONS_RELATIVE) return;
     const int32_t k = out->count++;
+    if (k >= SHAPE_ROWS_MAX) return; /* refused below */
     (void)snprintf(out->row[k].name, sizeof out->row[k].name, "%s", name);
     out->row[k].layers = row->layers;
     out->row[k].width = row->width;
@@ -62,7 +63,13 @@ static void take_row(void *context, const char *name, const model_config *row)
 status shape_rows_read(shape_rows *out)
 {
     *out = (shape_rows){0};
-    return config_model_rows(take_row, out);
+    TRY(config_model_rows(take_row, out));
+    const int32_t count = out->count;
+    if (count > SHAPE_ROWS_MAX) out->count = 0;
+    REQUIRE(count <= SHAPE_ROWS_MAX, ERR_CONFIG,
+            "configs/models: %d rows of a9-*, gopher-* and chinchilla-70b*; at most %d", count,
+            SHAPE_ROWS_MAX);
+    return OK;
 }
 
 /* The row whose count is nearest, on a logarithmic scale; how far off it is. */

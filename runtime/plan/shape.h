@@ -31,6 +31,7 @@ typedef struct shape_rows {
     } row[SHAPE_ROWS_MAX];
     int32_t count;
 } shape_rows;
+/* ERR_CONFIG: a row that cannot be read, or more than SHAPE_ROWS_MAX. */
 status shape_rows_read(shape_rows *out);
 
 /* Wanted and built differ by less than this where a row of a table is taken. */

@@ -6,7 +6,11 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static published known;
 
@@ -255,6 +259,28 @@ Test(shape, a_row_of_table_a9_is_taken_where_it_is_near)
     cr_assert(shape_near(&s, &q, &shapes) == OK);
     cr_expect(strstr(s.origin, "a9-2980m"), "%s", s.origin);
     cr_expect(s.model.layers == 34 && s.model.width == 2560 && s.model.heads == 20);
+}
+
+Test(shape, rows_beyond_the_most_are_refused_not_dropped)
+{
+    char root[] = "/tmp/plan_shapes_XXXXXX", path[128];
+    cr_assert_not_null(mkdtemp(root));
+    (void)snprintf(path, sizeof path, "%s/models", root);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof path, "%s/models/own.yaml", root);
+    const int32_t room = SHAPE_ROWS_MAX - shapes.count; /* beside the source's own */
+    for (int32_t rows = room; rows <= room + 1; rows++) {
+        FILE *out = fopen(path, "w");
+        cr_assert_not_null(out);
+        (void)fputs("defaults: {vocab: 300, context: 8, positions: relative}\nrows:\n", out);
+        for (int32_t k = 0; k < rows; k++)
+            (void)fprintf(out, "  a9-own-%d: {layers: 1, width: 8, heads: 2}\n", k);
+        cr_assert_eq(fclose(out), 0);
+        cr_assert_eq(setenv("ISOFLOP_CONFIGS", root, 1), 0);
+        const status s = shape_rows_read(&shapes);
+        cr_expect(s == (rows > room ? ERR_CONFIG : OK), "%d rows: %s", rows, status_message());
+        cr_expect(s == OK || strstr(status_message(), "at most 128"), "%s", status_message());
+    }
 }
 
 Test(shape, what_cannot_be_built_is_refused_with_the_nearest)
