@@ -1,3 +1,4 @@
+#include "bench_arguments.h"
 #include "cli.h"
 #include "commands.h"
 #include "base/file.h"
@@ -6,6 +7,7 @@
 #include "bench/bench_cluster.h"
 #include "bench/bench_compare.h"
 #include "bench/bench_page.h"
+#include "bench/bench_result.h"
 #include "bench/bench_series.h"
 #include "comm/pin.h"
 
@@ -14,7 +16,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-enum { COLUMNS = 98, SECTIONS_MAX = 16, WORDS_MAX = 64, RESULTS_MAX = 16 };
+enum { COLUMNS = 98, RESULTS_MAX = 16 };
 
 static const char help[] =
     "usage: isoflop bench [SECTION ...] [key=value ...] [options]\n"
@@ -63,101 +65,6 @@ static const char default_config[] =
     "train: {tokens: 1M, batch_tokens: 1024, micro_batch: 4, precision: bf16}\n"
     "optimizer: {learning_rate: 1e-3}\n";
 
-typedef struct arguments {
-    const char *config, *out, *write, *cluster, *seconds, *repeats, *max_bytes, *folder;
-    const char *from, *stand_in;
-    bool json, compare;
-    const char *sections[SECTIONS_MAX + 1], *overrides[WORDS_MAX];
-    int section_count, override_count;
-    const char *file[2];
-    double seconds_n;
-    int64_t repeats_n, max_bytes_n;
-} arguments;
-
-/* --- arguments ------------------------------------------------------------ */
-
-static status sort_words(arguments *a, const char *const *rest, int count)
-{
-    const bench_section *unused;
-    for (int i = 0; i < count; i++) {
-        if (strchr(rest[i], '=')) {
-            REQUIRE(a->override_count < WORDS_MAX, ERR_CONFIG, "more than %d overrides", WORDS_MAX);
-            a->overrides[a->override_count++] = rest[i];
-            continue;
-        }
-        TRY(bench_find(&unused, rest[i]));
-        REQUIRE(a->section_count < SECTIONS_MAX, ERR_CONFIG, "more than %d sections", SECTIONS_MAX);
-        a->sections[a->section_count++] = rest[i];
-    }
-    return OK;
-}
-
-static bool measures(const arguments *a, const char *section)
-{
-    for (int i = 0; i < a->section_count; i++)
-        if (strcmp(a->sections[i], section) == 0) return true;
-    return a->section_count == 0;
-}
-
-/* What the sections chosen would ignore is refused. */
-static status check_used(const arguments *a)
-{
-    REQUIRE(!a->max_bytes || measures(a, "memory") || measures(a, "collectives"), ERR_CONFIG,
-            "--max-bytes belongs to the sections memory and collectives");
-    REQUIRE(!a->repeats || measures(a, "scaling"), ERR_CONFIG,
-            "--repeats belongs to the section scaling");
-    REQUIRE(!a->stand_in || measures(a, "step") || measures(a, "scaling"), ERR_CONFIG,
-            "--stand-in belongs to the sections step and scaling");
-    REQUIRE(!a->folder || measures(a, "io"), ERR_CONFIG, "--folder belongs to the section io");
-    REQUIRE(!a->seconds || measures(a, "gemm") || measures(a, "memory") ||
-                measures(a, "collectives") || measures(a, "step"),
-            ERR_CONFIG, "--seconds belongs to the sections gemm, memory, collectives and step");
-    return OK;
-}
-
-static status parse(arguments *a, int argc, char **argv, const char **rest)
-{
-    int count;
-    const cli_option options[] = {{"--config", &a->config, NULL},
-                                  {"--json", NULL, &a->json},
-                                  {"--out", &a->out, NULL},
-                                  {"--write", &a->write, NULL},
-                                  {"--cluster", &a->cluster, NULL},
-                                  {"--seconds", &a->seconds, NULL},
-                                  {"--repeats", &a->repeats, NULL},
-                                  {"--max-bytes", &a->max_bytes, NULL},
-                                  {"--folder", &a->folder, NULL},
-                                  {"--from", &a->from, NULL},
-                                  {"--stand-in", &a->stand_in, NULL},
-                                  {"--compare", NULL, &a->compare},
-                                  {NULL, NULL, NULL}};
-    a->seconds_n = 20;
-    a->repeats_n = 5;
-    TRY(cli_parse(argc, argv, options, rest, &count));
-    if (a->compare) {
-        REQUIRE(count == 2, ERR_CONFIG, "--compare takes two results: A.json B.json");
-        REQUIRE(!a->config && !a->write && !a->cluster && !a->seconds && !a->repeats &&
-                    !a->max_bytes && !a->folder && !a->out && !a->from && !a->stand_in,
-                ERR_CONFIG, "--compare measures nothing: of the other options it takes --json");
-        a->file[0] = rest[0], a->file[1] = rest[1];
-        return OK;
-    }
-    const size_t n = a->write ? strlen(a->write) : 0;
-    REQUIRE(!a->write || (n > 5 && strcmp(a->write + n - 5, ".yaml") == 0), ERR_CONFIG,
-            "--write: %s does not end in .yaml", a->write);
-    if (a->from) {
-        REQUIRE(a->write && count == 0 && !a->config && !a->cluster && !a->seconds && !a->repeats &&
-                    !a->max_bytes && !a->folder && !a->out && !a->stand_in && !a->json,
-                ERR_CONFIG, "--from measures nothing: it takes --write FILE.yaml and nothing else");
-        return OK;
-    }
-    TRY(cli_number(&a->seconds_n, "--seconds", a->seconds, 0.1, 3600));
-    TRY(cli_integer(&a->repeats_n, "--repeats", a->repeats, 1, 100));
-    TRY(cli_integer(&a->max_bytes_n, "--max-bytes", a->max_bytes, 1 << 20, (int64_t)1 << 34));
-    TRY(sort_words(a, rest, count));
-    return check_used(a);
-}
-
 /* a quarter of what the memory for windows has left, as the ranks of this node share it */
 static int64_t default_bytes(const world *w)
 {
@@ -178,7 +85,7 @@ static status save_json(json_t *root, const char *folder)
     return json_write(json_incref(root), path);
 }
 
-static status show(const arguments *a, json_t *result)
+static status show(const bench_arguments *a, json_t *result)
 {
     cluster vendor;
     page p = {0};
@@ -197,14 +104,14 @@ static status show(const arguments *a, json_t *result)
     return s;
 }
 
-static status compare(const arguments *a)
+static status compare(const bench_arguments *a)
 {
     json_t *before = NULL, *after = NULL;
     bench_change *changes = NULL;
     int32_t count = 0;
     page p = {0};
-    status s = bench_read(&before, a->file[0]);
-    if (s == OK) s = bench_read(&after, a->file[1]);
+    status s = bench_result_read(&before, a->compare[0]);
+    if (s == OK) s = bench_result_read(&after, a->compare[1]);
     if (s == OK) s = bench_compare(&changes, &count, before, after);
     if (s == OK) s = bench_compare_page(&p, changes, count);
     if (s == OK && a->json) s = cli_json(page_json(&p));
@@ -216,7 +123,7 @@ static status compare(const arguments *a)
     return s;
 }
 
-static status write_from(const arguments *a)
+static status write_from(const bench_arguments *a)
 {
     json_t *results[RESULTS_MAX] = {NULL};
     int32_t count = 0;
@@ -224,7 +131,7 @@ static status write_from(const arguments *a)
     REQUIRE(names, ERR_MEMORY, "no memory for names");
     status s = OK;
     for (char *name; s == OK && (name = strsep(&rest, ",")) != NULL;) {
-        s = count < RESULTS_MAX ? bench_read(&results[count], name)
+        s = count < RESULTS_MAX ? bench_result_read(&results[count], name)
                                 : status_set(ERR_CONFIG, __FILE__, __LINE__,
                                              "--from: more than %d results", RESULTS_MAX);
         count += s == OK;
@@ -244,39 +151,24 @@ static void say(void *context, const char *section, const char *what)
     log_info("bench", "%s: %s", section, what);
 }
 
-static status load(config *cfg, const arguments *a)
+static status load(config *cfg, const bench_arguments *a)
 {
     if (a->config) return config_load(cfg, a->config, a->override_count, a->overrides);
     return config_parse(cfg, "bench's own config", default_config, sizeof default_config - 1,
                         a->override_count, a->overrides);
 }
 
-/* what could fail at the end fails at the start: what --write and --cluster name */
-static status check_files(const arguments *a)
-{
-    cluster unused;
-    if (a->cluster) TRY(cluster_load(&unused, a->cluster));
-    if (!a->write || a->section_count == 0) return OK;
-    bool gemm = false, memory = false;
-    for (int i = 0; i < a->section_count; i++) {
-        gemm = gemm || strcmp(a->sections[i], "gemm") == 0;
-        memory = memory || strcmp(a->sections[i], "memory") == 0;
-    }
-    REQUIRE(gemm && memory, ERR_CONFIG, "--write needs the sections gemm and memory");
-    return OK;
-}
-
 /* --stand-in: what operations took in a result of this config */
-static status load_rates(bench_rates *out, const arguments *a, const config *cfg)
+static status load_rates(bench_rates *out, const bench_arguments *a, const config *cfg)
 {
     json_t *result = NULL;
-    TRY(bench_read(&result, a->stand_in));
+    TRY(bench_result_read(&result, a->stand_in));
     const status s = series_rates(out, cfg, result);
     json_decref(result);
     return s == OK ? OK : status_prefix(s, "--stand-in: %s", a->stand_in);
 }
 
-static status measure(world *w, arguments *a)
+static status measure(world *w, const bench_arguments *a)
 {
     config *cfg = calloc(1, sizeof *cfg);
     REQUIRE(cfg, ERR_MEMORY, "no memory for a config");
@@ -284,19 +176,21 @@ static status measure(world *w, arguments *a)
     bench_rates rates;
     status s = load(cfg, a);
     if (s == OK) s = config_check_trainable(cfg);
-    if (s == OK) s = check_files(a);
+    /* what could fail at the end fails at the start */
+    cluster unused;
+    if (s == OK && a->cluster) s = cluster_load(&unused, a->cluster);
     if (s == OK && a->out) s = file_make_folder(a->out);
     if (s == OK && a->stand_in) s = load_rates(&rates, a, cfg);
     s = world_agree(w, s);
-    int64_t bytes = a->max_bytes ? a->max_bytes_n : default_bytes(w);
+    int64_t bytes = a->max_bytes ? a->max_bytes : default_bytes(w);
     if (s == OK) s = world_broadcast(w, &bytes, sizeof bytes, 0);
     bench_options options = {.cfg = cfg,
                              .folder = a->folder ? a->folder
                                        : a->out  ? a->out
                                                  : ".",
-                             .seconds = a->seconds_n,
+                             .seconds = a->seconds,
                              .max_bytes = bytes,
-                             .repeats = (int32_t)a->repeats_n,
+                             .repeats = (int32_t)a->repeats,
                              .rates = a->stand_in ? &rates : NULL,
                              .progress = say};
     if (s == OK) s = bench_run(&result, w, &options, a->sections);
@@ -310,11 +204,10 @@ static status measure(world *w, arguments *a)
 int cmd_bench(int argc, char **argv)
 {
     if (cli_help(argc, argv, help)) return OK;
-    const char **rest = calloc((size_t)argc + 1, sizeof *rest);
-    arguments a = {0};
+    bench_arguments a;
     world *w = NULL;
-    status s = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
-    if (s == OK && a.compare) {
+    status s = bench_arguments_read(&a, argc, argv);
+    if (s == OK && a.compare[0]) {
         s = compare(&a);
     } else if (s == OK && a.from) {
         s = write_from(&a);
@@ -329,6 +222,5 @@ int cmd_bench(int argc, char **argv)
     }
     int code = world_prints(w) ? cli_report(s) : (int)s;
     world_close(w);
-    free(rest);
     return code;
 }

@@ -13,25 +13,17 @@ enum { RANKS_MAX = 10000000 };
 /* How the run is to be held and computed: as asked, else as the config that was given says. */
 static status read_choices(plan_answer *a)
 {
-    static const char *const shardings[] = {"none", "zero1", "full", NULL};
-    static const char *const recomputes[] = {"none", "mlp", "block", NULL};
-    static const char *const precisions[] = {"fp32", "bf16", NULL};
-    static const char *const reductions[] = {"exact", "fast", NULL};
-    const plan_predict_options *o = &a->options->predict;
-    const train_config *base = a->based ? &a->base.train : NULL;
     plan_machine *m = &a->machine;
-    int32_t sharding = base && base->sharding == SHARDING_NONE ? PREDICT_NONE : PREDICT_ZERO1;
-    TRY(cli_choice(&sharding, "--sharding", o->sharding, shardings));
-    m->sharding = (predict_sharding)sharding;
-    m->precision = base ? base->precision : PRECISION_BF16;
-    m->recompute = base ? base->recompute : RECOMPUTE_NONE;
-    // who shards fully reduces in bf16 today
-    m->reduction = m->sharding == PREDICT_FULL ? CONFIG_FAST
-                   : base                      ? base->reduction
-                                               : CONFIG_EXACT;
-    TRY(cli_choice(&m->precision, "--precision", o->precision, precisions));
-    TRY(cli_choice(&m->recompute, "--recompute", o->recompute, recomputes));
-    return cli_choice(&m->reduction, "--reduction", o->reduction, reductions);
+    config cfg = {.train = {.sharding = SHARDING_ZERO1,
+                            .precision = PRECISION_BF16,
+                            .recompute = RECOMPUTE_NONE,
+                            .reduction = CONFIG_EXACT}};
+    if (a->based) cfg.train = a->base.train;
+    TRY(plan_choices(&m->sharding, &cfg, &a->options->predict));
+    m->precision = cfg.train.precision;
+    m->recompute = cfg.train.recompute;
+    m->reduction = cfg.train.reduction;
+    return OK;
 }
 
 status plan_machine_read(plan_answer *a)

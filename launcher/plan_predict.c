@@ -150,20 +150,20 @@ static status read_batch(asked *a, const plan_predict_options *o)
     return OK;
 }
 
-static status read_choices(asked *a, const plan_predict_options *o)
+status plan_choices(predict_sharding *sharding, config *cfg, const plan_predict_options *o)
 {
     static const char *const shardings[] = {"none", "zero1", "full", NULL};
     static const char *const recomputes[] = {"none", "mlp", "block", NULL};
     static const char *const precisions[] = {"fp32", "bf16", NULL};
     static const char *const reductions[] = {"exact", "fast", NULL};
-    train_config *t = &a->cfg.train;
-    int32_t sharding = t->sharding == SHARDING_NONE ? PREDICT_NONE : PREDICT_ZERO1;
-    TRY(cli_choice(&sharding, "--sharding", o->sharding, shardings));
-    a->sharding = (predict_sharding)sharding;
+    train_config *t = &cfg->train;
+    int32_t chosen = (int32_t)predict_sharding_of(cfg);
+    TRY(cli_choice(&chosen, "--sharding", o->sharding, shardings));
+    *sharding = (predict_sharding)chosen;
     TRY(cli_choice(&t->recompute, "--recompute", o->recompute, recomputes));
     TRY(cli_choice(&t->precision, "--precision", o->precision, precisions));
     /* who shards fully reduces in bf16 today; exact sums there are asked for by name */
-    if (a->sharding == PREDICT_FULL) t->reduction = CONFIG_FAST;
+    if (*sharding == PREDICT_FULL) t->reduction = CONFIG_FAST;
     return cli_choice(&t->reduction, "--reduction", o->reduction, reductions);
 }
 
@@ -222,7 +222,7 @@ static status read_all(asked *a, const plan_predict_options *o)
             "--cluster: not given; a file of configs/clusters, such as 8xh100");
     TRY(cluster_load(&a->hw, o->cluster));
     TRY(read_model(a, o));
-    TRY(read_choices(a, o));
+    TRY(plan_choices(&a->sharding, &a->cfg, o));
     TRY(read_batch(a, o));
     TRY(read_answer(a, o));
     int64_t ranks = 0;

@@ -34,6 +34,9 @@ typedef struct plan_predict_options {
 /* Scratch of this machine's kernels where the cluster has their kind; -1 where they are not here to
  * be asked. */
 status plan_workspace(int64_t *bytes, const config *cfg, const cluster *hw);
+/* How a step is held and computed: --sharding, --recompute, --precision, --reduction; what is not
+ * given stays as cfg's train says. */
+status plan_choices(predict_sharding *sharding, config *cfg, const plan_predict_options *o);
 /* Prints to stdout. ERR_CONFIG names the option. */
 status plan_predict(const plan_predict_options *o);
 

@@ -1,6 +1,7 @@
 #include "bench/bench_calibrate.h"
 #include "base/json.h"
 #include "bench/bench_cluster.h"
+#include "bench/bench_result.h"
 #include "plan/goodput.h"
 #include "plan/predict.h"
 
@@ -28,16 +29,12 @@ static double part_at(const calibration *k, const char *name)
 
 static status read_step(calibration *k)
 {
-    const char *text = json_string_value(json_object_get(k->result, "config"));
-    REQUIRE(text, ERR_CONFIG, "a result of bench does not hold its config: measure again");
-    TRY(config_parse(&k->cfg, "config of a bench result", text, (int64_t)strlen(text), 0, NULL));
+    TRY(bench_result_config(&k->cfg, k->result));
     k->cfg.train.batch_tokens = (int64_t)json_number_at(k->result, "step.batch_tokens");
-    k->question =
-        (predict_question){.cfg = &k->cfg,
-                           .sharding = k->cfg.train.sharding == SHARDING_NONE ? PREDICT_NONE
-                                                                              : PREDICT_ZERO1,
-                           .ranks = (int32_t)json_number_at(k->result, "step.ranks"),
-                           .workspace_bytes = -1};
+    k->question = (predict_question){.cfg = &k->cfg,
+                                     .sharding = predict_sharding_of(&k->cfg),
+                                     .ranks = (int32_t)json_number_at(k->result, "step.ranks"),
+                                     .workspace_bytes = -1};
     const json_t *step = json_object_get(k->result, "step");
     (void)snprintf(k->what, sizeof k->what, "%s of %.32s, %lld x %lld",
                    json_is_true(json_object_get(step, "stand_in")) ? "stand-in step" : "step",

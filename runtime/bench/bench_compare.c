@@ -1,5 +1,4 @@
 #include "bench/bench_compare.h"
-#include "base/file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,35 +20,10 @@ static const row_kind kinds[] = {
     {"io", "rows", {"what", "ranks", NULL}, "bytes_per_s", true},
     {"step", NULL, {"ranks", "precision", NULL}, "median_s", false},
 };
-enum { KINDS = sizeof kinds / sizeof kinds[0], BYTES_MAX = 64 << 20 };
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 /* a change that nothing but chance made is at most this, where a row states no spread */
 static const double least_noise = 0.05;
-
-status bench_read(json_t **out, const char *path)
-{
-    char *text = NULL;
-    int64_t bytes = 0;
-    json_error_t why;
-    TRY(file_read_text(&text, &bytes, path, BYTES_MAX));
-    json_t *root = json_loads(text, 0, &why);
-    free(text);
-    REQUIRE(root, ERR_CONFIG, "%s:%d: no JSON: %s", path, why.line, why.text);
-    const char *type = json_string_value(json_object_get(root, "type"));
-    json_int_t schema = json_integer_value(json_object_get(root, "schema"));
-    if (!type || strcmp(type, "bench") != 0 || schema != BENCH_SCHEMA) {
-        status s = type && strcmp(type, "bench") == 0
-                       ? status_set(ERR_CONFIG, __FILE__, __LINE__,
-                                    "%s: schema %lld; this version reads schema %d: measure again",
-                                    path, (long long)schema, BENCH_SCHEMA)
-                       : status_set(ERR_CONFIG, __FILE__, __LINE__,
-                                    "%s: not a result of isoflop bench --json", path);
-        json_decref(root);
-        return s;
-    }
-    *out = root;
-    return OK;
-}
 
 /* "qkv forward bf16" */
 static void name_row(const row_kind *k, const json_t *row, char *out, size_t bytes)

@@ -2,7 +2,10 @@
 #ifndef BENCH_BENCH_COMPARE_H
 #define BENCH_BENCH_COMPARE_H
 
-#include "bench/bench.h"
+#include "base/status.h"
+
+#include <jansson.h>
+#include <stdbool.h>
 
 typedef struct bench_change {
     char what[160];       /* "gemm qkv forward bf16 512x1152x384: flops" */
@@ -13,9 +16,6 @@ typedef struct bench_change {
     bool changed;         /* |ratio - 1| beyond noise                    */
 } bench_change;
 
-/* Reads a result. ERR_IO: unreadable, ERR_CONFIG: no result of isoflop bench, or of another schema.
- * The caller json_decrefs. */
-status bench_read(json_t **out, const char *path);
 /* Rows of both, matched by what they are; *out is malloc'ed, *count its length. ERR_CONFIG when
  * nothing matches. */
 status bench_compare(bench_change **out, int32_t *count, const json_t *before, const json_t *after);

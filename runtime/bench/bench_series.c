@@ -1,4 +1,5 @@
 #include "bench/bench_series.h"
+#include "bench/bench_result.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -45,9 +46,7 @@ status series_rates(bench_rates *out, const config *cfg, const json_t *result)
 {
     config *theirs = calloc(1, sizeof *theirs);
     REQUIRE(theirs, ERR_MEMORY, "no memory for a config");
-    const char *text = json_string_value(json_object_get(result, "config"));
-    status s = text ? config_parse(theirs, "its config", text, (int64_t)strlen(text), 0, NULL)
-                    : status_set(ERR_CONFIG, __FILE__, __LINE__, "it does not hold its config");
+    status s = bench_result_config(theirs, result);
     if (s == OK) s = config_same_identity(cfg, theirs);
     free(theirs);
     TRY(s);

@@ -20,6 +20,11 @@ const char *predict_sharding_name(predict_sharding s)
     return names[s];
 }
 
+predict_sharding predict_sharding_of(const config *cfg)
+{
+    return cfg->train.sharding == SHARDING_NONE ? PREDICT_NONE : PREDICT_ZERO1;
+}
+
 /* A step being added up. */
 typedef struct stepping {
     const predict_question *q;

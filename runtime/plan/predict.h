@@ -56,6 +56,8 @@ typedef struct prediction {
 status predict_step(prediction *out, const predict_question *q, const cluster *hw);
 const char *step_part_name(step_part part);
 const char *predict_sharding_name(predict_sharding s);
+/* What train.sharding says. */
+predict_sharding predict_sharding_of(const config *cfg);
 
 /* A whole run. NaN where the cluster does not know. */
 typedef struct run_cost {

@@ -4,6 +4,7 @@
 #include "bench/bench_compare.h"
 #include "bench/bench_laws.h"
 #include "bench/bench_link.h"
+#include "bench/bench_result.h"
 #include "plan/predict.h"
 
 #include <criterion/criterion.h>
@@ -157,7 +158,7 @@ Test(compare, refuses_results_of_another_version_and_other_files)
         cr_assert(f);
         (void)fputs(bad[i].text, f);
         (void)fclose(f);
-        cr_assert_eq(bench_read(&out, path), ERR_CONFIG);
+        cr_assert_eq(bench_result_read(&out, path), ERR_CONFIG);
         cr_assert(strstr(status_message(), bad[i].word), "%s", status_message());
     }
     (void)unlink(path);
