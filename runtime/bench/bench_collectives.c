@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { FIRST_BYTES = 1 << 10, STEP = 4 }; /* exact_object relies on STEP */
 
@@ -306,30 +305,19 @@ static status through(traffic *t, const char *forced, json_t *rows, json_t *abou
 
 /* --- levels --------------------------------------------------------------- */
 
-typedef struct host_name {
-    char text[128];
-} host_name;
-
 /* The ranks of this rank's node as a world; NULL when some node has one rank. */
 static status world_of_node(const bench *b, world **out)
 {
     const int32_t ranks = world_size(b->w);
-    host_name mine = {""}, *all = calloc((size_t)ranks, sizeof *all);
-    ASSERT(all);
-    (void)gethostname(mine.text, sizeof mine.text - 1);
-    status s = world_gather(b->w, all, &mine, sizeof mine);
-    int32_t first = 0;
-    while (s == OK && strcmp(all[first].text, mine.text) != 0) first++;
-    free(all);
     /* the same answer everywhere: all nodes are measured at once, or none */
     double alone = world_local_size(b->w) < 2 ? 1.0 : 0.0, *loners = calloc((size_t)ranks, 8);
     ASSERT(loners);
-    if (s == OK) s = world_gather(b->w, loners, &alone, sizeof alone);
+    const status s = world_gather(b->w, loners, &alone, sizeof alone);
     for (int32_t r = 0; s == OK && r < ranks; r++) alone = fmax(alone, loners[r]);
     free(loners);
     *out = NULL;
     if (s != OK || alone > 0) return s;
-    return world_split(b->w, out, first);
+    return world_split(b->w, out, world_node(b->w));
 }
 
 /* First inside the nodes, then between them. */

@@ -43,6 +43,7 @@ int32_t world_size(const world *w) { return w->size; }
 int32_t world_local_rank(const world *w) { return w->local_rank; }
 int32_t world_local_size(const world *w) { return w->local_size; }
 int32_t world_nodes(const world *w) { return w->nodes; }
+int32_t world_node(const world *w) { return w->node_index; }
 const char *world_describe(const world *w) { return w->describe; }
 
 bool world_prints(const world *w)

@@ -30,6 +30,7 @@ int32_t world_size(const world *w);
 int32_t world_local_rank(const world *w); /* among the ranks of this node */
 int32_t world_local_size(const world *w);
 int32_t world_nodes(const world *w);
+int32_t world_node(const world *w); /* of this rank, in [0, nodes): by their lowest ranks */
 /* Seconds a collective call waits for its peers; 3600 until set. > 0. */
 void world_set_deadline(world *w, double deadline_s);
 const char *world_describe(const world *w); /* "Open MPI 4.1.4", "self"; borrowed */
