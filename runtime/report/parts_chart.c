@@ -78,7 +78,8 @@ status part_chart(page *p, const run_set *set)
     if (systems_read(&all) != OK)
         return page_add(p, BLOCK_WARNING, "the article's systems are not drawn: %s",
                         status_message());
-    const status s = draw(p, set, &all);
+    status s = page_add(p, BLOCK_HEADING, "Among other systems");
+    if (s == OK) s = draw(p, set, &all);
     systems_deinit(&all);
     return s;
 }

@@ -129,14 +129,15 @@ status report_build(page *out, const run_set *set, const char *title, const repo
                         "(fitted or predicted), published. A dash is a number that is not known.");
     for (int32_t i = 0; i < set->notes && s == OK; i++)
         s = page_add(&p, BLOCK_WARNING, "%s", set->note[i]);
+    // answers first, then what they come from
     if (s == OK) s = part_study(&p, set);
+    if (s == OK) s = part_laws(&p, set, options);
+    if (s == OK) s = part_forecasts(&p, set);
+    if (s == OK) s = part_curves(&p, set);
+    if (s == OK) s = part_chart(&p, set);
     if (s == OK) s = page_add(&p, BLOCK_HEADING, "Runs");
     if (s == OK) s = part_runs(&p, set);
     if (s == OK) s = part_seeds(&p, set);
-    if (s == OK) s = part_curves(&p, set);
-    if (s == OK) s = part_laws(&p, set, options);
-    if (s == OK) s = part_chart(&p, set);
-    if (s == OK) s = part_forecasts(&p, set);
     if (s == OK) s = part_cost(&p, set, options);
     if (s == OK) s = part_reproduce(&p, set);
     if (s == OK)
