@@ -289,6 +289,8 @@ static status optima_and_print(const fit_arguments *a, const fit_options *w, fit
     }
     optima *o = calloc(1, sizeof *o);
     REQUIRE(o, ERR_MEMORY, "no memory");
+    // the budgets of a study's ladder are in its own count
+    if (approach == 2 && in->set.count) run_points_count(&in->points, in->set.run, true);
     status s = approach == 2 ? optima_of_parabolas(o, &in->points, options)
                              : curves_only(o, in, a, options);
     for (int32_t i = 0; s == OK && i < in->set.notes; i++) optima_warn(o, "%s", in->set.note[i]);

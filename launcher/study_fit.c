@@ -124,17 +124,31 @@ static void say_next_run(const fit_set *f, const fit_result *r)
 
 /* --- the fits ------------------------------------------------------------- */
 
+/* FLOPs of the points by the count of their budgets, so that a budget's points lie together; else
+ * by the model count, as everywhere. */
+static void count_flops(const fit_set *f, bool by_budget)
+{
+    for (int32_t i = 0; i < f->points.count; i++) {
+        fit_point *p = &f->points.row[i];
+        const study_run *run = &f->runs->run[f->index[p->line - 1]];
+        p->flops = expand_flops(&run->cfg, by_budget ? run->flop_count : 0) * p->tokens;
+    }
+}
+
 /* Approach 2 with N as the runs count it, and its exponent with N without embeddings as Kaplan et
  * al. count: the same runs, another answer. */
 static status fit_parabolas(const fit_set *f)
 {
+    const char *count = expand_flops_name(f->runs->run[f->index[0]].flop_count);
     optima *o = calloc(1, sizeof *o);
     REQUIRE(o, ERR_MEMORY, "no memory");
     optima_options w = {.bootstrap = REPLICATES, .seed = 1};
+    count_flops(f, true);
+    (void)json_object_set_new(f->out, "flop_count", json_string(count));
     status s = optima_of_parabolas(o, &f->points, w);
     json_t *found = NULL;
     if (s == OK) {
-        printf("\nApproach 2 (parabolas at equal FLOPs)\n");
+        printf("\nApproach 2 (parabolas at equal FLOPs, count %s)\n", count);
         s = fit_print_optima_text(o, 0);
         if (s == OK) s = fit_optima_json(&found, o, 0);
         if (s == OK) (void)json_object_set_new(f->out, "approach_2", found);
@@ -153,6 +167,7 @@ static status fit_parabolas(const fit_set *f)
     }
     optima_deinit(o);
     free(o);
+    count_flops(f, false);
     return s;
 }
 

@@ -22,6 +22,16 @@ status part_curves(page *p, const run_set *set);
 status part_seeds(page *p, const run_set *set);
 /* Approach 2 and 3 where the runs allow. */
 status part_laws(page *p, const run_set *set, const report_options *options);
+/* Approach 2: its budgets, exponents and figures. */
+status part_optima(page *p, const points *runs, const optima *o);
+status part_parabolas(page *p, const points *runs, const optima *o, const char *name,
+                      const char *title);
+/* The variants of a study beside each other, each fitted by itself; nothing without variants. */
+status part_variants(page *p, const run_set *set, const report_options *options);
+/* A fitted number as a row of a table with these columns. */
+enum { PART_VALUE_COLUMNS = 7 };
+extern const table_column part_value_columns[PART_VALUE_COLUMNS];
+status part_value(table *t, const char *name, const fit_value *v);
 /* These runs among the systems of the article. */
 status part_chart(page *p, const run_set *set);
 status part_forecasts(page *p, const run_set *set);

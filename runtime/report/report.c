@@ -131,6 +131,7 @@ status report_build(page *out, const run_set *set, const char *title, const repo
         s = page_add(&p, BLOCK_WARNING, "%s", set->note[i]);
     // answers first, then what they come from
     if (s == OK) s = part_study(&p, set);
+    if (s == OK) s = part_variants(&p, set, options);
     if (s == OK) s = part_laws(&p, set, options);
     if (s == OK) s = part_forecasts(&p, set);
     if (s == OK) s = part_curves(&p, set);

@@ -154,6 +154,15 @@ status run_points_of(points *out, left_out *left, law_origin *origin, const run_
     return OK;
 }
 
+void run_points_count(points *p, const run_record *run, bool by_budget)
+{
+    for (int32_t i = 0; i < p->count; i++) {
+        const run_record *r = &run[p->row[i].line - 1];
+        const double own = by_budget ? json_number_at(r->role, "budget_flops") : (double)NAN;
+        p->row[i].flops = isfinite(own) ? own : known(run_record_flops(r));
+    }
+}
+
 void left_out_deinit(left_out *left)
 {
     for (int32_t i = 0; i < left->count; i++) free(left->line[i]);

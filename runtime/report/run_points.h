@@ -30,6 +30,8 @@ typedef struct left_out {
 status run_points_of(points *out, left_out *left, law_origin *origin, const run_record *run,
                      int32_t runs, run_points_rules rules);
 void left_out_deinit(left_out *left);
+/* FLOPs of the points by the count that their study's budgets are in, else by the model count. */
+void run_points_count(points *p, const run_record *run, bool by_budget);
 /* What one run was trained on. */
 void run_points_origin(law_origin *out, const run_record *r);
 /* NULL when this run is a point, else the reason why not. Borrowed text of no run. */

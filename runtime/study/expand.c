@@ -106,6 +106,16 @@ static status expand_mode(expansion *e)
     return OK;
 }
 
+/* The size whose rate the base says. */
+static status base_params(expansion *e)
+{
+    config base;
+    if (e->s->keys.learning_rate_rule != RATE_SIZE) return OK;
+    TRY(expand_shared_config(&base, e, 0));
+    e->base_params = (double)block_param_count(&base.model);
+    return OK;
+}
+
 /* What holds for every run. */
 static status common_settings(expansion *e)
 {
@@ -117,16 +127,42 @@ static status common_settings(expansion *e)
     if (*s->train) TRY(settings_add(&e->set, 0, "data.train=%s", s->train));
     if (*s->validation) TRY(settings_add(&e->set, 0, "data.validation=%s", s->validation));
     TRY(settings_add_map(&e->set, s->path, tree_find(s->root, "set"), NULL));
-    if (s->keys.learning_rate_rule != RATE_SIZE) return OK;
-    config base;
-    TRY(expand_cell_config(&base, e, 0));
-    e->base_params = (double)block_param_count(&base.model);
-    return OK;
+    return base_params(e);
+}
+
+/* Keys of the study that a variant may have for itself. */
+static const char *const own_keys[] = {"warmup_ratio", "warmup_per_param", "learning_rate_rule"};
+
+/* One variant under the settings as they are now. */
+static status expand_variant(expansion *e, const tree *v, const char *name)
+{
+    static const char *const tags[] = {
+        "name", "flop_count", "warmup_ratio", "warmup_per_param", "learning_rate_rule", NULL};
+    const study *whole = e->s;
+    study own = *whole;
+    for (int i = 0; i < 3; i++)
+        if (tree_find(v, own_keys[i])) TRY(study_set(&own, tree_find(v, own_keys[i])));
+    REQUIRE(own.keys.learning_rate_rule == whole->keys.learning_rate_rule ||
+                (own.keys.learning_rate_rule != RATE_SWEEP &&
+                 whole->keys.learning_rate_rule != RATE_SWEEP),
+            ERR_CONFIG, "%s:%d: variants: a sweep is of all of them or of none", whole->path,
+            v->line);
+    e->count = tree_find(v, "flop_count");
+    REQUIRE(!e->count || whole->mode == STUDY_ISOFLOP, ERR_CONFIG,
+            "%s:%d: flop_count belongs to isoflop", whole->path, v->line);
+    e->s = &own;
+    e->variant = name;
+    status s = settings_add_map(&e->set, whole->path, v, tags);
+    if (s == OK) s = base_params(e);
+    if (s == OK) s = expand_mode(e);
+    e->s = whole;
+    e->variant = "";
+    e->count = NULL;
+    return s;
 }
 
 static status expand_variants(expansion *e)
 {
-    static const char *const tags[] = {"name", NULL};
     const tree *list = tree_find(e->s->root, "variants");
     TRY(common_settings(e));
     if (!list) return expand_mode(e);
@@ -140,10 +176,7 @@ static status expand_variants(expansion *e)
                 "%s:%d: variants: allowed: {name, and keys of the run config}", e->s->path,
                 v->line);
         TRY(take_tag(e, v, "name", name, sizeof name));
-        TRY(settings_add_map(&e->set, e->s->path, v, tags));
-        e->variant = name;
-        TRY(expand_mode(e));
-        e->variant = "";
+        TRY(expand_variant(e, v, name));
         settings_cut(&e->set, mark);
     }
     return OK;

@@ -29,8 +29,9 @@ typedef struct study_run {
     int32_t parent;     /* it goes on from this run's end; -1 none     */
     int32_t trunk;      /* runs of one trunk share it; -1 none         */
     int64_t seed;
-    double factor; /* of the learning rate                        */
-    double budget; /* isoflop: what was asked for; 0 none         */
+    double factor;      /* of the learning rate                        */
+    double budget;      /* isoflop: what was asked for; 0 none         */
+    int32_t flop_count; /* isoflop: the count of the budget, for expand_flops */
     int64_t params, params_without_embedding;
     double flops;     /* all its tokens, `model` count               */
     double own_flops; /* without those of its parent                 */
@@ -48,6 +49,10 @@ status expand_study(study_runs *out, const study *s);
 /* Second stage of a sweep: the other seeds of cell `like` at its factor. */
 status expand_seeds(study_runs *runs, const study *s, int32_t like);
 void expand_deinit(study_runs *r);
+/* FLOPs of a token by the count-th name: model, six_nd, six_nd_nonemb, hoffmann_a4. */
+enum { FLOP_COUNTS = 4 };
+double expand_flops(const config *cfg, int32_t count);
+const char *expand_flops_name(int32_t count);
 /* Whole steps of a config, and the tokens they take. */
 int64_t expand_steps(const config *cfg);
 

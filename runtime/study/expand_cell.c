@@ -14,6 +14,21 @@ int64_t expand_steps(const config *cfg)
     return (cfg->train.tokens + cfg->train.batch_tokens - 1) / cfg->train.batch_tokens;
 }
 
+double expand_flops(const config *cfg, int32_t count)
+{
+    flop_counts f;
+    block_flops(&f, &cfg->model);
+    const double value[FLOP_COUNTS] = {f.model, f.six_nd, f.six_nd_nonemb, f.hoffmann_a4};
+    return value[count];
+}
+
+const char *expand_flops_name(int32_t count)
+{
+    static const char *const name[FLOP_COUNTS] = {"model", "six_nd", "six_nd_nonemb",
+                                                  "hoffmann_a4"};
+    return name[count];
+}
+
 void expand_cell_clean(char *name)
 {
     for (char *c = name; *c; c++) {
@@ -51,12 +66,30 @@ status expand_cell_config(config *cfg, const expansion *e, int32_t line)
     return status_prefix(s, "%s:%d", e->s->path, line);
 }
 
+status expand_shared_config(config *cfg, expansion *e, int32_t line)
+{
+    const int32_t mark = e->set.count;
+    const status s = expand_cell_config(cfg, e, line);
+    if (s == OK || e->s->mode != STUDY_TOKENS) return s;
+    TRY(settings_add(&e->set, 0, "schedule.decay_tokens=1"));
+    const status again = expand_cell_config(cfg, e, line);
+    settings_cut(&e->set, mark);
+    /* what was wrong was something else */
+    return again == OK ? OK : expand_cell_config(cfg, e, line);
+}
+
 status expand_cell_ratios(expansion *e, const config *cfg, double tokens)
 {
     const double batch = (double)cfg->train.batch_tokens;
     if (e->s->keys.warmup_ratio > 0)
         TRY(settings_add(&e->set, 0, "schedule.warmup_tokens=%.0f",
                          round(e->s->keys.warmup_ratio * tokens / batch) * batch));
+    if (e->s->keys.warmup_per_param > 0) {
+        /* it may take the whole of a short run, no more */
+        const double params = (double)block_param_count(&cfg->model);
+        const double warmup = fmin(e->s->keys.warmup_per_param * params, tokens);
+        TRY(settings_add(&e->set, 0, "schedule.warmup_tokens=%.0f", round(warmup / batch) * batch));
+    }
     return OK;
 }
 
@@ -90,6 +123,7 @@ status expand_cell_run(expansion *e, const cell *c, const config *cfg, int64_t s
                        .seed = seed,
                        .factor = factor,
                        .budget = c->budget,
+                       .flop_count = c->flop_count,
                        .cfg = *cfg};
     (void)snprintf(run->cell, sizeof run->cell, "%s", c->name);
     (void)snprintf(run->arm, sizeof run->arm, "%s", c->arm);

@@ -13,6 +13,7 @@ typedef struct cell {
     char name[96], arm[STUDY_NAME], row[STUDY_NAME], also[STUDY_NAME], scale[STUDY_NAME];
     run_role role;
     double budget;
+    int32_t flop_count;
     int32_t parent, trunk;
 } cell;
 
@@ -21,6 +22,7 @@ typedef struct expansion {
     study_runs *out;
     settings set;
     const char *variant; /* "" none */
+    const tree *count;   /* of the FLOPs, as the variant says; NULL as the ladder does */
     int32_t cells, trunks;
     double base_params; /* of the base's model; 0 not asked yet */
 } expansion;
@@ -28,6 +30,9 @@ typedef struct expansion {
 /* The base under the settings as they are now. ERR_CONFIG with the line in the study file of the
  * override at fault, else `line`. */
 status expand_cell_config(config *cfg, const expansion *e, int32_t line);
+/* The same where only what all cells share is asked for: a trunk names its decay_tokens itself, so
+ * wsd without them is no error. */
+status expand_shared_config(config *cfg, expansion *e, int32_t line);
 /* Sets the keys that depend on other keys, whole steps each. */
 status expand_cell_ratios(expansion *e, const config *cfg, double tokens);
 /* The learning rate by the study's rule. */

@@ -21,7 +21,7 @@ static status expand_trunk(expansion *e, const tree *list, const char *model, in
     const int32_t mark = e->set.count, cells = e->cells;
     int32_t trunk = -1, index;
     int64_t before = 0;
-    TRY(expand_cell_config(&cfg, e, list->line));
+    TRY(expand_shared_config(&cfg, e, list->line));
     const int64_t batch = cfg.train.batch_tokens;
     for (const tree *t = list->child; t; t = t->next, e->cells++) {
         int64_t tokens;
@@ -89,7 +89,7 @@ static status tokens_of_model(expansion *e, const tree *list, const char *model,
     const int32_t mark = e->set.count;
     /* the base's own decay may not fit its own tokens: the study sets both */
     TRY(settings_add(&e->set, list->line, "train.tokens=%s", list->last->text));
-    const status probe = expand_cell_config(&cfg, e, list->line);
+    const status probe = expand_shared_config(&cfg, e, list->line);
     settings_cut(&e->set, mark);
     TRY(probe);
     const bool wsd = cfg.schedule.name == SCHEDULE_WSD;

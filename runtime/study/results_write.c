@@ -56,6 +56,12 @@ static json_t *run_object(const study_runs *runs, int32_t i, const result *r, bo
     (void)json_object_set_new(o, "schedule",
                               json_string(
                                   config_choice("schedule", "name", run->cfg.schedule.name)));
+    if (run->budget > 0) {
+        const double tokens = (double)(expand_steps(&run->cfg) * run->cfg.train.batch_tokens);
+        (void)json_object_set_new(o, "flop_count", json_string(expand_flops_name(run->flop_count)));
+        (void)json_object_set_new(o, "budget_flops",
+                                  json_real(expand_flops(&run->cfg, run->flop_count) * tokens));
+    }
     put_loss(o, "", &r->got.validation);
     put_loss(o, "test_", &r->got.test);
     (void)json_object_set_new(o, "skipped_steps", json_integer(r->got.skipped_steps));

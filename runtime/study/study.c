@@ -59,6 +59,16 @@ static status unknown_key(const study *s, const tree *t)
     FAIL(ERR_CONFIG, "%s:%d: %.60s: unknown key; allowed: %s", s->path, t->line, t->key, list);
 }
 
+status study_set(study *s, const tree *t)
+{
+    const int32_t i = find_field(t->key);
+    if (i < 0) return unknown_key(s, t);
+    REQUIRE(t->kind == TREE_TEXT, ERR_CONFIG, "%s:%d: %s: %s; allowed: one value (%s)", s->path,
+            t->line, t->key, tree_kind_name(t), fields[i].meaning);
+    const status read = table_read(&fields[i], &s->keys, t->text);
+    return read == OK ? OK : status_prefix(read, "%s:%d: %s", s->path, t->line, t->key);
+}
+
 static status read_fields(study *s)
 {
     bool given[FIELDS] = {false};
@@ -68,10 +78,7 @@ static status read_fields(study *s)
         for (int32_t p = 0; p < PARTS; p++) part = part || strcmp(parts[p], t->key) == 0;
         if (part) continue;
         if (i < 0) return unknown_key(s, t);
-        REQUIRE(t->kind == TREE_TEXT, ERR_CONFIG, "%s:%d: %s: %s; allowed: one value (%s)", s->path,
-                t->line, t->key, tree_kind_name(t), fields[i].meaning);
-        const status read = table_read(&fields[i], &s->keys, t->text);
-        if (read != OK) return status_prefix(read, "%s:%d: %s", s->path, t->line, t->key);
+        TRY(study_set(s, t));
         given[i] = true;
     }
     for (int32_t i = 0; i < FIELDS; i++) {

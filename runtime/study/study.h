@@ -4,7 +4,7 @@
  * `compare`, `variants`, `models`, and exactly one of
  *   runs     a list of {name, arm, row, also, scale, and keys of the run config}
  *   grid     keys of the run config, each with a list of values: every combination
- *   isoflop  {budgets, models, flop_count, bracket}: tokens from the budget
+ *   isoflop  {budgets, models, flop_count, bracket, tokens_per_param}: tokens from the budget
  *   tokens   a list of token counts; with schedule.name wsd: one trunk with branched cool-downs
  * Each run is the base config with overrides, so the reader of run configs checks every value.
  * Flow: study file -> study -> expand.h                                                         */
@@ -25,6 +25,7 @@
     TEXT(note,  512, "",                "printed under the tables: what a reader must know")                             \
     I64(ranks_per_run, 1, 1000000, "1", "ranks of a group, which train one run together")                                \
     F64(warmup_ratio, 0, 0.9, "0",      "warm-up as a part of each run's tokens; 0 = as the config says")                \
+    F64(warmup_per_param, 0, 1000, "0", "warm-up in tokens for each parameter; 0 = as the config says")                  \
     F64(decay_ratio,  0.01, 0.95, "0.2", "wsd: cool-down as a part of each run's tokens")                                \
     ENUM(learning_rate_rule, "fixed|size|sweep", "fixed",                                                                \
          "fixed: as the config says; size: x (N / N of the base)^(-1/3); sweep: the best of learning_rate_factors")      \
@@ -61,6 +62,8 @@ typedef struct study {
     const tree *equal_flops;  /* compare: rows whose arms cost the same; NULL none */
 } study;
 
+/* Reads one of the keys of STUDY_FIELDS. ERR_CONFIG with file, line and key. */
+status study_set(study *s, const tree *t);
 /* Finds the file as config_find does. ERR_CONFIG with file, line and key. The caller deinits. */
 status study_load(study *out, const char *name);
 status study_parse(study *out, const char *path, const char *bytes, int64_t size);

@@ -54,6 +54,73 @@ Test(expand, a_ladder_spends_each_budget_to_the_nearest_whole_step)
     close_all(&r, &s);
 }
 
+/* As in the ladder of Kaplan's exponent: other counts, other warm-up, other rates. */
+Test(expand, a_variant_may_count_warm_up_and_rate_in_its_own_way)
+{
+    study s;
+    study_runs r;
+    cr_assert_eq(expand_text(&r, &s,
+                             "isoflop: {budgets: [9e9], models: [byte-test, byte-w32-l2],\n"
+                             "  flop_count: six_nd}\n"
+                             "variants:\n"
+                             "  - {name: a, flop_count: six_nd_nonemb}\n"
+                             "  - {name: b, warmup_per_param: 0.25}\n"
+                             "  - {name: c, learning_rate_rule: size}\n"
+                             "set: {train.micro_batch: 2, train.batch_tokens: 1536,\n"
+                             "  schedule.warmup_tokens: 1536}\n"),
+                 OK, "%s", status_message());
+    cr_assert_eq(r.count, 6);
+    for (int32_t i = 0; i < r.count; i++) {
+        const study_run *run = &r.run[i];
+        const int64_t n = i < 2 ? run->params_without_embedding : run->params;
+        const double step = 6.0 * (double)n * 1536;
+        cr_expect_leq(fabs(6.0 * (double)n * (double)run->cfg.train.tokens - 9e9), 0.501 * step,
+                      "%s", run->name);
+        cr_expect_str_eq(expand_flops_name(run->flop_count), i < 2 ? "six_nd_nonemb" : "six_nd");
+        const int64_t warmup = run->cfg.schedule.warmup_tokens;
+        const double asked = 0.25 * (double)run->params;
+        if (strcmp(run->variant, "b") == 0)
+            cr_expect_leq(fabs((double)warmup - asked), 768, "%s", run->name);
+        else
+            cr_expect_eq(warmup, 1536, "%s", run->name);
+    }
+    cr_expect_float_eq(r.run[0].cfg.optimizer.learning_rate, 1e-2, 1e-12);
+    cr_expect_gt(r.run[4].cfg.optimizer.learning_rate, r.run[5].cfg.optimizer.learning_rate);
+    close_all(&r, &s);
+}
+
+Test(expand, cells_far_from_any_optimum_can_be_left_out)
+{
+    study s;
+    study_runs r;
+    cr_assert_eq(expand_text(&r, &s,
+                             "isoflop: {budgets: [6e9, 3e10], models: [byte-test, byte-w64-l2],\n"
+                             "  flop_count: six_nd, tokens_per_param: [1, 10], bracket: [2]}\n"
+                             "set: {train.micro_batch: 2, train.batch_tokens: 1536,\n"
+                             "  schedule.warmup_tokens: 1536}\n"),
+                 OK, "%s", status_message());
+    for (int32_t i = 0; i < r.count; i++) {
+        const double ratio = r.run[i].budget / 6 / pow((double)r.run[i].params, 2);
+        cr_expect(ratio >= 1 && ratio <= 10, "%s: %g tokens for each parameter", r.run[i].name,
+                  ratio);
+    }
+    close_all(&r, &s);
+}
+
+Test(expand, a_trunk_needs_no_decay_of_its_own)
+{
+    study s;
+    study_runs r;
+    cr_assert_eq(expand_text(&r, &s,
+                             "set: {schedule.name: wsd}\nlearning_rate_rule: size\n"
+                             "tokens: [9216, 18432]\n"),
+                 OK, "%s", status_message());
+    cr_expect_eq(r.count, 4);
+    for (int32_t i = 0; i < r.count; i++)
+        cr_expect_eq(r.run[i].cfg.schedule.decay_tokens > 0, r.run[i].role == RUN_POINT);
+    close_all(&r, &s);
+}
+
 Test(expand, a_trunk_is_paid_for_once)
 {
     study s;
@@ -146,6 +213,15 @@ static const struct {
     {"isoflop: {budgets: [1e9], models: [bite-test]}\n", "byte-test"},
     {"isoflop: {budgets: [1e9], models: [byte-test], flops: model}\n", "isoflop.flops"},
     {"isoflop: {budgets: [1e9], models: [byte-test], flop_count: mode}\n", "flop_count"},
+    {"isoflop: {budgets: [1e9], models: [byte-test], tokens_per_param: [2]}\n", "[LOW, HIGH]"},
+    {"isoflop: {budgets: [1e9], models: [byte-test], tokens_per_param: [2, 1]}\n", "LOW < HIGH"},
+    {"isoflop: {budgets: [1e9], models: [byte-test], tokens_per_param: [1e8, 1e9]}\n"
+     "set: {train.micro_batch: 2, train.batch_tokens: 512, schedule.warmup_tokens: 0}\n",
+     "leaves no model"},
+    {"variants: [{name: a, flop_count: model}]\nruns: [{}]\n", "belongs to isoflop"},
+    {"variants: [{name: a, learning_rate_rule: sweep}]\nruns: [{}]\n", "all of them or of none"},
+    {"variants: [{name: a, warmup_per_param: -1}]\nruns: [{}]\n", "warmup_per_param"},
+    {"tokens: [9216]\nset: {schedule.name: cosine, schedule.decay_tokens: 512}\n", "only wsd"},
     {"tokens: [9216, 9216]\nset: {schedule.name: wsd, schedule.decay_tokens: 1536}\n",
      "further apart"},
     {"learning_rate_rule: sweep\nlearning_rate_factors: [1, 2]\nruns: [{}]\n", "3 to"},
@@ -205,7 +281,7 @@ Test(expand, every_study_of_configs_expands)
         {"known-entropy", 50},
         {"known-entropy-small", 6},
         {"wsd-vs-cosine-cpu", 18},
-        {"kaplan-vs-chinchilla-cpu", 192},
+        {"kaplan-vs-chinchilla-cpu", 214},
     };
     for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++) {
         study s;
