@@ -4,6 +4,7 @@
  * dependency. Environment:
  *   MOCK_SCHED=eager   each operation runs when it is issued (hides every race)
  *   MOCK_SCHED=lazy    nothing runs until the host waits for it, and then only what it needs
+ *   MOCK_SCHED=ahead   as eager, but a collective only runs when something needs it
  *   MOCK_SCHED=rand    ready operations of different streams run in a random order (MOCK_SEED)
  *   MOCK_BLAS=plain    the product library has no epilogues
  *   MOCK_GPUS=N        GPUs of this machine (default 8; 0: none)
@@ -30,7 +31,7 @@ void enqueue(cudaStream_t stream, std::function<void()> work, std::function<bool
 bool on_device(const void *p, size_t bytes);
 /* Ends the program with this line unless ok. printf-style. */
 void require(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* True once in `of` times; never under eager and lazy. */
+/* True once in `of` times; only under rand. */
 bool chance(unsigned of);
 } // namespace mock
 

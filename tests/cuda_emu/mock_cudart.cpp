@@ -29,7 +29,7 @@ struct block {
     char *map;
     size_t map_bytes, bytes;
 };
-enum schedule { EAGER, LAZY, RANDOM };
+enum schedule { EAGER, LAZY, AHEAD, RANDOM };
 
 std::deque<operation> operations; /* those from number `first` on */
 long first = 0, last_default = -1;
@@ -71,9 +71,10 @@ struct machine {
     {
         const char *text = getenv("MOCK_SCHED");
         if (text && !strcmp(text, "lazy")) order = LAZY;
+        if (text && !strcmp(text, "ahead")) order = AHEAD;
         if (text && !strcmp(text, "rand")) order = RANDOM;
         mock::require(!text || order != EAGER || !strcmp(text, "eager"),
-                      "MOCK_SCHED=%s is not one of eager, lazy, rand", text);
+                      "MOCK_SCHED=%s is not one of eager, lazy, ahead, rand", text);
         random_numbers.seed((unsigned)number_in("MOCK_SEED", 1));
         key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
         emu::enqueue = [](cudaStream_t s, std::function<void()> f) {
@@ -231,7 +232,8 @@ void mock::enqueue(cudaStream_t stream, std::function<void()> work, std::functio
     s->last = id;
     if (s == &default_stream) last_default = id;
     /* eager work runs now, unless it needs something that is still under way */
-    if (order == EAGER && is_ready(id)) (void)advance(id);
+    const bool collective = at(id).poll != nullptr;
+    if ((order == EAGER || (order == AHEAD && !collective)) && is_ready(id)) (void)advance(id);
     if (order == RANDOM)
         while (random_numbers() % 2 && run_any()) {
         }
