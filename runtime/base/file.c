@@ -36,11 +36,21 @@ status file_write_at(int fd, const char *path, int64_t offset, const void *from,
     return OK;
 }
 
+status file_open(int *fd, const char *path)
+{
+    struct stat about;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    REQUIRE(*fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    if (fstat(*fd, &about) == 0 && S_ISREG(about.st_mode)) return OK;
+    (void)close(*fd);
+    *fd = -1;
+    FAIL(ERR_IO, "%s is not a regular file", path);
+}
+
 static status read_text(char **out, int64_t *bytes, const char *path, int fd, int64_t limit)
 {
     struct stat about;
     REQUIRE(fstat(fd, &about) == 0, ERR_IO, "cannot stat %s: %s", path, strerror(errno));
-    REQUIRE(S_ISREG(about.st_mode), ERR_IO, "%s is not a regular file", path);
     REQUIRE(about.st_size <= limit, ERR_IO, "%s has %lld bytes; at most %lld are read", path,
             (long long)about.st_size, (long long)limit);
     char *text = malloc((size_t)about.st_size + 1);
@@ -58,8 +68,8 @@ static status read_text(char **out, int64_t *bytes, const char *path, int fd, in
 
 status file_read_text(char **out, int64_t *bytes, const char *path, int64_t limit)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    int fd;
+    TRY(file_open(&fd, path));
     status s = read_text(out, bytes, path, fd, limit);
     (void)close(fd);
     return s;

@@ -9,6 +9,9 @@
 
 status file_read_at(int fd, const char *path, int64_t offset, void *out, int64_t bytes);
 status file_write_at(int fd, const char *path, int64_t offset, const void *from, int64_t bytes);
+/* Opens a regular file for reading. Anything else is refused at once: opening a pipe would wait for
+ * a writer. */
+status file_open(int *fd, const char *path);
 /* The whole file as a NUL-terminated malloc'ed text. ERR_IO above limit bytes. */
 status file_read_text(char **out, int64_t *bytes, const char *path, int64_t limit);
 /* Writes a small file durably: temporary name, fsync, rename, fsync of the folder. */

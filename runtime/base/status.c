@@ -8,6 +8,13 @@
 enum { MESSAGE_BYTES = 1024 };
 static _Thread_local char message[MESSAGE_BYTES];
 
+/* Names of files and values may hold line ends and escape codes; a message is one line of text. */
+static void keep_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = '?';
+}
+
 status status_set(status code, const char *file, int line, const char *format, ...)
 {
     char text[MESSAGE_BYTES];
@@ -18,6 +25,7 @@ status status_set(status code, const char *file, int line, const char *format, .
     /* an internal error also says where in the source it was noticed */
     if (code == ERR_INTERNAL && used >= 0 && used < MESSAGE_BYTES - 64)
         (void)snprintf(text + used, sizeof text - (size_t)used, " (%s:%d)", file, line);
+    keep_one_line(text);
     memcpy(message, text, sizeof message);
     return code;
 }
@@ -33,6 +41,7 @@ status status_prefix(status code, const char *format, ...)
     va_end(args);
     (void)snprintf(text, sizeof text, "%s: %s", prefix, message);
     text[MESSAGE_BYTES - 1] = '\0';
+    keep_one_line(text);
     memcpy(message, text, MESSAGE_BYTES);
     return code;
 }

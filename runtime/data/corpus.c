@@ -4,7 +4,6 @@
 #include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,16 +33,16 @@ struct corpus {
 
 static status map_file(uint8_t **out, int64_t *bytes, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
     struct stat about;
-    int bad = fstat(fd, &about) != 0 || !S_ISREG(about.st_mode);
+    int fd;
+    TRY(file_open(&fd, path));
+    int bad = fstat(fd, &about) != 0;
     void *map = NULL;
     if (!bad && about.st_size > 0)
         map = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_SHARED, fd, 0);
     int why = errno;
     (void)close(fd);
-    REQUIRE(!bad, ERR_IO, "%s is not a regular file", path);
+    REQUIRE(!bad, ERR_IO, "cannot stat %s", path);
     REQUIRE(map != MAP_FAILED, ERR_IO, "cannot map %s: %s", path, strerror(why));
     *out = map; /* NULL for an empty file */
     *bytes = about.st_size;

@@ -249,9 +249,10 @@ status bundle_write(const char *path, const char *folder, const char *name, cons
 bool bundle_is(const char *path)
 {
     unsigned char magic[2] = {0, 0};
-    FILE *f = fopen(path, "rb");
-    const bool full = f && fread(magic, 1, 2, f) == 2;
-    if (f) (void)fclose(f);
+    int fd;
+    if (file_open(&fd, path) != OK) return false;
+    const bool full = read(fd, magic, 2) == 2;
+    (void)close(fd);
     return full && magic[0] == 0x1f && magic[1] == 0x8b;
 }
 

@@ -428,8 +428,8 @@ static status values_of_file(void *context, int64_t first, int64_t count, float 
 static status load_vector(run *r, const char *path, int v, const char *prefix)
 {
     safetensors_map map;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    int fd;
+    TRY(file_open(&fd, path));
     status s = safetensors_map_init(&map, path, fd, &r->layout, prefix);
     vector_file file = {.map = &map, .path = path, .fd = fd, .layout = &r->layout};
     for (int32_t b = 0; s == OK && b < r->layout.bucket_count; b++) {
@@ -473,8 +473,8 @@ status checkpoint_read_weights(const char *path, const layout *l, float *out)
     char name[PATH_BYTES];
     (void)snprintf(name, sizeof name, "%s/%s", path, manifest_names[0]);
     safetensors_map map;
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
-    REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", name, strerror(errno));
+    int fd;
+    TRY(file_open(&fd, name));
     status s = safetensors_map_init(&map, name, fd, l, "");
     if (s == OK) s = safetensors_read(&map, name, fd, l, 0, l->params, out);
     safetensors_map_deinit(&map);

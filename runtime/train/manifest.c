@@ -61,9 +61,9 @@ status manifest_digest(manifest_file *out, world *w, const char *folder, const c
     struct stat about = {0};
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     out->name = name;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    status s = OK;
-    if (fd < 0 || fstat(fd, &about) != 0)
+    int fd;
+    status s = file_open(&fd, path);
+    if (s == OK && fstat(fd, &about) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot open %s: %s", path, strerror(errno));
     s = world_agree(w, s);
     if (s == OK) s = share_digest(out, w, path, about.st_size, fd);

@@ -35,6 +35,14 @@ Test(status, a_prefix_goes_before_the_message)
     cr_expect_str_eq(status_message(), "run.yaml:12: model.heads: 9 is outside [1, 512]");
 }
 
+Test(status, a_message_is_one_line_whatever_names_hold)
+{
+    (void)status_set(ERR_IO, "file.c", 1, "cannot open %s: no such file", "a\nb\x1b[2J\xc3\xbc");
+    cr_expect_str_eq(status_message(), "cannot open a?b?[2J\xc3\xbc: no such file");
+    (void)status_prefix(ERR_IO, "%s", "x\ny");
+    cr_expect_str_eq(status_message(), "x?y: cannot open a?b?[2J\xc3\xbc: no such file");
+}
+
 Test(status, an_internal_error_says_where_it_was_noticed)
 {
     (void)status_set(ERR_INTERNAL, "step.c", 41, "ranks disagree");
