@@ -3,14 +3,13 @@
 #include "study_fit.h"
 #include "study_json.h"
 #include "study_print.h"
+#include "study_scale.h"
+#include "study_session.h"
 #include "study_slurm.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "comm/pin.h"
 #include "law/published.h"
-#include "study/probe.h"
-#include "train/lock.h"
-#include "train/run.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -57,269 +56,11 @@ static void on_signal(int number)
     stop_asked = 1;
 }
 
-typedef struct arguments {
-    const char *run, *scale, *minutes, *law, *only, *cluster;
-    bool resume, dry, slurm, retry, accept, json;
-    const char *path;
-    double minutes_max; /* 0: not given */
-    int32_t job;        /* 0: not given */
-} arguments;
-
-typedef struct session {
-    const arguments *a;
-    world *w;
-    bool first;      /* rank 0 */
-    study s;         /* of rank 0 */
-    study_runs runs; /* of all ranks */
-    bool *mine;      /* (runs) with --only; NULL all */
-    double *unique;  /* (runs) of rank 0 */
-    int64_t *bytes;  /* (runs) of rank 0 */
-    int64_t ranks_per_run;
-    char folder[1024], test[768], command[2048];
-    cluster *machine;        /* NULL: none named */
-    law_file *law;           /* of rank 0 with --law; NULL: none */
-    char validation_set[65]; /* identity; "" unknown          */
-    int objects;             /* with --json: the stdout of before        */
-    run_lock *lock;          /* of the study's folder, while rank 0 works on it */
-} session;
-
-/* --- what runs ------------------------------------------------------------ */
-
-/* Data, counts and memory of the first run of every cell; nothing is written or trained. */
-static status check_runs(session *x, int32_t first)
-{
-    world *alone = NULL;
-    status s = world_open_self(&alone);
-    int32_t cell = -1;
-    for (int32_t i = first; s == OK && i < x->runs.count; i++) {
-        const study_run *one = &x->runs.run[i];
-        if (one->cell_index == cell && one->role != RUN_TRUNK && one->parent < 0) {
-            x->unique[i] = x->unique[i - 1];
-            x->bytes[i] = x->bytes[i - 1];
-            continue;
-        }
-        run *r = NULL;
-        cell = one->cell_index;
-        s = run_check(&r, &one->cfg, alone);
-        if (s != OK) {
-            (void)status_prefix(s, "%s: run %s", x->s.path, one->name);
-            break;
-        }
-        const samples_info *about = samples_about(r->train);
-        x->unique[i] = about->tokens < INT64_MAX ? (double)about->tokens : 0;
-        x->bytes[i] = r->plan.total;
-        if (i == 0 && r->validation)
-            (void)snprintf(x->validation_set, sizeof x->validation_set, "%s",
-                           samples_about(r->validation)->identity);
-        run_close(r);
-    }
-    world_close(alone);
-    return s;
-}
-
-static status make_room(session *x)
-{
-    const size_t n = (size_t)x->runs.count + 1;
-    double *unique = realloc(x->unique, n * sizeof *unique);
-    if (unique) x->unique = unique;
-    int64_t *bytes = realloc(x->bytes, n * sizeof *bytes);
-    if (bytes) x->bytes = bytes;
-    REQUIRE(unique && bytes, ERR_MEMORY, "no memory for %d runs", x->runs.count);
-    return OK;
-}
-
-/* Rank 0 reads and expands; every rank gets the same runs, byte by byte. COLLECTIVE */
-static status share_runs(session *x, status mine)
-{
-    TRY(world_agree(x->w, mine));
-    int32_t count = x->runs.count;
-    TRY(world_broadcast(x->w, &count, sizeof count, 0));
-    status s = OK;
-    if (!x->first) {
-        free(x->runs.run);
-        x->runs = (study_runs){calloc((size_t)count + 1, sizeof *x->runs.run), count, count + 1};
-        if (!x->runs.run) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for the runs");
-    }
-    TRY(world_agree(x->w, s));
-    return world_broadcast(x->w, x->runs.run, (int64_t)count * (int64_t)sizeof *x->runs.run, 0);
-}
-
-static status prepare(session *x)
-{
-    if (!x->first) return OK;
-    TRY(expand_study(&x->runs, &x->s));
-    TRY(make_room(x));
-    return check_runs(x, 0);
-}
-
-/* --- scales --------------------------------------------------------------- */
-
-enum { SCALES = 16 };
-
-/* The scales of the list, in file order. */
-static int32_t list_scales(const study *s, const char *scale[SCALES])
-{
-    int32_t count = 0;
-    for (const tree *t = s->mode == STUDY_RUNS ? s->part->child : NULL; t; t = t->next) {
-        const tree *tag = tree_find(t, "scale");
-        bool known = !tag || tag->kind != TREE_TEXT;
-        for (int32_t i = 0; i < count && !known; i++) known = strcmp(scale[i], tag->text) == 0;
-        if (!known && count < SCALES) scale[count++] = tag->text;
-    }
-    return count;
-}
-
-/* Speed of the slowest kind of run, on all ranks at once as the study will use them. COLLECTIVE */
-static status measure_rate(session *x, double *flops_per_s)
-{
-    world *group = NULL;
-    double rates[2] = {0, 0}, mine;
-    const int32_t each = (int32_t)x->ranks_per_run;
-    int32_t last = 0;
-    /* the cheapest and the dearest model per token */
-    for (int32_t i = 1; i < x->runs.count; i++)
-        if (x->runs.run[i].params > x->runs.run[last].params) last = i;
-    const int32_t which[2] = {0, last};
-    TRY(world_split(x->w, &group, world_rank(x->w) / each));
-    status s = OK;
-    for (int k = 0; k < 2 && s == OK; k++)
-        s = probe_rate(&rates[k], group, &x->runs.run[which[k]].cfg, 2.2);
-    world_close(group);
-    TRY(world_agree(x->w, s));
-    mine = fmin(rates[0], rates[1]);
-    double *all = calloc((size_t)world_size(x->w), sizeof *all);
-    s = world_agree(x->w,
-                    all ? OK : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for rates"));
-    if (s == OK) s = world_gather(x->w, all, &mine, sizeof mine);
-    *flops_per_s = mine;
-    for (int32_t r = 0; s == OK && r < world_size(x->w); r++)
-        *flops_per_s = fmin(*flops_per_s, all[r]);
-    free(all);
-    return s;
-}
-
-/* The scale that a study was begun with stands in its folder. */
-static status recall_scale(session *x, bool *known)
-{
-    char path[1100], *text;
-    int64_t bytes;
-    *known = false;
-    (void)snprintf(path, sizeof path, "%s/scale", x->folder);
-    if (!file_exists(path)) return OK;
-    TRY(file_read_text(&text, &bytes, path, STUDY_NAME));
-    text[strcspn(text, "\n")] = '\0';
-    (void)snprintf(x->s.keys.scale, sizeof x->s.keys.scale, "%s", text);
-    free(text);
-    *known = true;
-    return OK;
-}
-
-static status remember_scale(const session *x)
-{
-    char path[1100], text[STUDY_NAME + 2];
-    if (!*x->s.keys.scale) return OK;
-    (void)snprintf(path, sizeof path, "%s/scale", x->folder);
-    const int n = snprintf(text, sizeof text, "%s\n", x->s.keys.scale);
-    return file_write_text(path, text, n);
-}
-
-/* Room for evaluations, checkpoints and the ends of queues. */
-static const double MARGIN = 1.15;
-
-/* Tries the scales from the smallest on; leaves the runs of the largest that fits. COLLECTIVE */
-static status choose_scale(session *x)
-{
-    const char *scale[SCALES] = {NULL};
-    int32_t count = x->first ? list_scales(&x->s, scale) : 0;
-    int32_t known = 0, groups = world_size(x->w) / (int32_t)x->ranks_per_run;
-    double rate = 0, best_s = 0;
-    char best[STUDY_NAME] = "";
-    status s = OK;
-    if (x->first) {
-        bool found = false;
-        s = recall_scale(x, &found);
-        known = found;
-        if (s == OK && count == 0)
-            s = status_set(ERR_CONFIG, __FILE__, __LINE__,
-                           "--minutes: the runs of %s name no scale", x->s.path);
-        if (s == OK && !known)
-            (void)snprintf(x->s.keys.scale, sizeof x->s.keys.scale, "%.31s", scale[0]);
-    }
-    TRY(share_runs(x, s == OK ? prepare(x) : s));
-    TRY(world_broadcast(x->w, &known, sizeof known, 0));
-    if (known) return OK;
-    TRY(measure_rate(x, &rate));
-    for (int32_t i = 0; x->first && s == OK && i < count; i++) {
-        study_runs runs;
-        (void)snprintf(x->s.keys.scale, sizeof x->s.keys.scale, "%.31s", scale[i]);
-        s = expand_study(&runs, &x->s);
-        if (s != OK) break;
-        const double need_s = MARGIN * study_duration(&runs, groups, rate);
-        printf("scale      %-8s about %s\n", scale[i], cli_duration(need_s).text);
-        if (i > 0 && need_s > 60 * x->a->minutes_max) {
-            expand_deinit(&runs);
-            break;
-        }
-        expand_deinit(&x->runs);
-        x->runs = runs;
-        best_s = need_s;
-        (void)snprintf(best, sizeof best, "%.31s", scale[i]);
-    }
-    if (x->first && s == OK) {
-        (void)snprintf(x->s.keys.scale, sizeof x->s.keys.scale, "%s", best);
-        printf("chosen     %s, at %.1f GFLOP/s per group (measured in five seconds)%s\n",
-               x->s.keys.scale, rate * 1e-9,
-               best_s > 60 * x->a->minutes_max ? ": the smallest there is, and it takes longer"
-                                               : "");
-        s = make_room(x);
-        if (s == OK) s = check_runs(x, 0);
-    }
-    return share_runs(x, s);
-}
-
-/* --- the folder ----------------------------------------------------------- */
-
-/* Runs that began as something else may not go on. */
-static status same_runs(const session *x)
-{
-    config before;
-    char path[1300];
-    for (int32_t i = 0; i < x->runs.count; i++) {
-        (void)snprintf(path, sizeof path, "%s/runs/%s/config.yaml", x->folder, x->runs.run[i].name);
-        if (!file_exists(path)) continue;
-        TRY(config_load(&before, path, 0, NULL));
-        const status s = config_same_identity(&x->runs.run[i].cfg, &before);
-        if (s != OK)
-            return status_prefix(s, "run %s of %s was begun with another config",
-                                 x->runs.run[i].name, x->folder);
-    }
-    return OK;
-}
-
-static status claim_folder(session *x)
-{
-    char path[1100], *text;
-    int64_t bytes;
-    if (!x->first) return OK;
-    (void)snprintf(path, sizeof path, "%s/study.yaml", x->folder);
-    REQUIRE(x->a->resume || !file_exists(path), ERR_CONFIG,
-            "--run %s: a study stands there already; --resume continues it, or name another",
-            x->folder);
-    TRY(file_make_folder(x->folder));
-    /* the tasks of an array job share the folder: each run's own lock parts them */
-    if (!x->a->job) TRY(lock_open(&x->lock, x->folder));
-    TRY(same_runs(x));
-    TRY(file_read_text(&text, &bytes, x->s.path, STUDY_BYTES_MAX));
-    status s = strcmp(x->s.path, path) == 0 ? OK : file_write_text(path, text, bytes);
-    free(text);
-    return s == OK ? remember_scale(x) : s;
-}
-
 /* --- hooks ---------------------------------------------------------------- */
 
 static void begin(void *context, const study_run *which, int32_t group, int64_t from_step)
 {
-    const session *x = context;
+    const study_session *x = context;
     (void)group, (void)from_step;
     study_print_begin(which, x->runs.count);
 }
@@ -342,7 +83,7 @@ static bool stop(void *context)
 /* --- the flow ------------------------------------------------------------- */
 
 /* The object of --json goes where stdout went before its words were parted from it. */
-static status put_object(const session *x, json_t *object)
+static status put_object(const study_session *x, json_t *object)
 {
     (void)fflush(stdout);
     if (dup2(x->objects, STDOUT_FILENO) < 0) {
@@ -365,7 +106,7 @@ static double repeat_scale(void)
     return scale;
 }
 
-static study_forecast forecast_of(const session *x, double flops_per_s)
+static study_forecast forecast_of(const study_session *x, double flops_per_s)
 {
     return (study_forecast){.law = x->law,
                             .unique = x->unique,
@@ -376,10 +117,10 @@ static study_forecast forecast_of(const session *x, double flops_per_s)
                             .repeat_scale = repeat_scale()};
 }
 
-static status dry_run(session *x)
+static status dry_run(study_session *x)
 {
     double rate = 0;
-    TRY(measure_rate(x, &rate));
+    TRY(study_scale_rate(x, &rate));
     if (!x->first) return OK;
     const study_forecast f = forecast_of(x, rate);
     json_t *plan;
@@ -390,7 +131,7 @@ static status dry_run(session *x)
 }
 
 /* The other seeds of what the sweep chose. COLLECTIVE */
-static status second_stage(session *x, executor *e, execute_report *report, bool *any)
+static status second_stage(study_session *x, executor *e, execute_report *report, bool *any)
 {
     status s = OK;
     const int32_t before = x->runs.count;
@@ -405,15 +146,15 @@ static status second_stage(session *x, executor *e, execute_report *report, bool
                 s = expand_seeds(&x->runs, &x->s, choice[k].run);
         free(choice);
         free(r);
-        if (s == OK) s = make_room(x);
+        if (s == OK) s = study_session_room(x);
     }
-    TRY(share_runs(x, s));
+    TRY(study_session_share(x, s));
     *any = x->runs.count > before;
     return *any ? execute_runs(e, &x->runs, NULL, report) : OK;
 }
 
 /* What is said at the end, the fits, and the files. */
-static status tell(session *x, const result *r, const execute_report *report)
+static status tell(study_session *x, const result *r, const execute_report *report)
 {
     json_t *fits = json_array(), *object;
     REQUIRE(fits, ERR_MEMORY, "no memory for fits");
@@ -434,7 +175,7 @@ static status tell(session *x, const result *r, const execute_report *report)
 }
 
 /* Tables, files, and what failed. Rank 0. */
-static status conclude(session *x, const execute_report *report)
+static status conclude(study_session *x, const execute_report *report)
 {
     result *r;
     TRY(results_read(&r, &x->runs, x->folder));
@@ -449,7 +190,7 @@ static status conclude(session *x, const execute_report *report)
     return s;
 }
 
-static status execute(session *x)
+static status execute(study_session *x)
 {
     executor *e = NULL;
     execute_report report = {0};
@@ -462,7 +203,7 @@ static status execute(session *x)
                                      .ranks_per_run = (int32_t)x->ranks_per_run,
                                      .retry = x->a->retry,
                                      .accept_other_arithmetic = x->a->accept};
-    TRY(world_agree(x->w, claim_folder(x)));
+    TRY(world_agree(x->w, study_session_claim(x)));
     TRY(execute_open(&e, x->w, &options, &hooks));
     status s = execute_runs(e, &x->runs, x->mine, &report);
     if (s == OK && x->first && report.damaged_lines)
@@ -485,9 +226,9 @@ static status execute(session *x)
 }
 
 /* Keys that every rank needs. */
-static status load(session *x)
+static status load(study_session *x)
 {
-    const arguments *a = x->a;
+    const study_arguments *a = x->a;
     if (!x->first) return OK;
     TRY(study_load(&x->s, a->path));
     if (a->cluster) {
@@ -518,7 +259,7 @@ static status load(session *x)
 }
 
 /* A loss is predicted for the validation set of the law alone. Rank 0, when the data are open. */
-static void judge_law(session *x)
+static void judge_law(study_session *x)
 {
     if (!x->law || !*x->law->origin.validation_set) return;
     if (strcmp(x->law->origin.validation_set, x->validation_set) == 0) return;
@@ -528,16 +269,16 @@ static void judge_law(session *x)
     x->law = NULL;
 }
 
-static status study_main(session *x)
+static status study_main(study_session *x)
 {
     TRY(world_agree(x->w, load(x)));
     TRY(world_broadcast(x->w, &x->ranks_per_run, sizeof x->ranks_per_run, 0));
     TRY(world_broadcast(x->w, x->folder, sizeof x->folder, 0));
     TRY(world_broadcast(x->w, x->test, sizeof x->test, 0));
     if (x->a->minutes)
-        TRY(choose_scale(x));
+        TRY(study_scale_choose(x));
     else
-        TRY(share_runs(x, prepare(x)));
+        TRY(study_session_share(x, study_session_prepare(x)));
     judge_law(x);
     if (x->a->dry) return dry_run(x);
     if (x->a->slurm)
@@ -548,7 +289,7 @@ static status study_main(session *x)
     return execute(x);
 }
 
-static status parse(arguments *a, int argc, char **argv, const char **rest)
+static status parse(study_arguments *a, int argc, char **argv, const char **rest)
 {
     int count;
     const cli_option options[] = {{"--run", &a->run, NULL},
@@ -596,7 +337,7 @@ static status parse(arguments *a, int argc, char **argv, const char **rest)
 }
 
 /* Words go to stderr, so that stdout holds the object alone. */
-static status part_output(session *x)
+static status part_output(study_session *x)
 {
     if (!x->a->json) return OK;
     x->objects = dup(STDOUT_FILENO);
@@ -605,9 +346,9 @@ static status part_output(session *x)
     return OK;
 }
 
-static status study_verb(world *w, const arguments *a, int argc, char **argv)
+static status study_verb(world *w, const study_arguments *a, int argc, char **argv)
 {
-    session x = {.a = a, .w = w, .first = world_rank(w) == 0};
+    study_session x = {.a = a, .w = w, .first = world_rank(w) == 0};
     const struct sigaction action = {.sa_handler = on_signal};
     const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
     char pinned[256];
@@ -636,7 +377,7 @@ int cmd_study(int argc, char **argv)
 {
     if (cli_help(argc, argv, help)) return OK;
     const char **rest = calloc((size_t)argc + 1, sizeof *rest);
-    arguments a = {0};
+    study_arguments a = {0};
     world *w = NULL;
     status s = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
     if (s == OK) s = world_open(&w);

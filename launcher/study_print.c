@@ -76,9 +76,8 @@ bool study_predict(law_forecast *out, const study_run *run, const study_forecast
 
 double study_energy(const study *s, const study_forecast *f, double time_s)
 {
-    if (!f->machine || !(f->flops_per_s > 0)) return (double)NAN;
-    const double pue = isfinite(f->machine->pue.value) ? f->machine->pue.value : 1;
-    return f->groups * (double)s->keys.ranks_per_run * f->machine->power_w.value * pue * time_s;
+    if (!(f->flops_per_s > 0)) return (double)NAN;
+    return cluster_unmetered_j(f->machine, f->groups * (double)s->keys.ranks_per_run, time_s);
 }
 
 static void print_prediction(const study_run *run, const study_forecast *f, int32_t i)
@@ -249,9 +248,8 @@ static void print_brackets(const study_runs *runs, const result *r)
 /* Joules of an arm's seeds: by the meter, else by the machine's watts. */
 static double arm_energy(const compare_arm *a, const study *s, const cluster *machine)
 {
-    if (isfinite(a->energy_j) || !machine) return a->energy_j;
-    const double pue = isfinite(machine->pue.value) ? machine->pue.value : 1;
-    return a->time_s * (double)s->keys.ranks_per_run * machine->power_w.value * pue;
+    if (isfinite(a->energy_j)) return a->energy_j;
+    return cluster_unmetered_j(machine, (double)s->keys.ranks_per_run, a->time_s);
 }
 
 static void print_comparison(const study *s, const study_runs *runs, const result *r,

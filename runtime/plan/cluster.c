@@ -343,3 +343,10 @@ status cluster_write(const cluster *c, FILE *out)
     REQUIRE(!ferror(out), ERR_IO, "cannot write the cluster");
     return OK;
 }
+
+double cluster_unmetered_j(const cluster *c, double ranks, double seconds)
+{
+    if (!c) return (double)NAN;
+    const double pue = isfinite(c->pue.value) ? c->pue.value : 1;
+    return ranks * c->power_w.value * pue * seconds;
+}

@@ -80,6 +80,9 @@ status cluster_load(cluster *out, const char *name);
 /* The file again, values with their sources; cluster_parse reads it back to the same values.
  * What is unknown or missing by rule (NaN and LINK or MODELLED) is left out.                   */
 status cluster_write(const cluster *c, FILE *out);
+/* Joules of so many ranks for so long, where no meter measured them: watts x pue x time, an unknown
+ * pue as 1. Not a number without a cluster (NULL) or watts. */
+double cluster_unmetered_j(const cluster *c, double ranks, double seconds);
 /* "given", "measured", "published", "modelled", "unknown" */
 const char *value_source_name(value_source source);
 /* Calls visit for each value in file order. */

@@ -43,11 +43,9 @@ double part_energy(const run_record *r, const report_options *options, number_so
     const double measured = json_number_at(r->summary, "energy_j");
     *source = FROM_MEASURE;
     if (isfinite(measured)) return measured;
-    const cluster *m = options->machine;
     *source = FROM_MODEL;
-    if (!m) return NAN;
-    const double pue = isfinite(m->pue.value) ? m->pue.value : 1;
-    return json_number_at(r->header, "ranks") * m->power_w.value * pue * run_record_time_s(r);
+    return cluster_unmetered_j(options->machine, json_number_at(r->header, "ranks"),
+                               run_record_time_s(r));
 }
 
 double part_money(const run_record *r, const report_options *options)
