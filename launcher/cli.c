@@ -164,15 +164,22 @@ bool cli_terminal(void)
     return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0;
 }
 
+status cli_printed(void)
+{
+    REQUIRE(fflush(stdout) == 0 && !ferror(stdout), ERR_IO, "stdout does not take the result: %s",
+            strerror(errno));
+    return OK;
+}
+
 status cli_json(json_t *root)
 {
     REQUIRE(root, ERR_MEMORY, "no memory for a result");
     const int failed =
         json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
     json_decref(root);
-    REQUIRE(!failed && putchar('\n') != EOF && fflush(stdout) == 0, ERR_IO,
-            "stdout does not take the result: %s", strerror(errno));
-    return OK;
+    REQUIRE(!failed && putchar('\n') != EOF, ERR_IO, "stdout does not take the result: %s",
+            strerror(errno));
+    return cli_printed();
 }
 
 /* Whole in the first unit and from 1000 up, else three digits. */
@@ -210,15 +217,17 @@ cli_text cli_count(double count)
 cli_text cli_duration(double seconds)
 {
     cli_text out;
+    const double whole = round(seconds), minutes = floor(whole / 60);
     if (!isfinite(seconds))
         (void)snprintf(out.text, sizeof out.text, "?");
-    else if (seconds < 60)
-        (void)snprintf(out.text, sizeof out.text, "%.0fs", seconds);
-    else if (seconds < 3600)
-        (void)snprintf(out.text, sizeof out.text, "%dm%02ds", (int)(seconds / 60),
-                       (int)seconds % 60);
+    else if (whole < 60)
+        (void)snprintf(out.text, sizeof out.text, "%.0fs", whole);
+    else if (whole < 3600)
+        (void)snprintf(out.text, sizeof out.text, "%.0fm%02.0fs", minutes, fmod(whole, 60));
+    else if (whole < 3.6e9)
+        (void)snprintf(out.text, sizeof out.text, "%.0fh%02.0fm", floor(minutes / 60),
+                       fmod(minutes, 60));
     else
-        (void)snprintf(out.text, sizeof out.text, "%dh%02dm", (int)(seconds / 3600),
-                       (int)(seconds / 60) % 60);
+        (void)snprintf(out.text, sizeof out.text, "%.3gh", whole / 3600);
     return out;
 }

@@ -35,6 +35,8 @@ int cli_report(status code);
 /* A person is watching stdout. mpirun gives its ranks a terminal of their own; then mpirun's own
  * output decides. */
 bool cli_terminal(void);
+/* ERR_IO when stdout did not take all that was printed. */
+status cli_printed(void);
 /* Prints a result of --json to stdout. Takes root over; NULL (a tree that could not be built) is
  * ERR_MEMORY, a stdout that does not take it ERR_IO. */
 status cli_json(json_t *root);

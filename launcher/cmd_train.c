@@ -302,19 +302,51 @@ static double least_time_s(const run *r, double *peak)
            r->layout.ranks;
 }
 
-static void print_check_json(const run *r, double peak, double least_s)
+/* The forecast of the config; null without one. */
+static json_t *forecast_of(const config *cfg)
 {
-    char number[2][32];
+    const forecast_config *f = &cfg->forecast;
+    if (f->loss <= 0) return json_null();
+    return json_pack("{s:s, s:f, s:f, s:f, s:f}", "law", f->law, "loss", f->loss, "low", f->low,
+                     "high", f->high, "level", f->level);
+}
+
+/* One line; the config comes first, so that scripts find the last value of a key. */
+static status print_check_json(const run *r, double peak, double least_s)
+{
+    char hash[17];
     flop_counts f;
-    block_flops(&f, &r->cfg->model);
-    int64_t tokens = r->steps_total * r->cfg->train.batch_tokens;
-    printf("{\"params\": %" PRId64 ", \"tokens\": %" PRId64 ", \"steps\": %" PRId64
-           ", \"micro_batches\": %" PRId64 ", \"flops\": %.17g, \"ranks\": %d, "
-           "\"bytes_per_rank\": %" PRId64 ", \"peak_flops_per_rank\": %s, "
-           "\"peak_source\": \"measured\", \"least_time_s\": %s}\n",
-           block_param_count(&r->cfg->model), tokens, r->steps_total, r->M,
-           f.model * (double)tokens, r->layout.ranks, r->plan.total, record_number(number[0], peak),
-           record_number(number[1], least_s));
+    const config *cfg = r->cfg;
+    block_flops(&f, &cfg->model);
+    config_hash(cfg, hash);
+    const int64_t tokens = r->steps_total * cfg->train.batch_tokens;
+    json_t *root =
+        json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:I, s:o, s:s, s:o}",
+                  "config", describe_config(cfg), "config_hash", hash, "forecast", forecast_of(cfg),
+                  "params", (json_int_t)block_param_count(&cfg->model), "params_without_embedding",
+                  (json_int_t)block_param_count_without_embedding(&cfg->model), "tokens",
+                  (json_int_t)tokens, "steps", (json_int_t)r->steps_total, "micro_batches",
+                  (json_int_t)r->M, "flops", f.model * (double)tokens, "ranks", r->layout.ranks,
+                  "bytes_per_rank", (json_int_t)r->plan.total, "peak_flops_per_rank",
+                  json_finite(peak), "peak_source", "measured", "least_time_s",
+                  json_finite(least_s));
+    char *text = root ? json_dumps(root, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17)) : NULL;
+    if (text) printf("%s\n", text);
+    free(text);
+    json_decref(root);
+    REQUIRE(text, ERR_MEMORY, "no memory for a result");
+    return OK;
+}
+
+static void print_forecasts(const run *r, double least_s)
+{
+    const forecast_config *f = &r->cfg->forecast;
+    if (isfinite(least_s))
+        printf("forecast   at least %s on %d rank%s, at the product rate measured now\n",
+               cli_duration(least_s).text, r->layout.ranks, r->layout.ranks == 1 ? "" : "s");
+    if (f->loss > 0)
+        printf("           validation loss %.4f (%g %% of new runs: %.4f to %.4f) by %s\n", f->loss,
+               100 * f->level, f->low, f->high, f->law[0] ? f->law : "the config");
 }
 
 static status check_only(const config *cfg, world *w, bool json)
@@ -329,13 +361,13 @@ static status check_only(const config *cfg, world *w, bool json)
     }
     TRY(run_check(&r, cfg, w));
     double least_s = least_time_s(r, &peak);
-    if (speaks && json) print_check_json(r, peak, least_s);
-    if (speaks && !json) print_plan(r);
-    if (speaks && !json && isfinite(least_s))
-        printf("forecast   at least %s on %d rank%s, at the product rate measured now\n",
-               cli_duration(least_s).text, r->layout.ranks, r->layout.ranks == 1 ? "" : "s");
+    status done = speaks && json ? print_check_json(r, peak, least_s) : OK;
+    if (speaks && !json) {
+        print_plan(r);
+        print_forecasts(r, least_s);
+    }
     run_close(r);
-    return OK;
+    return done == OK ? cli_printed() : done;
 }
 
 typedef struct arguments {

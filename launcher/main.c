@@ -9,20 +9,21 @@ typedef struct verb {
     const char *name;
     int (*run)(int argc, char **argv); /* argv[0] is the verb */
     const char *does;
+    bool progress; /* what it prints is progress, its result stands in files */
 } verb;
 
 static const verb verbs[] = {
-    {"plan", cmd_plan, "model size against tokens for a budget, under every published law"},
-    {"prepare", cmd_prepare, "text or JSONL -> token shards and a manifest"},
-    {"train", cmd_train, "one run; under mpirun or srun it is data-parallel"},
-    {"study", cmd_study, "many runs from one file: comparisons, IsoFLOP ladders; resumable"},
-    {"generate", cmd_generate, "text from a checkpoint"},
-    {"score", cmd_score, "loss of a checkpoint on a file (nats/token, bits/byte)"},
-    {"fit", cmd_fit, "a scaling law fitted to runs: constants, intervals, warnings"},
-    {"report", cmd_report, "tables, plots and one page of a run, a study, or two of them"},
-    {"bench", cmd_bench, "how fast this machine is, and where the time goes"},
-    {"diff", cmd_diff, "the first step and tensor at which two runs differ"},
-    {"doctor", cmd_doctor, "is this allocation fit? what, where, how to mend it"},
+    {"plan", cmd_plan, "model size against tokens for a budget, under every published law", false},
+    {"prepare", cmd_prepare, "text or JSONL -> token shards and a manifest", false},
+    {"train", cmd_train, "one run; under mpirun or srun it is data-parallel", true},
+    {"study", cmd_study, "many runs from one file: comparisons, IsoFLOP ladders; resumable", true},
+    {"generate", cmd_generate, "text from a checkpoint", false},
+    {"score", cmd_score, "loss of a checkpoint on a file (nats/token, bits/byte)", false},
+    {"fit", cmd_fit, "a scaling law fitted to runs: constants, intervals, warnings", false},
+    {"report", cmd_report, "tables, plots and one page of a run, a study, or two of them", false},
+    {"bench", cmd_bench, "how fast this machine is, and where the time goes", false},
+    {"diff", cmd_diff, "the first step and tensor at which two runs differ", false},
+    {"doctor", cmd_doctor, "is this allocation fit? what, where, how to mend it", false},
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
@@ -41,20 +42,31 @@ static const char *called(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* A result that nobody received is a failure. */
+static int printed(int code)
+{
+    if (code != OK && code != FOUND) return code;
+    const status out = cli_printed();
+    return out == OK ? code : cli_report(out);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc > 0 && strcmp(called(argv[0]), "plan") == 0) return cmd_plan(argc, argv);
+    if (argc > 0 && strcmp(called(argv[0]), "plan") == 0) return printed(cmd_plan(argc, argv));
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_verbs(stdout);
-        return OK;
+        return printed(OK);
     }
     if (strcmp(name, "--version") == 0) {
         (void)puts("isoflop 0.1.0");
-        return OK;
+        return printed(OK);
     }
-    for (int i = 0; i < VERBS; i++)
-        if (strcmp(verbs[i].name, name) == 0) return verbs[i].run(argc - 1, argv + 1);
+    for (int i = 0; i < VERBS; i++) {
+        if (strcmp(verbs[i].name, name) != 0) continue;
+        const int code = verbs[i].run(argc - 1, argv + 1);
+        return verbs[i].progress ? code : printed(code);
+    }
     (void)fprintf(stderr, "isoflop: error: unknown verb '%s'\n\n", name);
     print_verbs(stderr);
     return ERR_CONFIG;

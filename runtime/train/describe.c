@@ -41,8 +41,7 @@ double peak_median(const peak_rate *p)
     return p->count ? sorted[p->count / 2] : (double)NAN;
 }
 
-/* The resolved config, section by section, from the field lists. */
-static json_t *config_object(const config *cfg)
+json_t *describe_config(const config *cfg)
 {
     json_t *root = json_object();
 #define PUT_I64(name, ...)  (void)json_object_set_new(o, #name, json_integer(section->name));
@@ -146,7 +145,7 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
     json_t *root =
         json_pack("{s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:o, s:o, "
                   "s:o, s:o, s:s, s:s, s:o}",
-                  "type", "header", "schema", 1, "config", config_object(r->cfg), "config_hash",
+                  "type", "header", "schema", 1, "config", describe_config(r->cfg), "config_hash",
                   hash, "arithmetic_id", r->arithmetic_id, "version", "0.1.0", "commit",
                   ISOFLOP_COMMIT, "compiler", __VERSION__, "mpi", world_describe(r->world), "comm",
                   comm_name(r->comm), "hardware", hardware_object(r), "command", command, "ranks",

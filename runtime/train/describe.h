@@ -2,6 +2,7 @@
 #ifndef TRAIN_DESCRIBE_H
 #define TRAIN_DESCRIBE_H
 
+#include "base/json.h"
 #include "train/stragglers.h"
 
 /* Peak product rate of one rank, measured now and then; its median divides for MFU. */
@@ -22,6 +23,8 @@ typedef struct run_summary {
     straggler_table stragglers;
 } run_summary;
 
+/* The resolved config, section by section, from the field lists; NULL without memory. */
+json_t *describe_config(const config *cfg);
 /* Malloc'ed JSON without newline; NULL without memory. command: the command line. */
 char *describe_header(const run *r, const char *command, const peak_rate *peak);
 char *describe_summary(const run *r, const run_summary *s);

@@ -20,6 +20,17 @@ Test(cli, three_digits_never_become_four)
     cr_expect_str_eq(cli_bytes(1024.0 * 1048576 - 1).text, "1 GiB");
 }
 
+Test(cli, durations_of_any_length_are_told)
+{
+    const struct {
+        double seconds;
+        const char *text;
+    } told[] = {{0.4, "0s"},         {59.7, "1m00s"},      {3599.6, "1h00m"}, {7505, "2h05m"},
+                {3e9, "833333h20m"}, {5.4e14, "1.5e+11h"}, {INFINITY, "?"},   {NAN, "?"}};
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+        cr_expect_str_eq(cli_duration(told[i].seconds).text, told[i].text, "%g", told[i].seconds);
+}
+
 Test(cli, options_without_text_keep_their_value_and_wrong_ones_name_the_nearest)
 {
     double x = 3;
