@@ -6,16 +6,13 @@
 fault_requeue() { timeout 10 scontrol requeue "$1"; }
 fault_warning() { timeout 10 scancel --signal=USR1 --batch "$1"; }
 fault_scancel() { timeout 10 scancel "$1"; }
-fault_rank() { kill_one "$1" isoflop "SLURM_PROCID=1"; }
+fault_rank() { one_of KILL "$1" isoflop "SLURM_PROCID=1"; }
 fault_ranks() { # shellcheck disable=SC2046 # numbers
     kill -KILL $(processes_of "$1" isoflop)
 }
-fault_srun() { kill_one "$1" srun; }
-fault_stall() { # the job ends when the stopped rank has been found out
-    local pid
-    pid=$(processes_of "$1" isoflop "SLURM_PROCID=1")
-    kill -STOP "$pid"
-}
+fault_srun() { one_of KILL "$1" srun; }
+# the job ends when the stopped rank has been found out
+fault_stall() { one_of STOP "$1" isoflop "SLURM_PROCID=1"; }
 fault_limit() { # the time that is left becomes a minute: less than the warning comes ahead
     local run
     run=$(field "$1" RunTime) # [days-]hours:minutes:seconds; these jobs take minutes
@@ -37,8 +34,8 @@ fault_node() { # with all that runs there; a job of one node
     # shellcheck disable=SC2086 # numbers
     kill -KILL $parents $pids
 }
-fault_mpirun() { kill_one "$1" mpirun; }
-fault_mpirun_rank() { kill_one "$1" isoflop "OMPI_COMM_WORLD_RANK=1"; }
+fault_mpirun() { one_of KILL "$1" mpirun; }
+fault_mpirun_rank() { one_of KILL "$1" isoflop "OMPI_COMM_WORLD_RANK=1"; }
 
 # shellcheck disable=SC2086,SC2154 # several keys; endless, work: of laws
 begin() { # RUN FAULT: a job of a run without an end
