@@ -123,12 +123,12 @@ static json_t *place_object(const rank_place *p, int32_t rank)
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
         if (CPU_ISSET((size_t)cpu, &p->cores))
             (void)json_array_append_new(cores, json_integer(cpu));
-    return json_pack("{s:i, s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:I, s:s, s:s}", "rank", rank,
+    return json_pack("{s:i, s:s, s:s, s:i, s:o, s:i, s:s, s:s, s:o, s:I, s:s, s:s}", "rank", rank,
                      "host", p->host, "node", p->node, "local_rank", p->local_rank, "cores", cores,
-                     "gpus", p->gpus, "networks", p->networks, "peak_flops",
-                     p->peak_flops > 0 ? json_real(p->peak_flops) : json_null(), "memory_bytes",
-                     (json_int_t)p->memory_bytes, "version", p->version, "arithmetic",
-                     p->arithmetic);
+                     "numa_nodes", p->numa_nodes, "gpus", p->gpus, "networks", p->networks,
+                     "peak_flops", p->peak_flops > 0 ? json_real(p->peak_flops) : json_null(),
+                     "memory_bytes", (json_int_t)p->memory_bytes, "version", p->version,
+                     "arithmetic", p->arithmetic);
 }
 
 static status print_json(const doctor_report *r)

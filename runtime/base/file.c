@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PATH_BYTES = 1200 };
@@ -101,11 +102,18 @@ static status write_synced(const char *path, const char *text, int64_t bytes)
 status file_write_text(const char *path, const char *text, int64_t bytes)
 {
     char temporary[PATH_BYTES], folder[PATH_BYTES];
-    (void)snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    struct timespec now;
+    /* a name that no other process uses, on this node or another */
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)snprintf(temporary, sizeof temporary, "%s.tmp-%ld-%ld", path, (long)getpid(),
+                   now.tv_nsec);
     (void)snprintf(folder, sizeof folder, "%s", path);
-    TRY(write_synced(temporary, text, bytes));
-    REQUIRE(rename(temporary, path) == 0, ERR_IO, "cannot rename %s to %s: %s", temporary, path,
-            strerror(errno));
+    status s = write_synced(temporary, text, bytes);
+    if (s == OK && rename(temporary, path) != 0)
+        s = status_set(ERR_IO, __FILE__, __LINE__, "cannot rename %s to %s: %s", temporary, path,
+                       strerror(errno));
+    if (s != OK) (void)unlink(temporary);
+    TRY(s);
     char *slash = strrchr(folder, '/');
     if (!slash) return file_sync_folder(".");
     *slash = '\0';

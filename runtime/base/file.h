@@ -14,7 +14,8 @@ status file_write_at(int fd, const char *path, int64_t offset, const void *from,
 status file_open(int *fd, const char *path);
 /* The whole file as a NUL-terminated malloc'ed text. ERR_IO above limit bytes. */
 status file_read_text(char **out, int64_t *bytes, const char *path, int64_t limit);
-/* Writes a small file durably: temporary name, fsync, rename, fsync of the folder. */
+/* Writes a small file durably: temporary name, fsync, rename, fsync of the folder. Several
+ * processes may write one file at once: the last one's text stands there, whole.     */
 status file_write_text(const char *path, const char *text, int64_t bytes);
 /* mkdir -p */
 status file_make_folder(const char *path);

@@ -24,8 +24,9 @@ typedef struct rank_place {
     char gpus[DOCTOR_NAME], networks[DOCTOR_NAME]; /* visible devices; interfaces but lo     */
     char version[256], arithmetic[256]; /* program, MPI, driver, NCCL; kernels               */
     cpu_set_t cores; /* allowed cores; of the threads of a core the first              */
-    int32_t core_count, local_rank, numa_nodes;
-    int32_t step_tasks;     /* tasks of the Slurm step, 0 unknown                             */
+    int32_t core_count, local_rank;
+    int32_t numa_nodes; /* in which its cores lie; 0 unknown                                   */
+    int32_t step_tasks; /* tasks of the Slurm step, 0 unknown                             */
     int32_t gpus_allocated; /* on this node, by Slurm                                         */
     int64_t open_files;     /* limit                                                          */
     int64_t memory_bytes;   /* available on this node; -1 unknown                             */
@@ -70,7 +71,7 @@ status doctor_storage(doctor_report *r, world *w, const char *folder);
 status doctor_clocks(doctor_report *r, world *w);
 status doctor_links(doctor_report *r, world *w);
 status doctor_fit(doctor_report *r, world *w, const doctor_options *options);
-/* ", driver 580.95, NCCL 2.28.9": what there is of it */
+/* ", driver 580.95, CUDA 13.0, NCCL 2.28.9": what there is of it */
 void doctor_gpu_versions(char *out, size_t bytes);
 /* "rank 3 on node2" */
 const char *doctor_at(const doctor_report *r, int32_t rank, char out[DOCTOR_TEXT]);

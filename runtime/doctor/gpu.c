@@ -26,22 +26,31 @@ typedef struct node_gpus {
     node_gpu gpu[NODE_GPUS];
 } node_gpus;
 
-/* Of this process: the driver's version, and NCCL's where the program brings it. */
+/* What a library of this process says of its version; 0 where the program does not bring it. */
+static int library_version(const char *function)
+{
+    int number = 0, (*ask)(int *) = NULL;
+    void *found = dlsym(RTLD_DEFAULT, function);
+    memcpy(&ask, &found, sizeof ask);
+    return ask && ask(&number) == 0 ? number : 0;
+}
+
+/* Of this process: the driver's version, and those of CUDA and NCCL where the program has them. */
 void doctor_gpu_versions(char *out, size_t bytes)
 {
     nvml_about about = {.driver = ""};
-    int number = 0, (*nccl)(int *) = NULL;
-    void *found = dlsym(RTLD_DEFAULT, "ncclGetVersion");
-    memcpy(&nccl, &found, sizeof nccl);
+    int cuda = library_version("cudaRuntimeGetVersion"), nccl = library_version("ncclGetVersion");
+    char driver[80] = "", runtime[32] = "", collectives[32] = "";
     nvml *n = nvml_count() ? nvml_open_at(0, NULL, 0) : NULL;
     if (n) nvml_describe(n, &about);
     nvml_close(n);
-    out[0] = '\0';
-    if (about.driver[0]) (void)snprintf(out, bytes, ", driver %s", about.driver);
-    size_t used = strlen(out);
-    if (nccl && nccl(&number) == 0)
-        (void)snprintf(out + used, bytes - used, ", NCCL %d.%d.%d", number / 10000,
-                       number / 100 % 100, number % 100);
+    if (about.driver[0]) (void)snprintf(driver, sizeof driver, ", driver %.60s", about.driver);
+    if (cuda)
+        (void)snprintf(runtime, sizeof runtime, ", CUDA %d.%d", cuda / 1000, cuda % 1000 / 10);
+    if (nccl)
+        (void)snprintf(collectives, sizeof collectives, ", NCCL %d.%d.%d", nccl / 10000,
+                       nccl / 100 % 100, nccl % 100);
+    (void)snprintf(out, bytes, "%s%s%s", driver, runtime, collectives);
 }
 
 /* Errors that mean hardware or driver, not the program: NVIDIA's list of XID numbers. */

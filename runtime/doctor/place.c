@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { BURSTS = 12, FILES_NEEDED = 256 };
+enum { BURSTS = 12, FILES_NEEDED = 256, NUMA_NODES = 1024 };
 
 /* --- what one rank sees --------------------------------------------------- */
 
@@ -24,6 +24,25 @@ static long long number_in(const char *path, long long otherwise)
     if (fscanf(f, "%lld", &value) != 1) value = otherwise;
     (void)fclose(f);
     return value;
+}
+
+/* How many NUMA nodes have one of these processors; 0 where Linux does not say. */
+static int32_t numa_nodes_of(const cpu_set_t *cpus)
+{
+    int32_t count = 0;
+    for (int node = 0; node < NUMA_NODES; node++) {
+        char path[96];
+        (void)snprintf(path, sizeof path, "/sys/devices/system/node/node%d", node);
+        bool touched = false;
+        if (access(path, F_OK) != 0) continue;
+        for (int cpu = 0; !touched && cpu < CPU_SETSIZE; cpu++) {
+            if (!CPU_ISSET((size_t)cpu, cpus)) continue;
+            (void)snprintf(path, sizeof path, "/sys/devices/system/node/node%d/cpu%d", node, cpu);
+            touched = access(path, F_OK) == 0;
+        }
+        count += touched;
+    }
+    return count;
 }
 
 static void look_at_cores(rank_place *p)
@@ -40,11 +59,7 @@ static void look_at_cores(rank_place *p)
         if (first >= 0 && first < CPU_SETSIZE) CPU_SET((size_t)first, &p->cores);
     }
     p->core_count = CPU_COUNT(&p->cores);
-    for (int n = 0; n < 1024; n++) {
-        char path[64];
-        (void)snprintf(path, sizeof path, "/sys/devices/system/node/node%d", n);
-        if (access(path, F_OK) == 0) p->numa_nodes++;
-    }
+    p->numa_nodes = numa_nodes_of(&allowed);
 }
 
 /* Processor time the control group allows, in cores; 0: no limit. */
@@ -187,6 +202,35 @@ static void check_cores(doctor_report *r, int32_t rank)
                    "the control group allows %.1f cores of time to %d ranks", allowed, here);
 }
 
+/* Train binds a rank to a core where all ranks of a host share all its cores; where it cannot, a
+ * rank had better stay within a NUMA node. Slower, but no reason not to run. */
+static void check_pinning(doctor_report *r, int32_t rank)
+{
+    char where[DOCTOR_TEXT], other_at[DOCTOR_TEXT];
+    const rank_place *p = &r->places[rank];
+    int32_t here = 0, equal = 0, partly = -1;
+    for (int32_t other = 0; other < r->ranks; other++) {
+        cpu_set_t both;
+        if (!same_host(r, rank, other)) continue;
+        CPU_AND(&both, &p->cores, &r->places[other].cores);
+        bool same = CPU_EQUAL(&p->cores, &r->places[other].cores);
+        here++;
+        equal += same;
+        if (!same && CPU_COUNT(&both) > 0) partly = other;
+    }
+    (void)doctor_at(r, rank, where);
+    if (partly > rank)
+        doctor_add(r, "cores", false, where,
+                   "equal or separate cores for all ranks; mpirun --bind-to core or none",
+                   "it shares some of its cores with %s, not all: ranks stay unpinned",
+                   doctor_at(r, partly, other_at));
+    bool pinned_by_train = partly < 0 && here > 1 && equal == here && p->core_count >= here;
+    if (p->numa_nodes > 1 && !pinned_by_train)
+        doctor_add(r, "numa", false, where,
+                   "a rank per NUMA node (RANKS_PER_NODE; mpirun --map-by numa --bind-to numa)",
+                   "its cores lie on %d NUMA nodes, and nothing pins it to one", p->numa_nodes);
+}
+
 static void check_names(doctor_report *r, int32_t rank)
 {
     char where[DOCTOR_TEXT];
@@ -276,6 +320,7 @@ status doctor_places(doctor_report *r, world *w, const char *backend)
                        "backend=cpu, or a build and a machine that have it", "%.250s", reason);
         check_names(r, i);
         check_cores(r, i);
+        check_pinning(r, i);
         check_versions(r, i);
         check_limits(r, i);
         check_devices(r, i);

@@ -1,5 +1,6 @@
 /* fake_nvml.c — a management library with one GPU whose meter runs; built as libnvidia-ml.so.1.
- * What is wrong with it: FAKE_ECC, FAKE_THROTTLE, FAKE_XID, FAKE_REMAP; FAKE_DRIVER its version. */
+ * What is wrong with it: FAKE_ECC, FAKE_THROTTLE, FAKE_XID, FAKE_REMAP; FAKE_DRIVER its version;
+ * FAKE_CLOCK the MHz it can reach. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,15 @@ CALL nvmlDeviceGetPowerUsage(handle h, unsigned *out)
     (void)h;
     *out = 698500;
     return 0;
+}
+CALL nvmlDeviceGetMaxClockInfo(handle h, int which, unsigned *out);
+CALL nvmlDeviceGetMaxClockInfo(handle h, int which, unsigned *out)
+{
+    unsigned long long mhz;
+    int code = from_environment("FAKE_CLOCK", &mhz);
+    (void)h, (void)which;
+    *out = (unsigned)mhz;
+    return code;
 }
 /* not supported by this GPU */
 CALL nvmlDeviceGetTemperature(handle h, int which, unsigned *out);

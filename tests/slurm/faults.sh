@@ -110,7 +110,7 @@ look() { # RUN
         [ "$at" -ge "${newest_of[$run]}" ] ||
             fail "$run: checkpoint ${newest_of[$run]} was lost, it went on from $at"
         same_bits "$run"
-        awk -v fault="$fault" -v steps="${steps_at[$run]}" -v newest="${newest_of[$run]}" \
+        awk -v fault="${fault%led}" -v steps="${steps_at[$run]}" -v newest="${newest_of[$run]}" \
             -v at="$at" -v again="$(cut lost_s "$run")" -v gap="${gap_of[$run]}" 'BEGIN {
             printf("%-12s %6d %10d %10d %9.2f %8.1f  bits equal\n", fault, steps, newest, at,
                    again, gap * 1e-6) }'
