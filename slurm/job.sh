@@ -50,13 +50,16 @@ job_open() { # NAME
     job_find_program
 }
 job_find_program() {
-    local runtime
+    local runtime law=""
     job_program=("$(job_absolute "${ISOFLOP:-$ISOFLOP_HOME/build/isoflop}")")
     if [ -n "${CONTAINER:-}" ]; then
         [ -r "$CONTAINER" ] || job_stop 2 "there is no container $CONTAINER"
         runtime=$(command -v apptainer || command -v singularity) ||
             job_stop 2 "CONTAINER is set, and neither apptainer nor singularity is here"
-        job_program=("$runtime" exec --bind "$ISOFLOP_HOME,$RUN${DATA:+,$DATA}${LOCAL:+,$LOCAL}")
+        # what is not mounted there anyway (home, /tmp, where sbatch was called)
+        [ -z "${LAW:-}" ] || law=,$(dirname "$(job_absolute "$LAW")")
+        job_program=("$runtime" exec
+            --bind "$ISOFLOP_HOME,$RUN$law${DATA:+,$DATA}${LOCAL:+,$LOCAL}")
         [ "$gpus" = 0 ] || job_program+=(--nv)
         job_program+=("$CONTAINER" isoflop)
     elif [ ! -x "${job_program[0]}" ]; then
