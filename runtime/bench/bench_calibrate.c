@@ -83,17 +83,35 @@ static status calibrate_work(calibration *k)
     return OK;
 }
 
-/* Communication of the step as it runs. Where nothing can hide it, it gives the link; else the link
- * is the collectives', and what is left of it beside backward gives how much hides. */
+/* The link is what gives the step's communication with nothing beside it, at the sizes of its
+ * buckets; `c` does not overlap here. */
+static status calibrate_link(calibration *k, double alone)
+{
+    cluster *c = k->hw;
+    prediction p;
+    cluster_value *link = c->nodes.value > 1                ? &c->network_bandwidth
+                          : !isnan(c->core_bandwidth.value) ? &c->core_bandwidth
+                                                            : &c->node_bandwidth;
+    for (int round = 0; round < ROUNDS; round++) {
+        TRY(predict_step(&p, &k->question, c));
+        scale(k, link, p.part_s[PART_COMMUNICATION] / alone);
+    }
+    return OK;
+}
+
+/* Communication of the step as it runs. Where nothing can hide it, it gives the link; else the step
+ * without overlap does, and what is left of it beside backward gives how much hides. */
 static status calibrate_links(calibration *k)
 {
     cluster *c = k->hw;
     prediction none, all;
     const double exposed = part_at(k, "communication");
-    c->overlap = bench_measured(k->result, 1.0, k->what);
-    TRY(predict_step(&all, &k->question, c));
-    c->overlap.value = 0.0;
+    const double alone = json_number_at(k->result, "step.communication_without_overlap_s");
+    c->overlap = bench_measured(k->result, 0.0, k->what);
+    if (c->nodes.value > 1) TRY(calibrate_link(k, alone));
     TRY(predict_step(&none, &k->question, c));
+    c->overlap.value = 1.0;
+    TRY(predict_step(&all, &k->question, c));
     const double most = none.part_s[PART_COMMUNICATION] - all.part_s[PART_COMMUNICATION];
     if (most > 0.01 * none.part_s[PART_COMMUNICATION]) {
         const double hidden = none.part_s[PART_COMMUNICATION] - exposed;
@@ -101,14 +119,7 @@ static status calibrate_links(calibration *k)
         return OK;
     }
     c->overlap = (cluster_value){.value = NAN, .source = SOURCE_UNKNOWN};
-    cluster_value *link = c->nodes.value > 1                ? &c->network_bandwidth
-                          : !isnan(c->core_bandwidth.value) ? &c->core_bandwidth
-                                                            : &c->node_bandwidth;
-    for (int round = 0; round < ROUNDS; round++) {
-        TRY(predict_step(&none, &k->question, c));
-        scale(k, link, none.part_s[PART_COMMUNICATION] / exposed);
-    }
-    return OK;
+    return calibrate_link(k, exposed);
 }
 
 /* How much ranks differ from each other shows in their waiting, not in the spread of steps. */

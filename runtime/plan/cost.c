@@ -11,10 +11,11 @@
  * taken as 0.88 of the root of the watts per TFLOP/s of peak (0.74 for an H100 of 700 W, 0.63 at
  * 500 W), and 0.86 on chips with watts to spare (A100). Fused attention, bound by its exponentials
  * too, reaches 0.58 of what products do. Rings reach 0.8 of a link, streams 0.85 of a memory. What
- * runs beside communication is slowed by nearly as much as it hides: the two share processors,
- * memory and watts. Fitted on the even rows of tests/plan/published.c, graded there on the odd
- * ones. Cores hide about half of what moves between nodes (two hosts at 1 Gbit/s: 152 ms without,
- * 112 ms with overlap, the communication alone 77 ms). */
+ * runs beside communication is slowed by nearly as much as it hides, as long as bytes move at the
+ * speed of the node's link: the two share processors, memory and watts. Fitted on the even rows of
+ * tests/plan/published.c, graded there on the odd ones. Cores hide about half of what moves between
+ * nodes (two hosts at 1 Gbit/s: 152 ms without, 112 ms with overlap, the communication alone 77
+ * ms). */
 static const double products_of_power = 0.88, products_most = 0.86, products_default = 0.7;
 static const double attention_of_products = 0.58;
 static const double stream_share = 0.85, link_share = 0.8, overlap_share = 0.1, overlap_cores = 0.5;
@@ -130,6 +131,10 @@ typedef struct protocol {
 static const protocol protocols[] = {{1.0, 1.0}, {0.45, 0.92}, {0.2, 0.5}};
 enum { PROTOCOLS = sizeof protocols / sizeof protocols[0] };
 
+/* Two ranks on each of two hosts against one, the step of r2 without overlap: 613 ms for 779 at
+ * 1 Gbit/s, 163 for 206 at 4 Gbit/s; r1 41 for 43 and 10.6 for 12.5 (tests/bench/predict). */
+const double cost_together = 1.3;
+
 double cost_nodes(const machine *hw, double ranks) { return ceil(ranks / hw->ranks_per_node); }
 
 double cost_window_bytes(cost_phase phase, double bytes, double ranks)
@@ -139,41 +144,53 @@ double cost_window_bytes(cost_phase phase, double bytes, double ranks)
                              : bytes * (ranks - 1.0) / ranks;
 }
 
-double cost_phase_s(const machine *hw, cost_phase phase, double bytes, double ranks)
-{
-    if (ranks <= 1) return 0.0;
-    const double nodes = cost_nodes(hw, ranks), local = ceil(ranks / nodes);
-    const double inside = local > 1 ? bytes * (local - 1.0) / local / hw->in_node.bandwidth : 0.0;
-    const double outside =
-        nodes > 1 ? bytes / local * (nodes - 1.0) / nodes / hw->between.bandwidth : 0.0;
-    const double outer = nodes > 1 ? (nodes - 1.0) * hw->between.latency_s : 0.0;
-    if (hw->staged) {
-        /* all ranks of a node work at once in its window */
-        const double window = local > 1
-                                  ? hw->in_node.latency_s + cost_window_bytes(phase, bytes, local) /
-                                                                hw->in_node.bandwidth
-                                  : 0.0;
-        return window + outer + outside;
-    }
-
-    /* one ring through all ranks, as wide as its narrowest link: every byte passes every rank;
-     * ranks - 1 steps, of which nodes - 1 leave a node */
-    const double ring =
-        nodes > 1 && local > 1 ? bytes * (ranks - 1.0) / ranks / hw->in_node.bandwidth : inside;
-    const double latency = (ranks - nodes) * hw->in_node.latency_s + outer;
-    double best = INFINITY;
-    for (int i = 0; i < PROTOCOLS; i++)
-        best = fmin(best,
-                    latency * protocols[i].latency + fmax(ring, outside) / protocols[i].bandwidth);
-    return best;
-}
-
 double cost_free_share(const machine *hw, double ranks)
 {
-    if (!hw->staged) return hw->overlap;
     const double nodes = cost_nodes(hw, ranks), local = ceil(ranks / nodes);
     if (nodes <= 1) return 0.0;
     const double inside = local > 1 ? (local - 1.0) / local / hw->in_node.bandwidth : 0.0;
     const double outside = (nodes - 1.0) / nodes / local / hw->between.bandwidth;
-    return fmin(1.0, hw->overlap * local) * outside / (inside + outside);
+    const double together = local > 1 ? cost_together : 1.0;
+    return fmin(1.0, hw->overlap * together * 2.0 / nodes) * outside / (inside + outside);
+}
+
+/* All ranks of a node work at once in its window, then all nodes exchange. */
+static phase_cost in_stages(const machine *hw, cost_phase phase, double bytes, double ranks)
+{
+    const double nodes = cost_nodes(hw, ranks), local = ceil(ranks / nodes);
+    double s = 0.0;
+    if (local > 1)
+        s += hw->in_node.latency_s + cost_window_bytes(phase, bytes, local) / hw->in_node.bandwidth;
+    if (nodes > 1)
+        s += (nodes - 1.0) * hw->between.latency_s +
+             bytes / local * (nodes - 1.0) / nodes / hw->between.bandwidth;
+    return (phase_cost){s, s * (1.0 - cost_free_share(hw, ranks))};
+}
+
+/* One ring through all ranks, as wide as its narrowest link: every byte passes every rank; ranks -
+ * 1 steps, of which nodes - 1 leave a node. */
+static phase_cost in_a_ring(const machine *hw, double bytes, double ranks)
+{
+    const double nodes = cost_nodes(hw, ranks), local = ceil(ranks / nodes);
+    const double passed = bytes * (ranks - 1.0) / ranks;
+    const double inside = hw->in_node.bandwidth > 0 ? passed / hw->in_node.bandwidth : INFINITY;
+    const double outside =
+        nodes > 1 ? bytes / local * (nodes - 1.0) / nodes / hw->between.bandwidth : 0.0;
+    const double narrowest = local > 1 ? fmax(inside, outside) : outside;
+    double latency = (ranks - nodes) * hw->in_node.latency_s;
+    if (nodes > 1) latency += (nodes - 1.0) * hw->between.latency_s;
+    phase_cost best = {INFINITY, 0.0};
+    for (int i = 0; i < PROTOCOLS; i++) {
+        const double wait = latency * protocols[i].latency, share = protocols[i].bandwidth;
+        if (wait + narrowest / share >= best.s) continue;
+        best.s = wait + narrowest / share;
+        best.taken_s = (1.0 - hw->overlap) * (wait + fmin(inside, narrowest) / share);
+    }
+    return best;
+}
+
+phase_cost cost_collective(const machine *hw, cost_phase phase, double bytes, double ranks)
+{
+    if (ranks <= 1) return (phase_cost){0};
+    return hw->staged ? in_stages(hw, phase, bytes, ranks) : in_a_ring(hw, bytes, ranks);
 }

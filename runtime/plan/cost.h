@@ -46,15 +46,24 @@ double cost_attention_s(const machine *hw, double B, double T, double NH, double
 double cost_stream_s(const machine *hw, double bytes);
 
 typedef enum cost_phase { COST_SUM, COST_GATHER } cost_phase; /* reduce-scatter, all-gather */
-/* A phase over `bytes` (the whole array) on `ranks`, node after node full. */
-double cost_phase_s(const machine *hw, cost_phase phase, double bytes, double ranks);
+/* A phase takes s seconds; beside work that hides it, the work loses taken_s of them. */
+typedef struct phase_cost {
+    double s, taken_s;
+} phase_cost;
+/* Of `bytes` (the whole array) on `ranks`, node after node full. Beside work a ring takes what its
+ * bytes would at the speed of the node's link, but for `overlap` of it: while they wait for a
+ * network that is narrower they disturb nobody. Cores sum and copy themselves: for nothing goes
+ * only what moves between nodes, of that the share cost_free_share. */
+phase_cost cost_collective(const machine *hw, cost_phase phase, double bytes, double ranks);
 /* Bytes that count for a rank in a window its node shares: of a sum it reads its part in every
  * buffer and writes it once; what it gathers it reads, and writes to lines that are read before. */
 double cost_window_bytes(cost_phase phase, double bytes, double ranks);
-/* Share of it that runs beside work for nothing. Of cores that sum themselves only what moves
- * between nodes can; between two calls a rank's messages go as far as its buffers let them, so that
- * ranks which share a node's link hide more of it: `overlap` is the share of one rank alone. */
+/* Of cores: between two calls a rank's messages go as far as its buffers let them. Ranks which
+ * share a node's link hide more of it; of messages to many nodes, which go in rounds, less is under
+ * way. `overlap` is the share of one rank alone between two nodes. */
 double cost_free_share(const machine *hw, double ranks);
+/* How much more of a node's link several ranks use than one, which now sends and now sums. */
+extern const double cost_together;
 /* All ranks on as few nodes as hold them. */
 double cost_nodes(const machine *hw, double ranks);
 

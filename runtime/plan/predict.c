@@ -36,13 +36,23 @@ typedef struct stepping {
     prediction *out;
 } stepping;
 
-/* Communication of `total` seconds of which `exposed` has nothing beside it; of the rest a share
- * is free, and what is not slows down the work it runs beside. */
-static void communicate(stepping *s, double total, double exposed, double times)
+static phase_cost collective(const stepping *s, cost_phase phase, double bytes)
 {
-    const double free_share = cost_free_share(&s->hw, s->ranks);
-    const double hidden = free_share * (total - exposed);
-    s->out->part_s[PART_COMMUNICATION] += times * (total - hidden);
+    return cost_collective(&s->hw, phase, bytes, s->ranks);
+}
+
+static phase_cost both(phase_cost a, phase_cost b)
+{
+    return (phase_cost){a.s + b.s, a.taken_s + b.taken_s};
+}
+
+/* Communication of which `exposed` seconds have nothing beside them; the rest slows down the work
+ * it runs beside by what it takes. */
+static void communicate(stepping *s, phase_cost c, double exposed, double times)
+{
+    if (!(c.s > 0)) return;
+    const double hidden = (c.s - exposed) * (1.0 - c.taken_s / c.s);
+    s->out->part_s[PART_COMMUNICATION] += times * (c.s - hidden);
     s->out->hidden_communication_s += times * hidden;
 }
 
@@ -87,17 +97,18 @@ static double backward_until(const stepping *s, int32_t ready_layer)
 
 static void reduce_buckets(stepping *s)
 {
-    double busy_until = 0.0, total = 0.0;
+    double busy_until = 0.0;
+    phase_cost total = {0};
     const bool whole = s->q->sharding == PREDICT_NONE; /* all-reduce: both phases */
     for (int32_t b = 0; b < s->l->bucket_count; b++) {
         const bucket *k = &s->l->buckets[b];
         const double bytes = (double)k->stripe * s->ranks * s->sum_bytes;
-        double time = cost_phase_s(&s->hw, COST_SUM, bytes, s->ranks);
-        if (whole) time += cost_phase_s(&s->hw, COST_GATHER, bytes, s->ranks);
-        busy_until = fmax(busy_until, backward_until(s, k->ready_layer)) + time;
-        total += time;
+        phase_cost one = collective(s, COST_SUM, bytes);
+        if (whole) one = both(one, collective(s, COST_GATHER, bytes));
+        busy_until = fmax(busy_until, backward_until(s, k->ready_layer)) + one.s;
+        total = both(total, one);
     }
-    communicate(s, total, fmin(total, fmax(0.0, busy_until - backward_until(s, -1))), 1.0);
+    communicate(s, total, fmin(total.s, fmax(0.0, busy_until - backward_until(s, -1))), 1.0);
 }
 
 /* Seconds of a forward pass before it needs the weights of a layer; -1: of the embedding. */
@@ -112,14 +123,15 @@ static double forward_until(const stepping *s, int32_t layer)
 static void gather_weights(stepping *s)
 {
     if (s->q->sharding != PREDICT_ZERO1) return;
-    double total = 0.0, late = 0.0;
+    phase_cost total = {0};
+    double late = 0.0;
     for (int32_t b = s->l->bucket_count - 1; b >= 0; b--) {
         const bucket *k = &s->l->buckets[b];
         const double bytes = (double)k->stripe * s->ranks * s->act_bytes;
-        total += cost_phase_s(&s->hw, COST_GATHER, bytes, s->ranks);
-        late = fmax(late, total - forward_until(s, k->ready_layer));
+        total = both(total, collective(s, COST_GATHER, bytes));
+        late = fmax(late, total.s - forward_until(s, k->ready_layer));
     }
-    communicate(s, total, s->hw.staged ? total : late, 1.0);
+    communicate(s, total, s->hw.staged ? total.s : late, 1.0);
 }
 
 /* --- full sharding: a layer's weights arrive while the one before it computes --- */
@@ -132,20 +144,21 @@ static void gather_layers(stepping *s)
     one.layers = 1;
     const double elements = (double)(block_param_count(&two) - block_param_count(&one));
     const double rest = (double)s->l->params - elements * s->layers; /* embedding, head, norm */
-    const double gather = cost_phase_s(&s->hw, COST_GATHER, elements * s->act_bytes, s->ranks);
-    const double reduce = cost_phase_s(&s->hw, COST_SUM, elements * s->sum_bytes, s->ranks);
+    const phase_cost gather = collective(s, COST_GATHER, elements * s->act_bytes);
+    const phase_cost reduce = collective(s, COST_SUM, elements * s->sum_bytes);
+    const phase_cost pair = both(gather, reduce);
+    const phase_cost ends = both(collective(s, COST_GATHER, rest * s->act_bytes),
+                                 collective(s, COST_SUM, rest * s->sum_bytes));
     const double forward = pass_seconds(&s->micro.layer_forward);
     const double backward = pass_seconds(&s->micro.layer_backward);
+    const double inner = s->accumulate * (s->layers - 1.0);
 
     /* the first gather and the last reduction of a micro-batch stand alone */
-    communicate(s, gather, fmax(0.0, gather - forward), s->accumulate * (s->layers - 1.0));
-    communicate(s, gather, gather, s->accumulate);
-    communicate(s, gather + reduce, fmax(0.0, gather + reduce - backward),
-                s->accumulate * (s->layers - 1.0));
-    communicate(s, gather + reduce, reduce, s->accumulate);
-    const double rest_gather = cost_phase_s(&s->hw, COST_GATHER, rest * s->act_bytes, s->ranks);
-    const double rest_reduce = cost_phase_s(&s->hw, COST_SUM, rest * s->sum_bytes, s->ranks);
-    communicate(s, rest_gather + rest_reduce, rest_gather + rest_reduce, s->accumulate);
+    communicate(s, gather, fmax(0.0, gather.s - forward), inner);
+    communicate(s, gather, gather.s, s->accumulate);
+    communicate(s, pair, fmax(0.0, pair.s - backward), inner);
+    communicate(s, pair, reduce.s, s->accumulate);
+    communicate(s, ends, ends.s, s->accumulate);
 }
 
 /* --- the end of a step ---------------------------------------------------- */
@@ -173,9 +186,9 @@ static void exchange(stepping *s)
     const bool full = s->q->sharding == PREDICT_FULL;
     const double report = full ? 8.0 : (double)x.report_bytes;
     const double digest = full ? 8.0 : (double)x.digest_bytes;
-    const double time = cost_phase_s(&s->hw, COST_GATHER, report * s->ranks, s->ranks) +
-                        cost_phase_s(&s->hw, COST_GATHER, digest * s->ranks, s->ranks);
-    communicate(s, time, time, 1.0);
+    const phase_cost two = both(collective(s, COST_GATHER, report * s->ranks),
+                                collective(s, COST_GATHER, digest * s->ranks));
+    communicate(s, two, two.s, 1.0);
 }
 
 static void wait_for_slowest(stepping *s)

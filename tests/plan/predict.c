@@ -190,7 +190,7 @@ static double gather_s(const config *cfg, int32_t ranks, const cluster *hw)
     cr_assert(machine_of(&m, hw, cfg->train.precision) == OK && m.overlap == 1.0);
     cr_assert(layout_init(&l, &cfg->model, ranks) == OK);
     for (int32_t b = 0; b < l.bucket_count; b++)
-        sum += cost_phase_s(&m, COST_GATHER, 2.0 * (double)l.buckets[b].stripe * ranks, ranks);
+        sum += cost_collective(&m, COST_GATHER, 2.0 * (double)l.buckets[b].stripe * ranks, ranks).s;
     layout_deinit(&l);
     return sum;
 }
@@ -219,6 +219,37 @@ Test(predict, weights_arrive_beside_the_next_forward_pass_on_devices_and_never_o
     slow.network_bandwidth.value /= 1000;
     const prediction p = predict(&cfg, PREDICT_ZERO1, 16, &slow);
     cr_expect(p.part_s[PART_COMMUNICATION] > gather_s(&cfg, 16, &slow) * 0.9);
+}
+
+/* What communication beside work costs is what its bytes would cost at the speed of the node's own
+ * link. */
+Test(predict, waiting_for_a_narrow_network_disturbs_nobody)
+{
+    cluster c = load("8xh100");
+    machine hw;
+    cr_assert(machine_of(&hw, &c, PRECISION_BF16) == OK);
+    const phase_cost inside = cost_collective(&hw, COST_SUM, 1e9, 8);
+    cr_expect(fabs(inside.taken_s / inside.s - (1 - hw.overlap)) < 1e-12);
+    phase_cost before = cost_collective(&hw, COST_SUM, 1e9, 64);
+    for (hw.between.bandwidth = 40e9; hw.between.bandwidth > 1e9; hw.between.bandwidth /= 2) {
+        const phase_cost now = cost_collective(&hw, COST_SUM, 1e9, 64);
+        cr_expect(now.s >= before.s && now.taken_s <= now.s);
+        cr_expect(fabs(now.taken_s / before.taken_s - 1) < 0.1, "%g", now.taken_s);
+        before = now;
+    }
+    cr_expect(before.taken_s < 0.05 * before.s, "%g of %g", before.taken_s, before.s);
+}
+
+Test(predict, cores_hide_less_of_what_goes_to_many_nodes)
+{
+    machine hw = {.staged = true, .overlap = 0.3, .ranks_per_node = 1, .between = {0, 1e8}};
+    hw.in_node = (machine_link){0, 1e10};
+    cr_expect_eq(cost_free_share(&hw, 1), 0);
+    cr_expect_eq(cost_free_share(&hw, 2), 0.3);
+    cr_expect_eq(cost_free_share(&hw, 4), 0.15);
+    hw.ranks_per_node = 2;
+    const double share = cost_free_share(&hw, 4);
+    cr_expect(share > 0.3 && share < 0.3 * cost_together, "%g", share);
 }
 
 Test(predict, what_cannot_run_is_refused_with_the_nearest_that_can)
