@@ -301,7 +301,8 @@ json_t *predict_case_json(const predict_report *r, const predict_case *c)
     json_object_set_new(out, "parts", parts_object(p));
     json_object_set_new(out, "hidden_communication_s", json_real(p->hidden_communication_s));
     json_object_set_new(out, "efficiency", json_finite(c->efficiency));
-    json_object_set_new(out, "efficiency_against_ranks", json_integer(r->base_ranks));
+    json_object_set_new(out, "efficiency_against_ranks",
+                        r->base_ranks ? json_integer(r->base_ranks) : json_null());
     json_object_set_new(out, "bytes_per_rank", json_integer((json_int_t)p->memory.total));
     json_object_set_new(out, "held_bytes_per_rank", json_integer((json_int_t)p->held_bytes));
     json_object_set_new(out, "bytes", bytes_object(p));

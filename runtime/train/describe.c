@@ -164,13 +164,13 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
 
 char *describe_evaluation(const run *r, const evaluation *e)
 {
-    return dump(json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "type", "eval",
+    return dump(json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "type", "eval",
                           "step", (json_int_t)r->at.step, "tokens", (json_int_t)r->at.tokens,
                           "val_loss", json_finite(e->loss), "val_loss_se", json_finite(e->loss_se),
                           "bits_per_byte", json_finite(e->bits_per_byte), "entropy",
                           json_finite(e->oracle), "windows", (json_int_t)e->windows, "context",
                           (json_int_t)r->cfg->model.context, "stride", (json_int_t)e->stride,
-                          "bytes", (json_int_t)e->bytes),
+                          "bytes", e->bytes > 0 ? json_integer(e->bytes) : json_null()),
                 JSON_COMPACT);
 }
 

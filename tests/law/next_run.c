@@ -48,6 +48,12 @@ static void done(fit_result *r, points *p)
     points_deinit(p);
 }
 
+static double gain_of(const fit_result *r, double budget, const fit_point *row)
+{
+    const law_case at = {.params = row->params, .tokens = row->tokens};
+    return next_run_gain(r, budget, at);
+}
+
 Test(next_run, no_cell_of_the_study_gives_more_for_its_flops)
 {
     points p = {0};
@@ -57,11 +63,9 @@ Test(next_run, no_cell_of_the_study_gives_more_for_its_flops)
     next_run_best(&best, r, &p);
     cr_assert(best.reason[0] == '\0', "%s", best.reason);
     cr_expect(best.gain > 0 && best.gain < 1 && best.flops > 0);
-    for (int32_t i = 0; i < p.count; i++) {
-        const law_case at = {.params = p.row[i].params, .tokens = p.row[i].tokens};
-        const double gain = next_run_gain(r, best.budget, at);
-        cr_expect(gain / points_flops(&p.row[i]) <= best.gain / best.flops * (1 + 1e-12));
-    }
+    for (int32_t i = 0; i < p.count; i++)
+        cr_expect(gain_of(r, best.budget, &p.row[i]) / points_flops(&p.row[i]) <=
+                  best.gain / best.flops * (1 + 1e-12));
     done(r, &p);
 }
 
@@ -73,24 +77,20 @@ Test(next_run, what_it_names_narrows_the_optimum_more_than_what_it_values_least)
     fit_result *r = fit(&p, 100);
     next_run best;
     next_run_best(&best, r, &p);
-    int32_t worst = 0;
-    double least = INFINITY;
-    for (int32_t i = 0; i < p.count; i++) {
-        const law_case at = {.params = p.row[i].params, .tokens = p.row[i].tokens};
-        const double gain = next_run_gain(r, best.budget, at);
-        if (gain < least) least = gain, worst = i;
-    }
+    const fit_point named = {.params = best.params, .tokens = best.tokens};
+    const fit_point *worst = p.row;
+    for (int32_t i = 1; i < p.count; i++)
+        if (gain_of(r, best.budget, &p.row[i]) < gain_of(r, best.budget, worst)) worst = &p.row[i];
+    const fit_point *cells[] = {&named, worst};
     double gain[2] = {0, 0};
     for (int k = 0; k < 2; k++) {
         points more = {0};
         ladder(&more);
         for (uint64_t i = 0; i < 4; i++)
-            add_run(&more, k ? p.row[worst].params : best.params,
-                    k ? p.row[worst].tokens : best.tokens, 100 + i);
+            add_run(&more, cells[k]->params, cells[k]->tokens, 100 + i);
         fit_result *again = fit(&more, 100);
-        const law_case at = {.params = best.params, .tokens = best.tokens};
         /* what a further run there would still remove */
-        gain[k] = next_run_gain(again, best.budget, at);
+        gain[k] = gain_of(again, best.budget, &named);
         done(again, &more);
     }
     cr_expect(gain[0] < gain[1], "left to learn there: %g after it, %g after the other", gain[0],

@@ -363,10 +363,11 @@ static void build_digest(op_call *call, const op_case *c)
 
 static void build_convert(op_call *call, const op_case *c)
 {
-    bool down = c->options & OPT_TO_BF16;
+    const dtype to = c->options & OPT_TO_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    const dtype other = to == DTYPE_F32 ? DTYPE_BF16 : DTYPE_F32;
     int64_t n = c->B * c->T;
-    call->args.convert.to = op_call_tensor(call, line(down ? DTYPE_BF16 : DTYPE_F32, n));
-    call->args.convert.from = op_call_normal(call, line(down ? DTYPE_F32 : DTYPE_BF16, n), 1);
+    call->args.convert.to = op_call_tensor(call, line(to, n));
+    call->args.convert.from = op_call_normal(call, line(c->options & OPT_SAME ? to : other, n), 1);
     if (c->options & OPT_LARGE) odd_bits(call->args.convert.from);
 }
 

@@ -161,6 +161,9 @@ const op_case op_cases[] = {
     VECTOR(OP_convert, OPT_TO_BF16 | OPT_LARGE, 300),
     VECTOR(OP_convert, OPT_LARGE, 300),
     VECTOR(OP_convert, 0, 0),
+    VECTOR(OP_convert, OPT_SAME, 301),
+    VECTOR(OP_convert, OPT_SAME | OPT_TO_BF16, 77),
+    VECTOR(OP_convert, OPT_SAME | OPT_TO_BF16 | OPT_LARGE, 300),
 };
 // clang-format on
 

@@ -26,6 +26,7 @@ enum op_option {
     OPT_SKIP = 1 << 16,  /* adamw: scalars say skip; clip_scalars: the flag is set   */
     OPT_LARGE = 1 << 17, /* values that overflow a careless exp; accumulate: not finite ones */
     OPT_TO_BF16 = 1 << 18, /* convert                                                  */
+    OPT_SAME = 1 << 19,    /* convert: a copy, from the type it goes to                */
 };
 
 /* Tokens N = B T. Linear products are (N, C) by (F, C); vectors have N elements. */
