@@ -1,6 +1,6 @@
 #include "bench/bench_page.h"
 #include "base/json.h"
-#include "bench/bench_forecast.h"
+#include "bench/bench_page_scaling.h"
 #include "bench/bench_series.h"
 
 #include <math.h>
@@ -262,168 +262,14 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
 
 /* --- scaling -------------------------------------------------------------- */
 
-static status series_rows(page *p, const char *name, const char *title, const json_t *rows)
-{
-    static const table_column column[] = {
-        {"ranks", "ranks", CELL_WHOLE, FROM_CONFIG},
-        {"step_time_s", "s/step", CELL_PLAIN, FROM_MEASURE},
-        {"predicted_s", "plan says", CELL_PLAIN, FROM_MODEL},
-        {"speedup", "speed-up", CELL_RATIO, FROM_MEASURE},
-        {"efficiency", "efficiency", CELL_SHARE, FROM_MEASURE},
-        {"efficiency_low", "p10", CELL_SHARE, FROM_MEASURE},
-        {"efficiency_high", "p90", CELL_SHARE, FROM_MEASURE},
-        {"energy_per_token_j", "J/token", CELL_PLAIN, FROM_MEASURE},
-        {"remark", "", CELL_TEXT, FROM_NOTHING},
-    };
-    table *t;
-    size_t i;
-    json_t *row;
-    TRY(page_add_table(&t, p, name, title, column, COLUMNS(column)));
-    json_array_foreach(rows, i, row)
-    {
-        const json_t *interval = json_object_get(row, "efficiency_interval");
-        table_cell *c = table_row(t);
-        REQUIRE(c, ERR_MEMORY, "no memory for a table");
-        c[0].number = json_number_at(row, "ranks");
-        c[1].number = json_number_at(row, "step_time_s");
-        c[2].number = json_number_at(row, "predicted_s");
-        c[3].number = json_number_at(row, "speedup");
-        c[4].number = json_number_at(row, "efficiency");
-        c[5].number = json_number_value(json_array_get(interval, 0));
-        c[6].number = json_number_value(json_array_get(interval, 1));
-        c[7].number = json_number_at(row, "energy_per_token_j");
-        cell_text(&c[8], "%s",
-                  json_is_true(json_object_get(row, "oversubscribed")) ? "more ranks than cores"
-                                                                       : "");
-    }
-    return OK;
-}
-
-/* stacked seconds of a step against ranks */
-static status stack_figure(page *p, const json_t *rows)
-{
-    figure *f;
-    size_t i;
-    json_t *row;
-    TRY(page_add_figure(&f, p, "parts", "Time of a step by part against ranks"));
-    (void)fprintf(f->to, "$rows << END\n");
-    json_array_foreach(rows, i, row)
-    {
-        (void)fprintf(f->to, "%.0f", json_number_at(row, "ranks"));
-        for (int k = 0; k < SERIES_PARTS; k++)
-            (void)fprintf(f->to, " %.6g",
-                          fmax(0.0,
-                               json_number_at(json_object_get(row, "parts"), series_parts[k])));
-        (void)fputc('\n', f->to);
-    }
-    (void)fprintf(f->to,
-                  "END\nset style data histograms\nset style histogram rowstacked\n"
-                  "set style fill solid 0.8 border -1\nset boxwidth 0.7\nset yrange [0:*]\n"
-                  "set xlabel \"ranks\"\nset ylabel \"seconds\"\nset key outside right\nplot");
-    for (int k = 0; k < SERIES_PARTS; k++)
-        (void)fprintf(f->to, "%s $rows using %d%s title \"%s\"", k ? "," : "", k + 2,
-                      k ? "" : ":xtic(1)", series_parts[k]);
-    (void)fputc('\n', f->to);
-    return page_end_figure(f, "A fixed batch on more and more ranks (strong scaling).");
-}
-
-/* ranks and efficiency by plan: of the batch of the strong series, or of batches that grow */
-static void predicted_curve(FILE *out, const char *name, const bench_forecast *f,
-                            const json_t *measured, bool weak)
-{
-    const json_t *first = json_array_get(json_object_get(measured, "rows"), 0);
-    const int64_t M = (int64_t)json_number_at(first, "micro_batches");
-    const double one = bench_forecast_s(f, 1, M);
-    (void)fprintf(out, "$%s << END\n", name);
-    for (int32_t n = 1; n <= f->most_ranks; n += 1 + n / 16) {
-        if (!weak && n > M) break;
-        const double s = bench_forecast_s(f, n, weak ? n * M : M);
-        if (isfinite(s)) (void)fprintf(out, "%d %.6g\n", (int)n, weak ? one / s : one / s / n);
-    }
-    (void)fprintf(out, "END\n");
-}
-
-/* measured efficiency with its interval, plan's lines and the laws drawn through it */
-static status efficiency_figure(page *p, const json_t *result, const json_t *strong,
-                                const json_t *weak)
-{
-    bench_forecast *plan = calloc(1, sizeof *plan);
-    REQUIRE(plan, ERR_MEMORY, "no memory for a forecast");
-    const bool knows = bench_forecast_init(plan, result) == OK;
-    figure *f;
-    size_t i;
-    json_t *row;
-    const json_t *amdahl = json_object_get(json_object_get(strong, "laws"), "amdahl");
-    const json_t *usl = json_object_get(json_object_get(strong, "laws"), "usl");
-    const json_t *both[] = {strong, weak};
-    const status opened = page_add_figure(&f, p, "efficiency", "Efficiency against ranks");
-    if (opened != OK) free(plan);
-    TRY(opened);
-    for (int k = 0; k < 2; k++) {
-        (void)fprintf(f->to, "$series%d << END\n", k);
-        json_array_foreach(json_object_get(both[k], "rows"), i, row)
-        {
-            const json_t *interval = json_object_get(row, "efficiency_interval");
-            (void)fprintf(f->to, "%.0f %.6g %.6g %.6g\n", json_number_at(row, "ranks"),
-                          json_number_at(row, "efficiency"),
-                          json_number_value(json_array_get(interval, 0)),
-                          json_number_value(json_array_get(interval, 1)));
-        }
-        (void)fprintf(f->to, "END\n");
-    }
-    if (knows) predicted_curve(f->to, "plan0", plan, strong, false);
-    if (knows) predicted_curve(f->to, "plan1", plan, weak, true);
-    free(plan);
-    (void)fprintf(f->to,
-                  "set xlabel \"ranks\"\nset ylabel \"efficiency\"\nset yrange [0:*]\n"
-                  "set grid\nset key outside right\nset xrange [0.9:*]\nset logscale x 2\nplot "
-                  "$series0 with yerrorbars lc 1 pt 7 title \"strong, measured\", "
-                  "$series1 with yerrorbars lc 2 pt 5 title \"weak, measured\"");
-    if (knows)
-        (void)fprintf(f->to, ", $plan0 with lines lc 1 lw 2 title \"strong, by plan\", "
-                             "$plan1 with lines lc 2 lw 2 title \"weak, by plan\"");
-    if (json_is_object(amdahl))
-        (void)fprintf(f->to, ", 1/(x*(%.9g+(1-%.9g)/x)) dt 2 lc 1 title \"Amdahl\"",
-                      json_number_at(amdahl, "serial_share"),
-                      json_number_at(amdahl, "serial_share"));
-    if (json_is_object(usl))
-        (void)fprintf(f->to, ", 1/(1+%.9g*(x-1)+%.9g*x*(x-1)) dt 3 lc 1 title \"USL\"",
-                      json_number_at(usl, "sigma"), json_number_at(usl, "kappa"));
-    (void)fputc('\n', f->to);
-    return page_end_figure(
-        f, "Speed-up divided by ranks; bars from p10 to p90 of the repeats. Lines by plan come "
-           "from the other sections of this result alone.");
-}
-
-static status scaling_part(page *p, const json_t *result)
-{
-    const json_t *all = json_object_get(result, "scaling");
-    if (!all) return OK;
-    const json_t *strong = json_object_get(all, "strong"), *weak = json_object_get(all, "weak");
-    const json_t *laws = json_object_get(strong, "laws");
-    const json_t *amdahl = json_object_get(laws, "amdahl"), *usl = json_object_get(laws, "usl");
-    TRY(page_add(p, BLOCK_HEADING, "Scaling"));
-    TRY(series_rows(p, "strong", "Strong: the same batch on more ranks",
-                    json_object_get(strong, "rows")));
-    TRY(series_rows(p, "weak", "Weak: as many sequences per rank", json_object_get(weak, "rows")));
-    if (json_is_object(amdahl))
-        TRY(page_add(p, BLOCK_PARAGRAPH, "Amdahl: %.2f %% of a step is serial.",
-                     100 * json_number_at(amdahl, "serial_share")));
-    if (json_is_object(usl))
-        TRY(page_add(p, BLOCK_PARAGRAPH,
-                     "Universal scalability law: contention %.4f, agreement %.5f.",
-                     json_number_at(usl, "sigma"), json_number_at(usl, "kappa")));
-    if (json_array_size(json_object_get(strong, "rows")) < 2) return OK;
-    TRY(stack_figure(p, json_object_get(strong, "rows")));
-    return efficiency_figure(p, result, strong, weak);
-}
-
 status bench_page(page *out, const json_t *result, const cluster *vendor)
 {
     page p = {0};
     const json_t *hardware = json_object_get(result, "hardware");
-    (void)snprintf(p.title, sizeof p.title, "isoflop bench: %.0f ranks on %.0f nodes",
-                   json_number_at(hardware, "ranks"), json_number_at(hardware, "nodes"));
+    const double ranks = json_number_at(hardware, "ranks"),
+                 nodes = json_number_at(hardware, "nodes");
+    (void)snprintf(p.title, sizeof p.title, "isoflop bench: %.0f rank%s on %.0f node%s", ranks,
+                   ranks == 1 ? "" : "s", nodes, nodes == 1 ? "" : "s");
     status s = page_add(&p, BLOCK_PARAGRAPH, "%s; %s; model %s; %s.",
                         json_text_at(result, "device"), json_text_at(result, "mpi"),
                         json_text_at(result, "model"), json_text_at(result, "date"));
@@ -432,7 +278,7 @@ status bench_page(page *out, const json_t *result, const cluster *vendor)
     if (s == OK) s = collectives_part(&p, result);
     if (s == OK) s = io_part(&p, result);
     if (s == OK) s = step_part(&p, result, vendor);
-    if (s == OK) s = scaling_part(&p, result);
+    if (s == OK) s = bench_page_scaling(&p, result);
     if (s != OK) {
         page_deinit(&p);
         return s;

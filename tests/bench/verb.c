@@ -4,6 +4,7 @@
 #include "bench/bench_compare.h"
 #include "bench/bench_laws.h"
 #include "bench/bench_link.h"
+#include "bench/bench_page.h"
 #include "bench/bench_result.h"
 #include "plan/predict.h"
 
@@ -162,6 +163,48 @@ Test(compare, refuses_results_of_another_version_and_other_files)
         cr_assert(strstr(status_message(), bad[i].word), "%s", status_message());
     }
     (void)unlink(path);
+}
+
+/* --- the page ------------------------------------------------------------- */
+
+/* What the page says of a point of two ranks that took took_s where plan said 1 s. */
+static char *page_of_point(double took_s)
+{
+    const double work = took_s * 0.9, rest = took_s - work;
+    json_t *r =
+        json_pack("{s:{s:i, s:i, s:{s:f, s:f, s:f, s:f, s:f}}, s:{s:{s:{}, s:[{s:i, s:i, s:f, s:f, "
+                  "s:f, s:{s:f, s:f, s:f, s:f, s:f}}]}, s:{s:{}, s:[]}}}",
+                  "step", "ranks", 2, "micro_batches", 4, "parts", "products", 0.9, "attention",
+                  0.0, "memory", 0.0, "communication", 0.1, "slowest", 0.0, "scaling", "strong",
+                  "laws", "rows", "ranks", 2, "micro_batches", 4, "step_time_s", took_s,
+                  "predicted_s", 1.0, "spread", 0.1, "parts", "products", work, "attention", 0.0,
+                  "memory", 0.0, "communication", rest, "slowest", 0.0, "weak", "laws", "rows");
+    cr_assert(r);
+    /* a series of one point has no picture */
+    json_t *rows =
+        json_object_get(json_object_get(json_object_get(r, "scaling"), "strong"), "rows");
+    (void)json_array_append(rows, json_array_get(rows, 0));
+    page p = {0};
+    char *text = NULL;
+    size_t bytes = 0;
+    cr_assert_eq(bench_page(&p, r, NULL), OK, "%s", status_message());
+    FILE *memory = open_memstream(&text, &bytes);
+    cr_assert(memory);
+    page_text(&p, memory, 98);
+    (void)fclose(memory);
+    page_deinit(&p);
+    json_decref(r);
+    return text;
+}
+
+Test(page, says_why_a_point_lies_off_the_line_and_of_no_other)
+{
+    char *near = page_of_point(1.08), *off = page_of_point(1.5);
+    cr_expect(!strstr(near, "Off the line"), "%s", near);
+    cr_expect(strstr(off, "Off the line: strong, 2 ranks, 1.5 s where plan says 1 s"), "%s", off);
+    cr_expect(strstr(off, "the same work took 1.50"), "%s", off);
+    free(near);
+    free(off);
 }
 
 Test(cluster, what_is_written_is_what_plan_reads)
