@@ -347,10 +347,12 @@ status fit_predict(fit_forecast *out, const fit_result *r, law_case at)
 
 /* --- the fit -------------------------------------------------------------- */
 
-static void set_ranges(fit_result *r, const points *p, const law_points *c)
+static void set_ranges(fit_result *r, const points *p)
 {
     for (int32_t i = 0; i < p->count; i++) {
-        const double v[3] = {exp(c->log_params[i]), p->row[i].tokens, points_flops(&p->row[i])};
+        const fit_point *at = &p->row[i];
+        const double v[3] = {r->options.nonemb ? at->params_nonemb : at->params, at->tokens,
+                             points_flops(at)};
         double *const range[3] = {r->range_params, r->range_tokens, r->range_flops};
         for (int k = 0; k < 3; k++) {
             range[k][0] = i ? fmin(range[k][0], v[k]) : v[k];
@@ -377,7 +379,7 @@ static status fit_columns(fit_result *r, const points *p, law_points *c)
 {
     const fit_options *w = &r->options;
     TRY(require_points(w->form, p, c));
-    set_ranges(r, p, c);
+    set_ranges(r, p);
     objective o;
     TRY(objective_init(&o, w->form, c, w->loss, w->delta));
     search_result found;

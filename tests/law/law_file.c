@@ -40,6 +40,25 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     (void)unlink(path);
 }
 
+Test(law_file, the_range_ends_at_points_as_they_were_given)
+{
+    points p = {0};
+    fit_result r;
+    for (int i = 0; i < 12; i++) {
+        const double n = 1e6 * (1 + i), d = 1e7 * (1 + i % 5);
+        const fit_point row = {.params = n,
+                               .tokens = d,
+                               .loss = 2 + 400 * pow(n, -0.4) + 300 * pow(d, -0.3)};
+        cr_assert(points_add(&p, &row) == OK);
+    }
+    const fit_options plain = {law_find("chinchilla"), FIT_HUBER, 1e-3, 0, 1, X_FLOPS, false};
+    cr_assert(fit_run(&r, &p, plain) == OK, "%s", status_message());
+    cr_expect(r.range_params[0] == 1e6 && r.range_params[1] == 12e6);
+    cr_expect(r.range_tokens[0] == 1e7 && r.range_tokens[1] == 5e7);
+    points_deinit(&p);
+    fit_deinit(&r);
+}
+
 Test(law_file, best_sizes_are_kept_without_a_loss)
 {
     static const double budgets[] = {6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21};
