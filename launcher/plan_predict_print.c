@@ -39,7 +39,9 @@ static void print_heading(const predict_report *r)
     printf("sharding %s, recompute %s, %s, %s sums; micro-batches of %lld sequences\n",
            predict_sharding_name(r->sharding), recompute_name(cfg), precision_name(cfg),
            reduction_name(cfg), (long long)cfg->train.micro_batch);
-    printf("times are modelled from the cluster's values until bench has measured it\n");
+    printf("times are modelled from the cluster's values%s\n",
+           r->hw->products.source == SOURCE_MEASURED ? ", which bench has measured"
+                                                     : " until bench has measured it");
 }
 
 static void print_memory(const predict_report *r, const prediction *p)

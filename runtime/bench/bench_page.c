@@ -227,6 +227,57 @@ static status step_rows(page *p, const json_t *step)
     return OK;
 }
 
+/* Seconds of a rank's own: what the others may have to wait for. */
+static double own_s(const json_t *rank)
+{
+    double sum = 0.0;
+    for (int k = 0; k < SERIES_PARTS; k++)
+        if (k != SERIES_COMMUNICATION && k != SERIES_SLOWEST && k != SERIES_OTHER)
+            sum += json_number_at(json_object_get(rank, "parts"), series_parts[k]);
+    return sum;
+}
+
+static int slower_first(const void *a, const void *b)
+{
+    const double x = own_s(*(json_t *const *)a), y = own_s(*(json_t *const *)b);
+    return (x < y) - (x > y);
+}
+
+/* Who keeps the others waiting: ranks by what they take for their own work, the slowest first. */
+static status stragglers(page *p, const json_t *by_rank)
+{
+    enum { SHOWN = 16 };
+    static const table_column column[] = {
+        {"rank", "rank", CELL_WHOLE, FROM_CONFIG},
+        {"node", "node", CELL_WHOLE, FROM_CONFIG},
+        {"own_s", "own work, s", CELL_PLAIN, FROM_MEASURE},
+        {"ratio", "of the median", CELL_SHARE, FROM_MEASURE},
+        {"waits_s", "waits, s", CELL_PLAIN, FROM_MEASURE},
+    };
+    const size_t count = json_array_size(by_rank);
+    if (count < 2) return OK;
+    json_t **ranks = calloc(count, sizeof(json_t *));
+    REQUIRE(ranks, ERR_MEMORY, "no memory for a table");
+    for (size_t i = 0; i < count; i++) ranks[i] = json_array_get(by_rank, i);
+    qsort(ranks, count, sizeof(json_t *), slower_first);
+    const double median = (own_s(ranks[(count - 1) / 2]) + own_s(ranks[count / 2])) / 2.0;
+    table *t;
+    status s =
+        page_add_table(&t, p, "stragglers", "Ranks, the slowest first", column, COLUMNS(column));
+    for (size_t i = 0; s == OK && i < count && i < SHOWN; i++) {
+        table_cell *c = table_row(t);
+        if (!c) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a table");
+        if (!c) break;
+        c[0].number = json_number_at(ranks[i], "rank");
+        c[1].number = json_number_at(ranks[i], "node");
+        c[2].number = own_s(ranks[i]);
+        c[3].number = own_s(ranks[i]) / median;
+        c[4].number = json_number_at(ranks[i], "parts.slowest");
+    }
+    free(ranks);
+    return s;
+}
+
 static status step_part(page *p, const json_t *result, const cluster *vendor)
 {
     const json_t *step = json_object_get(result, "step");
@@ -235,6 +286,7 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
     bool bf16 = strcmp(json_text_at(step, "precision"), "bf16") == 0;
     TRY(page_add(p, BLOCK_HEADING, "The step"));
     TRY(step_rows(p, step));
+    TRY(stragglers(p, json_object_get(step, "by_rank")));
     TRY(page_add(p, BLOCK_PARAGRAPH,
                  "%s tokens/s on %.0f ranks; MFU %s of the measured peak (%s FLOP/s a rank).",
                  number_text(rate, json_number_at(step, "tokens_per_s"), CELL_COUNT),

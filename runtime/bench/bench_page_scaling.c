@@ -11,6 +11,7 @@ static status series_rows(page *p, const char *name, const char *title, const js
 {
     static const table_column column[] = {
         {"ranks", "ranks", CELL_WHOLE, FROM_CONFIG},
+        {"nodes", "nodes", CELL_WHOLE, FROM_CONFIG},
         {"step_time_s", "s/step", CELL_PLAIN, FROM_MEASURE},
         {"predicted_s", "plan says", CELL_PLAIN, FROM_MODEL},
         {"speedup", "speed-up", CELL_RATIO, FROM_MEASURE},
@@ -30,14 +31,15 @@ static status series_rows(page *p, const char *name, const char *title, const js
         table_cell *c = table_row(t);
         REQUIRE(c, ERR_MEMORY, "no memory for a table");
         c[0].number = json_number_at(row, "ranks");
-        c[1].number = json_number_at(row, "step_time_s");
-        c[2].number = json_number_at(row, "predicted_s");
-        c[3].number = json_number_at(row, "speedup");
-        c[4].number = json_number_at(row, "efficiency");
-        c[5].number = json_number_value(json_array_get(interval, 0));
-        c[6].number = json_number_value(json_array_get(interval, 1));
-        c[7].number = json_number_at(row, "energy_per_token_j");
-        cell_text(&c[8], "%s",
+        c[1].number = json_number_at(row, "nodes");
+        c[2].number = json_number_at(row, "step_time_s");
+        c[3].number = json_number_at(row, "predicted_s");
+        c[4].number = json_number_at(row, "speedup");
+        c[5].number = json_number_at(row, "efficiency");
+        c[6].number = json_number_value(json_array_get(interval, 0));
+        c[7].number = json_number_value(json_array_get(interval, 1));
+        c[8].number = json_number_at(row, "energy_per_token_j");
+        cell_text(&c[9], "%s",
                   json_is_true(json_object_get(row, "oversubscribed")) ? "more ranks than cores"
                                                                        : "");
     }

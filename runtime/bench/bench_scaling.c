@@ -10,18 +10,34 @@
 
 enum { POINTS_MAX = 24, WARM = 2, STEPS = 4, MICRO_BATCHES = 2 };
 
-/* Rank counts 1, 2, 4, ... and all. */
-static int32_t rank_counts(int32_t ranks, int32_t *counts)
+static void add_count(int32_t *counts, int32_t *n, int32_t count)
 {
-    int32_t n = 0;
-    for (int32_t r = 1; r < ranks && n < POINTS_MAX - 1; r *= 2) counts[n++] = r;
-    counts[n++] = ranks;
-    return n;
+    int32_t at = 0;
+    while (at < *n && counts[at] < count) at++;
+    if ((at < *n && counts[at] == count) || *n == POINTS_MAX) return;
+    for (int32_t i = *n; i > at; i--) counts[i] = counts[i - 1];
+    counts[at] = count;
+    ++*n;
+}
+
+/* Rank counts 1, 2, 4, ... and all; of several nodes also 1, 2, 4, ... of them. Rising, the same on
+ * all ranks. COLLECTIVE */
+static status rank_counts(world *w, int32_t *counts, int32_t *n)
+{
+    const int32_t ranks = world_size(w);
+    int32_t local = world_local_size(w);
+    TRY(world_broadcast(w, &local, sizeof local, 0));
+    *n = 0;
+    add_count(counts, n, ranks);
+    for (int64_t r = 1; r < ranks; r *= 2) add_count(counts, n, (int32_t)r);
+    if (world_nodes(w) > 1)
+        for (int64_t r = local; r < ranks; r *= 2) add_count(counts, n, (int32_t)r);
+    return OK;
 }
 
 /* One point: step times of repeats, sorted; what a rank's part and the meter say. */
 typedef struct point {
-    int32_t ranks;
+    int32_t ranks, nodes;
     int64_t micro_batches;
     bench_times step; /* one median of STEPS steps per repeat */
     double part_s[SERIES_PARTS];
@@ -69,6 +85,7 @@ static status point_of(bench *b, int32_t n, int64_t micro_batches, point *out)
     bool takes_part = world_rank(b->w) < n;
     *out = (point){.ranks = n, .micro_batches = micro_batches};
     TRY(world_split(b->w, &group, takes_part ? 0 : 1));
+    out->nodes = world_nodes(group);
     status s = takes_part ? take_point(b, group, micro_batches, out) : OK;
     world_close(group);
     return world_agree(b->w, s);
@@ -93,10 +110,10 @@ static json_t *row_of(const bench *b, const point *one, const point *p, bool wea
 {
     double n = p->ranks, speedup = speedup_of(one, p, weak, 0.5, 0.5);
     bool metered = isfinite(p->energy_j) && world_nodes(b->w) == 1;
-    return json_pack("{s:i, s:I, s:f, s:f, s:f, s:f, s:[f, f], s:b, s:o, s:o}", "ranks", p->ranks,
-                     "micro_batches", (json_int_t)p->micro_batches, "step_time_s",
-                     bench_quantile(&p->step, 0.5), "spread", bench_spread(&p->step), "speedup",
-                     speedup, "efficiency", speedup / n, "efficiency_interval",
+    return json_pack("{s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:[f, f], s:b, s:o, s:o}", "ranks",
+                     p->ranks, "nodes", p->nodes, "micro_batches", (json_int_t)p->micro_batches,
+                     "step_time_s", bench_quantile(&p->step, 0.5), "spread", bench_spread(&p->step),
+                     "speedup", speedup, "efficiency", speedup / n, "efficiency_interval",
                      speedup_of(one, p, weak, 0.1, 0.9) / n, speedup_of(one, p, weak, 0.9, 0.1) / n,
                      "oversubscribed",
                      (int)(p->ranks > sysconf(_SC_NPROCESSORS_ONLN) * world_nodes(b->w)), "parts",
@@ -123,7 +140,8 @@ static json_t *laws_object(const point *points, int32_t count, bool weak)
 
 static status series_of(bench *b, bool weak, json_t **out)
 {
-    int32_t counts[POINTS_MAX], ranks = world_size(b->w), count = rank_counts(ranks, counts);
+    int32_t counts[POINTS_MAX], ranks = world_size(b->w), count;
+    TRY(rank_counts(b->w, counts, &count));
     point *points = calloc((size_t)count, sizeof *points);
     ASSERT(points);
     status s = OK;

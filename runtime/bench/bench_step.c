@@ -12,6 +12,7 @@ enum { MICRO_BATCHES = 2, WARM = 2, STEPS_LEAST = 5, STEPS_MOST = 200 };
  * of all steps. */
 typedef struct means {
     double wall_s, median_s, spread, part_s[SERIES_PARTS];
+    int32_t node;
 } means;
 
 static means mean_of(const series_step *steps, int32_t count, const bool *middle)
@@ -74,6 +75,7 @@ static status measure(bench *b, series *s, bool overlap, int32_t count, means *a
     status code = series_take(s, WARM, count, steps);
     if (code == OK) code = find_middle(b->w, steps, count, middle);
     means mine = mean_of(steps, count, middle);
+    mine.node = world_node(b->w);
     if (code == OK) code = world_gather(b->w, all, &mine, sizeof mine);
     free(steps);
     return code;
@@ -101,9 +103,10 @@ static json_t *report(bench *b, const series *s, const means *with, const means 
     means m = mean_of_ranks(with, ranks), plain = mean_of_ranks(without, ranks);
     json_t *rows = json_array();
     for (int32_t r = 0; r < ranks; r++)
-        (void)json_array_append_new(rows, json_pack("{s:i, s:f, s:f, s:o}", "rank", r, "wall_s",
-                                                    with[r].wall_s, "median_s", with[r].median_s,
-                                                    "parts", parts_object(&with[r])));
+        (void)json_array_append_new(rows,
+                                    json_pack("{s:i, s:i, s:f, s:f, s:o}", "rank", r, "node",
+                                              with[r].node, "wall_s", with[r].wall_s, "median_s",
+                                              with[r].median_s, "parts", parts_object(&with[r])));
     /* how far the parts that have a name are from the wall time */
     double unaccounted = fabs(m.part_s[SERIES_OTHER]) / m.wall_s;
     double exposed = m.part_s[SERIES_COMMUNICATION], alone = plain.part_s[SERIES_COMMUNICATION];
