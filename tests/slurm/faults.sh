@@ -43,16 +43,7 @@ begin() { # RUN FAULT: a job of a run without an end
     case $2 in mpirun*) launch=mpirun ;; esac
     LAUNCH=$launch submit "$1" -N1 --time=60 --gpus-per-node=0 -- $endless
 }
-steps_of() {
-    local steps
-    steps=$(grep -c '"type":"step"' "$work/runs/$1/record.jsonl" 2>/dev/null)
-    echo "${steps:-0}"
-}
-# what must be equal to the last bit: step, loss, digest of all weights
-bits_of() {
-    grep '"type":"step"' "$work/runs/$1/record.jsonl" |
-        sed 's/.*"step":\([0-9]*\),.*"loss":\([^,]*\),.*"digest":"\([^"]*\)".*/\1 \2 \3/'
-}
+steps_of() { steps_in "$work/runs/$1"; }
 # the run that nothing interrupts, on one rank and without Slurm, as far as the others came
 # shellcheck disable=SC2086 # several keys
 whole_until() { # STEPS
@@ -61,19 +52,14 @@ whole_until() { # STEPS
     ISOFLOP_CONFIGS=$tree/configs "$iso" train chinchilla-70m $endless backend=cpu \
         --run "$work/runs/whole" --resume >"$work/out/whole" 2>&1 &
     pid=$!
-    while [ "$(steps_of whole)" -lt "$1" ]; do
-        kill -0 $pid 2>/dev/null || fail "the uninterrupted run ended"
-        sleep 0.1
-    done
+    wait_step "$work/runs/whole" "$1" $pid || fail "the uninterrupted run does not come so far"
     kill -TERM $pid
     wait $pid
     [ $? = 75 ] || fail "the uninterrupted run"
 }
 same_bits() { # RUN: every step of it is the step of the whole run
     whole_until "$(steps_of "$1")"
-    bits_of "$1" >"$work/out/bits"
-    [ -s "$work/out/bits" ] || fail "$1 has no steps"
-    bits_of whole | head -n "$(wc -l <"$work/out/bits")" | cmp - "$work/out/bits" ||
+    same_beginning "$work/runs/whole" "$work/runs/$1" ||
         fail "$1 differs from the uninterrupted run"
 }
 
