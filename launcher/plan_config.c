@@ -1,6 +1,7 @@
 #include "plan_config.h"
 
 #include "cli.h"
+#include "plan_model.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -103,10 +104,15 @@ static void put_training(FILE *out, const plan_answer *a)
     (void)fprintf(out, "\noptimizer:\n  learning_rate: %.3g  # %s%s\n", a->learning_rate,
                   a->based ? "of the config that was given" : rule->name,
                   a->based || rule->inside ? "" : ", extrapolated: try half and twice too");
+    const law_recipe *recipe = plan_model_recipe(a);
+    if (recipe)
+        (void)fprintf(out, "  beta2: %.6g\n  weight_decay: %.6g\n", recipe->beta2,
+                      recipe->weight_decay);
+    const double warmup = recipe && isfinite(recipe->warmup_ratio) ? recipe->warmup_ratio : 0.01;
     (void)fprintf(out,
                   "\nschedule:\n  name: cosine\n  warmup_tokens: %" PRId64
-                  "   # 1 %% of the run\n  final_ratio: 0.1\n",
-                  share_of(a, 0.01));
+                  "   # %.2g %% of the run\n  final_ratio: 0.1\n",
+                  share_of(a, warmup), 100 * warmup);
     (void)fprintf(out, "\nevaluate:\n  every_tokens: %" PRId64 "\n  tokens: %" PRId64 "\n",
                   evaluated ? share_of(a, 0.1) : 0, evaluation(a));
     (void)fprintf(out, "\ncheckpoint:\n  every_tokens: %" PRId64 "\n", share_of(a, 0.05));

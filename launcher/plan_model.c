@@ -203,6 +203,38 @@ static status whole_sequences(const plan_answer *a)
     return OK;
 }
 
+const law_recipe *plan_model_recipe(const plan_answer *a)
+{
+    const published_law *row = a->law[a->chosen].row;
+    const bool own = row->fitted && row->file.origin.recipe.rate > 0;
+    return own && !a->based ? &row->file.origin.recipe : NULL;
+}
+
+/* A law of one's own forecasts runs that are trained as its runs were: their rule goes first. */
+static void ask_recipe(plan_answer *a)
+{
+    const law_recipe *recipe = plan_model_recipe(a);
+    rules *all = &a->rules;
+    if (!recipe || all->count == RULES_MAX) return;
+    const double n = (double)a->shape.params;
+    const double *range = a->law[a->chosen].row->file.range_params;
+    rule_answer *r = &all->row[all->count];
+    *r = (rule_answer){.learning_rate = recipe->rate * pow(n / recipe->params, recipe->exponent),
+                       .batch_tokens = recipe->batch_tokens,
+                       .inside = n >= range[0] && n <= range[1]};
+    (void)snprintf(r->name, sizeof r->name, "runs of the law");
+    (void)snprintf(r->source, sizeof r->source, "%.100s: how its own runs were trained",
+                   a->law[a->chosen].row->name);
+    (void)snprintf(r->status, sizeof r->status, "fitted");
+    (void)snprintf(r->range_status, sizeof r->range_status, "fitted");
+    (void)snprintf(r->range, sizeof r->range, "N %s to %s", cli_count(range[0]).text,
+                   cli_count(range[1]).text);
+    all->chosen = all->count++;
+    if (!a->model_given && isfinite(recipe->init_scale))
+        a->shape.model.init_std = recipe->init_scale / sqrt((double)a->shape.model.width);
+    for (int i = 0; i < RULE_BRACKET; i++) all->bracket[i] = r->learning_rate * (i == 0 ? 0.5 : i);
+}
+
 status plan_model_build(plan_answer *a)
 {
     if (a->model_given)
@@ -214,6 +246,7 @@ status plan_model_build(plan_answer *a)
                           .tokens = a->tokens,
                           .flops = 6 * (double)a->shape.params * a->tokens};
     TRY(rules_ask(&a->rules, &at));
+    ask_recipe(a);
     const rule_answer *chosen = &a->rules.row[a->rules.chosen];
     a->learning_rate = two_digits(chosen->learning_rate);
     set_batch(a, chosen->batch_tokens);

@@ -15,6 +15,9 @@ status plan_model_without_embedding(double *out, const plan_answer *a, double wi
  * attention: of the model of --model, else of one near `without`; and the N that has a given M. */
 status plan_model_per_token(double *out, const plan_answer *a, double without);
 status plan_model_of_per_token(double *without, const plan_answer *a, double per_token);
+/* How the runs behind the chosen law were trained; NULL: it is not one's own, its file does not
+ * say, or a config was given. */
+const law_recipe *plan_model_recipe(const plan_answer *a);
 /* Shape, rules, batch, steps of a->params on a->tokens. */
 status plan_model_build(plan_answer *a);
 

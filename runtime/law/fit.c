@@ -186,6 +186,11 @@ static void replicate_constants(double *constant, const fit_result *r, int32_t k
     law_to_constants(r->options.form, x, constant);
 }
 
+void fit_replicate(double *constant, const fit_result *r, int32_t k)
+{
+    replicate_constants(constant, r, k, r->calibration);
+}
+
 static void set_covariance(fit_result *r)
 {
     const int32_t n = r->options.form->constants, count = r->options.bootstrap;

@@ -62,6 +62,9 @@ void fit_deinit(fit_result *r);
 typedef double (*fit_quantity)(const law *form, const double *constant, const void *context);
 fit_value fit_value_of(const fit_result *r, fit_quantity quantity, const void *context);
 
+/* Constants of replicate k, its distance from the fit as intervals use it. */
+void fit_replicate(double *constant, const fit_result *r, int32_t k);
+
 /* Percentiles of a sample, which is sorted. */
 fit_interval fit_interval_of(double *sample, int32_t count);
 

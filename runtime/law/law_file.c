@@ -14,6 +14,17 @@ enum { LIMIT = 1 << 22 };
 static const char *const x_names[] = {"params", "tokens", "flops"};
 static const char *const percentile_names[] = {"p2_5", "p10", "p90", "p97_5"};
 
+/* As many of the replicates as the file keeps, evenly taken. */
+static int32_t sampled(int32_t bootstrap)
+{
+    return bootstrap < LAW_FILE_REPLICATES ? bootstrap : LAW_FILE_REPLICATES;
+}
+
+static int32_t sample_at(int32_t k, int32_t bootstrap)
+{
+    return (int32_t)((int64_t)k * bootstrap / sampled(bootstrap));
+}
+
 void law_file_of(law_file *out, const fit_result *r, const law_origin *origin)
 {
     *out = (law_file){.form = r->options.form,
@@ -28,6 +39,10 @@ void law_file_of(law_file *out, const fit_result *r, const law_origin *origin)
         out->interval[k] = r->constant[k].interval;
     }
     memcpy(out->covariance, r->covariance, sizeof out->covariance);
+    if (r->replicate) out->replicates = sampled(r->options.bootstrap);
+    for (int32_t k = 0; k < out->replicates; k++)
+        fit_replicate(out->replicate + (ptrdiff_t)k * out->form->constants, r,
+                      sample_at(k, r->options.bootstrap));
     memcpy(out->range_params, r->range_params, sizeof out->range_params);
     memcpy(out->range_tokens, r->range_tokens, sizeof out->range_tokens);
     (void)snprintf(out->loss, sizeof out->loss, "%s", fit_loss_name(r->options.loss));
@@ -69,6 +84,11 @@ void law_file_of_optima(law_file *out, const optima *o, const law_origin *origin
         out->interval[k] = constant[k]->interval;
     }
     if (out->has_covariance) covariance_of(out->covariance, o);
+    if (out->has_covariance) out->replicates = sampled(o->bootstrap);
+    for (int32_t k = 0; k < out->replicates; k++)
+        law_to_constants(out->form,
+                         o->replicate + (ptrdiff_t)sample_at(k, o->bootstrap) * OPTIMA_LINE,
+                         out->replicate + (ptrdiff_t)k * OPTIMA_LINE);
     memcpy(out->range_params, o->range_params, sizeof out->range_params);
     memcpy(out->range_tokens, o->range_tokens, sizeof out->range_tokens);
     memcpy(out->range_flops, o->range_flops, sizeof out->range_flops);
@@ -101,6 +121,31 @@ static json_t *covariance(const law_file *f)
     return json_pack("{s:o,s:o}", "of", names, "matrix", rows);
 }
 
+static json_t *replicates(const law_file *f)
+{
+    if (!f->replicates) return json_null();
+    const int32_t n = f->form->constants;
+    json_t *rows = json_array(), *names = json_array();
+    for (int32_t i = 0; i < n; i++) json_array_append_new(names, json_string(f->form->constant[i]));
+    for (int32_t k = 0; k < f->replicates; k++) {
+        json_t *row = json_array();
+        for (int32_t i = 0; i < n; i++)
+            json_array_append_new(row, json_finite(f->replicate[k * n + i]));
+        json_array_append_new(rows, row);
+    }
+    return json_pack("{s:o,s:o}", "of", names, "rows", rows);
+}
+
+static json_t *recipe(const law_recipe *r)
+{
+    if (!(r->rate > 0)) return json_null();
+    return json_pack("{s:f,s:f,s:f,s:f,s:o,s:o,s:f,s:f}", "learning_rate", r->rate, "params",
+                     r->params, "exponent", r->exponent, "batch_tokens", r->batch_tokens,
+                     "warmup_ratio", json_finite(r->warmup_ratio), "init_scale",
+                     json_finite(r->init_scale), "beta2", r->beta2, "weight_decay",
+                     r->weight_decay);
+}
+
 static json_t *to_json(const law_file *f)
 {
     json_t *constants = json_object(), *intervals = json_object();
@@ -129,6 +174,8 @@ static json_t *to_json(const law_file *f)
                              text(o->flop_count), "source", text(o->source));
     json_object_update(root, rest);
     json_decref(rest);
+    json_object_set_new(root, "recipe", recipe(&o->recipe));
+    json_object_set_new(root, "replicates", replicates(f));
     if (f->form->needs & LAW_OF_X) json_object_set_new(root, "x", json_string(x_names[f->x]));
     return root;
 }
@@ -220,12 +267,62 @@ static status get_covariance(law_file *f, const json_t *root, const char *path)
     return OK;
 }
 
+static status get_replicates(law_file *f, const json_t *root, const char *path)
+{
+    const json_t *value = json_object_get(root, "replicates"), *row;
+    const int32_t n = f->form->constants;
+    size_t k;
+    if (!value || json_is_null(value)) return OK;
+    const json_t *rows = json_object_get(value, "rows");
+    REQUIRE(json_is_array(rows) && json_array_size(rows) <= LAW_FILE_REPLICATES, ERR_CONFIG,
+            "%s: replicates.rows must be a list of at most %d", path, LAW_FILE_REPLICATES);
+    json_array_foreach(rows, k, row)
+    {
+        double *to = f->replicate + k * (size_t)n;
+        REQUIRE(json_array_size(row) == (size_t)n, ERR_CONFIG,
+                "%s: row %zu of replicates needs %d numbers", path, k, n);
+        for (int32_t i = 0; i < n; i++) {
+            TRY(get_number(&to[i], json_array_get(row, (size_t)i), path, "replicates.rows", false));
+            REQUIRE(!f->form->logarithm[i] || to[i] > 0, ERR_CONFIG,
+                    "%s: replicates.rows: %s of row %zu is %g; it must be above 0", path,
+                    f->form->constant[i], k, to[i]);
+        }
+    }
+    f->replicates = (int32_t)json_array_size(rows);
+    return OK;
+}
+
 static status get_range(double *out, const json_t *root, const char *path, const char *key)
 {
     const json_t *range = json_object_get(json_object_get(root, "range"), key);
     REQUIRE(json_array_size(range) == 2, ERR_CONFIG, "%s: range.%s must be [low, high]", path, key);
     for (size_t i = 0; i < 2; i++)
         TRY(get_number(&out[i], json_array_get(range, i), path, key, false));
+    return OK;
+}
+
+static status get_recipe(law_recipe *r, const json_t *root, const char *path)
+{
+    const json_t *value = json_object_get(root, "recipe");
+    const struct {
+        const char *key;
+        double *to, low, high;
+    } part[] = {
+        {"learning_rate", &r->rate, 1e-12, 10},   {"params", &r->params, 1, 1e18},
+        {"exponent", &r->exponent, -5, 5},        {"batch_tokens", &r->batch_tokens, 1, 1e12},
+        {"beta2", &r->beta2, 0, 0.999999},        {"weight_decay", &r->weight_decay, 0, 10},
+        {"warmup_ratio", &r->warmup_ratio, 0, 1}, {"init_scale", &r->init_scale, 0, 100}};
+    *r = (law_recipe){0};
+    if (!value || json_is_null(value)) return OK;
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        const bool nullable = part[i].to == &r->warmup_ratio || part[i].to == &r->init_scale;
+        TRY(get_number(part[i].to, json_object_get(value, part[i].key), path, part[i].key,
+                       nullable));
+        REQUIRE((nullable && isnan(*part[i].to)) ||
+                    (*part[i].to >= part[i].low && *part[i].to <= part[i].high),
+                ERR_CONFIG, "%s: recipe.%s is %g; allowed: %g to %g", path, part[i].key,
+                *part[i].to, part[i].low, part[i].high);
+    }
     return OK;
 }
 
@@ -241,6 +338,7 @@ static status get_origin(law_file *f, const json_t *root, const char *path)
     TRY(get_text(o->source, root, path, "source"));
     TRY(get_text(o->flop_count, root, path, "flop_count"));
     TRY(get_text(f->loss, root, path, "loss"));
+    TRY(get_recipe(&o->recipe, root, path));
     TRY(get_number(&context, json_object_get(root, "context"), path, "context", true));
     o->context = isfinite(context) ? (int32_t)context : 0;
     TRY(get_text(count, root, path, "parameter_count"));
@@ -257,6 +355,8 @@ static status from_json(law_file *f, json_t *root, const char *path)
                                        "constants",
                                        "intervals",
                                        "covariance",
+                                       "replicates",
+                                       "recipe",
                                        "residual_sd",
                                        "validation_set",
                                        "context",
@@ -285,6 +385,7 @@ static status from_json(law_file *f, json_t *root, const char *path)
     REQUIRE(f->form, ERR_CONFIG, "%s: law '%s' is not known", path, name);
     TRY(get_constants(f, root, path));
     TRY(get_covariance(f, root, path));
+    TRY(get_replicates(f, root, path));
     TRY(get_number(&f->residual_sd, json_object_get(root, "residual_sd"), path, "residual_sd",
                    true));
     TRY(get_range(f->range_params, root, path, "params"));
@@ -317,6 +418,27 @@ status law_file_read(law_file *out, const char *path)
 
 /* --- forecasts ------------------------------------------------------------ */
 
+/* Every replicate's loss under every residual, and the percentiles of them all. */
+static bool predict_replicates(law_forecast *out, const law_file *f, law_case at, double level)
+{
+    // normal quantiles 1/32, 3/32, ... of the upper half; the lower half mirrors them
+    static const double z[] = {0.0784124, 0.2372021, 0.4022501, 0.5791322,
+                               0.7764218, 1.0099902, 1.3180109, 1.8627319};
+    enum { HALF = sizeof z / sizeof *z };
+    const int32_t n = f->form->constants;
+    double sample[LAW_FILE_REPLICATES * 2 * HALF];
+    int32_t count = 0;
+    for (int32_t k = 0; k < f->replicates; k++) {
+        const double loss = law_loss(f->form, f->replicate + (ptrdiff_t)k * n, at, NULL);
+        for (int32_t i = 0; i < 2 * HALF; i++)
+            sample[count++] = loss * exp(f->residual_sd * (i < HALF ? z[i] : -z[i - HALF]));
+    }
+    const fit_interval i = fit_interval_of(sample, count);
+    out->low = level > 0.9 ? i.p2_5 : i.p10;
+    out->high = level > 0.9 ? i.p97_5 : i.p90;
+    return true;
+}
+
 bool law_file_predict(law_forecast *out, const law_file *f, law_case at, double level)
 {
     const law *form = f->form;
@@ -329,7 +451,9 @@ bool law_file_predict(law_forecast *out, const law_file *f, law_case at, double 
                    (at.params >= f->range_params[0] && at.params <= f->range_params[1])) &&
                   (!(form->needs & LAW_OF_TOKENS) ||
                    (at.tokens >= f->range_tokens[0] && at.tokens <= f->range_tokens[1]));
-    if (!f->has_covariance || !isfinite(variance)) return false;
+    if (!isfinite(variance)) return false;
+    if (f->replicates > 1) return predict_replicates(out, f, at, level);
+    if (!f->has_covariance) return false;
     // ln L is nearly linear in the parameters over their errors
     for (int32_t i = 0; i < n; i++)
         for (int32_t j = 0; j < n; j++) variance += slope[i] * f->covariance[i * n + j] * slope[j];

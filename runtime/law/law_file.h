@@ -1,16 +1,28 @@
 /* law_file.h — LAW.json: a fitted law with all that a forecast needs to know about it.
  * Carries the constants, their covariance (of the parameters: logarithms where the law works on
- * them), the spread of the residuals, the range of the points, and which data they belong to.
- * A law of best sizes alone (approach-1, approach-2 of optima.h) has the constants kN, a, kD, b, no
- * loss and no residual_sd, and the range of its budgets beside that of its runs.
- * Flow: fit.h, optima.h -> LAW.json -> plan                                                     */
+ * them), a sample of the replicates behind it, the spread of the residuals, the range of the
+ * points, and which data they belong to. Intervals come from the replicates: where the data fix
+ * constants only together, along a bent ridge, a covariance promises far wider ones. Files without
+ * replicates are read, and their covariance is used. A law of best sizes alone (approach-1,
+ * approach-2 of optima.h) has the constants kN, a, kD, b, no loss and no residual_sd, and the range
+ * of its budgets beside that of its runs. Flow: fit.h, optima.h -> LAW.json -> plan */
 #ifndef LAW_LAW_FILE_H
 #define LAW_LAW_FILE_H
 
 #include "law/fit.h"
 #include "law/optima.h"
 
-enum { LAW_FILE_SCHEMA = 1, LAW_FILE_TEXT = 128 };
+enum { LAW_FILE_SCHEMA = 1, LAW_FILE_TEXT = 128, LAW_FILE_REPLICATES = 200 };
+
+/* How the runs behind a law were trained, so that a new run is one of them:
+ * learning rate = rate (N / params)^exponent. rate 0: they follow no such rule. */
+typedef struct law_recipe {
+    double rate, params, exponent;
+    double batch_tokens;
+    double warmup_ratio; /* warm-up as a part of a run's tokens; not a number: it differs */
+    double init_scale;   /* initial weights x sqrt(width); not a number: it differs */
+    double beta2, weight_decay;
+} law_recipe;
 
 /* What a law was fitted on. Empty text and 0 context: not known. */
 typedef struct law_origin {
@@ -18,6 +30,7 @@ typedef struct law_origin {
     char schedule_class[LAW_FILE_TEXT], source[LAW_FILE_TEXT], flop_count[LAW_FILE_TEXT];
     int32_t context;
     bool without_embedding; /* N counts parameters without embeddings */
+    law_recipe recipe;      /* its N counts all parameters            */
 } law_origin;
 
 typedef struct law_file {
@@ -26,7 +39,9 @@ typedef struct law_file {
     fit_interval interval[LAW_CONSTANTS];
     bool has_covariance;
     double covariance[LAW_CONSTANTS * LAW_CONSTANTS];
-    double residual_sd; /* of ln loss; not a number: not known */
+    int32_t replicates;                                    /* 0: none */
+    double replicate[LAW_FILE_REPLICATES * LAW_CONSTANTS]; /* (replicates, constants) constants */
+    double residual_sd;                                    /* of ln loss; not a number: not known */
     double range_params[2], range_tokens[2];
     double range_flops[2]; /* of best sizes; otherwise not numbers */
     int32_t points;
@@ -41,9 +56,9 @@ status law_file_write(const law_file *f, const char *path);
 /* ERR_CONFIG names the key that is wrong, unknown or missing; ERR_IO when it cannot be read. */
 status law_file_read(law_file *out, const char *path);
 
-/* Loss of a new run with its interval at a level of 0.8 or 0.95: the covariance of the constants
- * and the spread of the residuals together. False (low and high are not numbers) without them, or
- * for a law without a loss. */
+/* Loss of a new run with its interval at a level of 0.8 or 0.95: the replicates (else the
+ * covariance) of the constants and the spread of the residuals together. False (low and high are
+ * not numbers) without them, or for a law without a loss. */
 typedef struct law_forecast {
     double loss, low, high;
     bool inside; /* the range of the points */

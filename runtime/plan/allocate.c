@@ -206,6 +206,45 @@ static allocate_range around(double value, double variance)
     return (allocate_range){value * exp(-wide), value * exp(wide)};
 }
 
+static void add_loss_range(allocation *out, const published_law *row, const allocate_question *q)
+{
+    law_forecast forecast;
+    law_case run = run_of(row, out->params, out->tokens, q->unique);
+    run.x = out->flops;
+    if (isfinite(out->loss) && !given(q->loss) &&
+        law_file_predict(&forecast, &row->file, run, ALLOCATE_LEVEL / 100.0))
+        out->loss_range = (allocate_range){forecast.low, forecast.high};
+}
+
+/* 80 % of what the replicates answer; none where too few of them do, or for what is given. */
+static allocate_range range_of(double *sample, int32_t count, int32_t asked)
+{
+    if (10 * count < 9 * asked) return (allocate_range){NAN, NAN};
+    const fit_interval i = fit_interval_of(sample, count);
+    if (!(i.p90 > i.p10 * (1 + 1e-6))) return (allocate_range){NAN, NAN};
+    return (allocate_range){i.p10, i.p90};
+}
+
+static void add_replicate_ranges(allocation *out, const published_law *row,
+                                 const allocate_question *q)
+{
+    const law_file *f = &row->file;
+    double sample[3][LAW_FILE_REPLICATES];
+    int32_t count[3] = {0};
+    published_law near = *row;
+    for (int32_t k = 0; k < f->replicates; k++) {
+        allocation at;
+        published_set(&near, f->replicate + (ptrdiff_t)k * f->form->constants);
+        answer(&at, &near, q);
+        const double value[3] = {at.params, at.tokens, at.flops};
+        for (int what = 0; what < 3; what++)
+            if (isfinite(value[what])) sample[what][count[what]++] = value[what];
+    }
+    out->params_range = range_of(sample[0], count[0], f->replicates);
+    out->tokens_range = range_of(sample[1], count[1], f->replicates);
+    out->flops_range = range_of(sample[2], count[2], f->replicates);
+}
+
 /* Slopes of ln N, ln D and ln C in the parameters by differences, then the covariance: what is
  * given has no slope. */
 static void add_ranges(allocation *out, const published_law *row, const allocate_question *q)
@@ -217,6 +256,11 @@ static void add_ranges(allocation *out, const published_law *row, const allocate
     out->params_range = out->tokens_range = out->flops_range = (allocate_range){NAN, NAN};
     out->loss_range = (allocate_range){NAN, NAN};
     if (!form || !f->has_covariance) return;
+    add_loss_range(out, row, q);
+    if (f->replicates > 1) {
+        add_replicate_ranges(out, row, q);
+        return;
+    }
     law_to_parameters(form, f->constant, parameter);
     for (int32_t k = 0; k < n; k++) {
         double moved[LAW_CONSTANTS], constant[LAW_CONSTANTS];
@@ -244,12 +288,6 @@ static void add_ranges(allocation *out, const published_law *row, const allocate
     out->params_range = around(out->params, variance[0]);
     out->tokens_range = around(out->tokens, variance[1]);
     out->flops_range = around(out->flops, variance[2]);
-    law_forecast forecast;
-    law_case run = run_of(row, out->params, out->tokens, q->unique);
-    run.x = out->flops;
-    if (isfinite(out->loss) && !given(q->loss) &&
-        law_file_predict(&forecast, f, run, ALLOCATE_LEVEL / 100.0))
-        out->loss_range = (allocate_range){forecast.low, forecast.high};
 }
 
 void allocate(allocation *out, const published_law *row, const allocate_question *q)

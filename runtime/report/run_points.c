@@ -101,6 +101,52 @@ void run_points_origin(law_origin *o, const run_record *r)
 
 static double known(double x) { return isfinite(x) ? x : 0; }
 
+static double rate_of(const run_record *r)
+{
+    return log(json_number_at(r->header, "config.optimizer.learning_rate"));
+}
+
+/* How the runs that are points were trained: a line through ln rate over ln N, where none of them
+ * is far from it and all have one batch. */
+static void take_recipe(law_recipe *out, const points *p, const run_record *run)
+{
+    const double far = log(1.5);
+    double mx = 0, my = 0, xx = 0, xy = 0, low = INFINITY, high = 0, init[2] = {INFINITY, 0};
+    law_recipe r = {.beta2 = -1};
+    *out = r;
+    out->beta2 = 0;
+    for (int32_t i = 0; i < p->count; i++) {
+        const run_record *one = &run[p->row[i].line - 1];
+        const double batch = json_number_at(one->header, "config.train.batch_tokens");
+        const double beta2 = json_number_at(one->header, "config.optimizer.beta2");
+        const double warmup = json_number_at(one->header, "config.schedule.warmup_tokens");
+        const double spread = json_number_at(one->header, "config.model.init_std") *
+                              sqrt(json_number_at(one->header, "config.model.width"));
+        if (i && (batch != r.batch_tokens || beta2 != r.beta2)) return;
+        r.batch_tokens = batch, r.beta2 = beta2;
+        r.weight_decay = json_number_at(one->header, "config.optimizer.weight_decay");
+        init[0] = fmin(init[0], spread), init[1] = fmax(init[1], spread);
+        mx += log(p->row[i].params) / p->count;
+        my += rate_of(one) / p->count;
+        low = fmin(low, warmup / p->row[i].tokens), high = fmax(high, warmup / p->row[i].tokens);
+    }
+    for (int32_t i = 0; i < p->count; i++) {
+        const double x = log(p->row[i].params) - mx;
+        xx += x * x;
+        xy += x * (rate_of(&run[p->row[i].line - 1]) - my);
+    }
+    r.exponent = xx > 1e-12 ? xy / xx : 0;
+    for (int32_t i = 0; i < p->count; i++) {
+        const double at = my + r.exponent * (log(p->row[i].params) - mx);
+        if (!(fabs(rate_of(&run[p->row[i].line - 1]) - at) < far)) return;
+    }
+    r.rate = exp(my), r.params = exp(mx);
+    // whole steps make it differ a little
+    r.warmup_ratio = high - low < 0.01 ? (low + high) / 2 : (double)NAN;
+    r.init_scale = init[1] < 1.1 * init[0] ? sqrt(init[0] * init[1]) : (double)NAN;
+    if (isfinite(r.rate) && r.batch_tokens >= 1 && r.beta2 >= 0 && r.weight_decay >= 0) *out = r;
+}
+
 /* Branches of one trunk of a study are a group; every other run is its own. */
 static int32_t group_of(const run_record *run, int32_t i)
 {
@@ -151,6 +197,7 @@ status run_points_of(points *out, left_out *left, law_origin *origin, const run_
     REQUIRE(out->count > 0, ERR_CONFIG, "none of %d runs is a point: %s", runs,
             left->count ? left->line[0] : "there are none");
     run_points_origin(origin, first);
+    take_recipe(&origin->recipe, out, run);
     return OK;
 }
 

@@ -1,7 +1,7 @@
 /* Do intervals hold what they promise? Sets of 40 noisy points of a known law, fitted one by one.
  */
 #include "base/rng.h"
-#include "law/fit.h"
+#include "law/law_file.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -11,14 +11,15 @@
 #ifndef SETS
 #define SETS 400
 #endif
-enum { POINTS_PER_SET = 40, REPLICATES = 300, QUANTITIES = 7 };
+enum { POINTS_PER_SET = 40, REPLICATES = 300, QUANTITIES = 8 };
 #define NOISE 0.005
 
 /* Percent that a share may lie farther from its promise: few sets say less. */
 static const double slack = SETS < 25 ? 100 : SETS < 400 ? 6 : 0;
 
 static const double truth[] = {1.82, 482, 2085, 0.348, 0.366};
-static const char *const names[QUANTITIES] = {"E", "A", "B", "alpha", "beta", "a", "a new run"};
+static const char *const names[QUANTITIES] = {"E",    "A", "B",         "alpha",
+                                              "beta", "a", "a new run", "by the file"};
 
 static double uniform(uint64_t set, uint64_t index)
 {
@@ -78,7 +79,15 @@ static void fit_set(coverage *c, int set)
     at.tokens = fmax(at.tokens, 2 * at.params);
     fit_forecast forecast;
     cr_assert(fit_predict(&forecast, r, at) == OK);
-    count(&c[6], set, loss_of(at, other, 0), &forecast.run);
+    const double outcome = loss_of(at, other, 0);
+    count(&c[6], set, outcome, &forecast.run);
+    static law_file file;
+    law_forecast likely, sure;
+    law_file_of(&file, r, &(law_origin){0});
+    cr_assert(law_file_predict(&likely, &file, at, 0.8));
+    cr_assert(law_file_predict(&sure, &file, at, 0.95));
+    const fit_interval by_file = {sure.low, likely.low, likely.high, sure.high};
+    count(&c[7], set, outcome, &by_file);
     fit_deinit(r);
     free(r);
     points_deinit(&p);

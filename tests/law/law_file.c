@@ -27,6 +27,7 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     (void)close(mkstemp(path));
     fit_points(&r, 20);
     law_origin origin = {.data = "MassiveText", .context = 2048, .flop_count = "six_nd"};
+    origin.recipe = (law_recipe){1e-3, 1e8, -1.0 / 3, 5e5, NAN, 0.8, 0.95, 0.1};
     law_file_of(&f, &r, &origin);
     cr_assert(law_file_write(&f, path) == OK, "%s", status_message());
     cr_assert(law_file_read(&g, path) == OK, "%s", status_message());
@@ -35,6 +36,11 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     cr_expect(memcmp(g.constant, f.constant, 5 * sizeof(double)) == 0);
     cr_expect(memcmp(g.interval, f.interval, 5 * sizeof(fit_interval)) == 0);
     cr_expect(memcmp(g.covariance, f.covariance, 25 * sizeof(double)) == 0);
+    const law_recipe *how = &g.origin.recipe;
+    cr_expect(how->rate == 1e-3 && how->params == 1e8 && how->exponent == -1.0 / 3);
+    cr_expect(how->batch_tokens == 5e5 && isnan(how->warmup_ratio) && how->init_scale == 0.8);
+    cr_expect(g.replicates == 20 && f.replicates == 20);
+    cr_expect(memcmp(g.replicate, f.replicate, sizeof f.replicate) == 0);
     cr_expect(g.residual_sd == f.residual_sd && g.range_params[1] == f.range_params[1]);
     fit_deinit(&r);
     (void)unlink(path);
@@ -111,6 +117,43 @@ Test(law_file, a_forecast_grows_outside_the_range)
     fit_deinit(&r);
 }
 
+/* A short ladder fixes E, A and alpha only together: far from its points the file must promise what
+ * the replicates do, though a covariance promises much more. */
+Test(law_file, a_ridge_does_not_widen_the_forecasts_of_a_file)
+{
+    static const double truth[] = {1.5, 1500, 600, 0.85, 0.55};
+    points p = {0};
+    fit_result r;
+    law_file f;
+    for (int32_t i = 0; i < 20; i++) {
+        law_case at = {.params = 2e4 * pow(1.8, i % 5)};
+        at.tokens = 4.5e11 * pow(2, i / 5) / 6 / at.params;
+        const double noise = 0.03 * sin(12.9898 * (i + 1)) * cos(78.233 * (i + 1));
+        const fit_point row = {.params = at.params,
+                               .tokens = at.tokens,
+                               .loss =
+                                   law_loss(law_find("chinchilla"), truth, at, NULL) * exp(noise),
+                               .group = i};
+        cr_assert(points_add(&p, &row) == OK);
+    }
+    cr_assert(fit_run(&r, &p,
+                      (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, 300, 1, X_FLOPS,
+                                    false}) == OK);
+    law_file_of(&f, &r, &(law_origin){0});
+    for (int k = 0; k < 3; k++) {
+        const law_case at = {.params = 1e5 * pow(4, k), .tokens = 3e6 * pow(4, k)};
+        law_forecast x;
+        fit_forecast z;
+        cr_assert(fit_predict(&z, &r, at) == OK);
+        cr_expect(law_file_predict(&x, &f, at, 0.8));
+        cr_expect(fabs(log((x.high - x.low) / (z.run.p90 - z.run.p10))) < 0.25,
+                  "%g parameters: [%g, %g] by the file, [%g, %g] by the replicates", at.params,
+                  x.low, x.high, z.run.p10, z.run.p90);
+    }
+    fit_deinit(&r);
+    points_deinit(&p);
+}
+
 static void expect_refused(const char *text, const char *reason)
 {
     char path[] = "/tmp/isoflop-law-XXXXXX";
@@ -140,6 +183,12 @@ Test(law_file, wrong_files_are_refused_by_key)
     expect_refused(HEAD RANGE
                    ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":\"x\",\"beta\":1}}",
                    "alpha is not a number");
+#define GOOD ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":0.3,\"beta\":0.3}"
+    expect_refused(HEAD RANGE GOOD ",\"replicates\":{\"rows\":[[1,2,3,0.3]]}}", "needs 5 numbers");
+    expect_refused(HEAD RANGE GOOD ",\"replicates\":{\"rows\":[[1,-2,3,0.3,0.3]]}}", "above 0");
+    expect_refused(HEAD RANGE GOOD ",\"replicates\":[]}", "replicates.rows must be");
+    expect_refused(HEAD RANGE GOOD ",\"recipe\":{\"learning_rate\":-1}}", "recipe.learning_rate");
+    expect_refused(HEAD RANGE GOOD ",\"recipe\":{\"learning_rate\":1}}", "params is missing");
     expect_refused(HEAD RANGE ",\"constants\":{\"E\":-1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1}}",
                    "constants.E is -1");
     expect_refused(HEAD RANGE ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1,"
