@@ -291,8 +291,8 @@ typedef struct ops {
     status (*digest)(device *d, const digest_args *a);
     /* f32 <-> bf16, or the same type; same count */
     status (*convert)(device *d, tensor to, tensor from);
-    /* Register-only burst of the fastest product unit, about 5 ms: FLOP/s now. 0 where it means
-     * nothing. */
+    /* Burst of products at the fastest there is, some ms: FLOP/s now. It may use the workspace. 0
+     * where it means nothing. */
     double (*burst)(device *d, dtype type);
 } ops;
 

@@ -1,4 +1,5 @@
-/* burst.cu — products that touch registers alone: what the product units reach at this moment. */
+/* burst.cu — products that touch registers alone: what the plain units, or mma.sync, reach at this
+ * moment. */
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/vector.h"
 

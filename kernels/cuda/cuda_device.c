@@ -18,13 +18,15 @@ status cuda_failed(cudaError_t code, const char *call, const char *file, int lin
 
 int32_t cuda_present(char *why, size_t bytes)
 {
-    int count = 0;
+    int count = 0, driver = 0;
     cudaError_t code = cudaGetDeviceCount(&count);
     if (code == cudaSuccess && count > 0) return count;
+    const char *reason = code == cudaSuccess ? "0 devices" : cudaGetErrorString(code);
     if (code != cudaSuccess) (void)cudaGetLastError();
-    if (why)
-        (void)snprintf(why, bytes, "no GPU was found (%s)",
-                       code == cudaSuccess ? "0 devices" : cudaGetErrorString(code));
+    /* without a driver the runtime calls its version too old */
+    if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0)
+        reason = "no NVIDIA driver: libcuda.so.1 is not here";
+    if (why) (void)snprintf(why, bytes, "no GPU was found (%s)", reason);
     return 0;
 }
 

@@ -190,6 +190,12 @@ static status set_preference(cublasLtMatmulPreference_t preference, const linear
     return OK;
 }
 
+/* An epilogue that does not go with these types or sizes may also be called an invalid value. */
+static bool is_refused_epilogue(const linear_shape *s, cublasStatus_t code)
+{
+    return s->epilogue != CUBLASLT_EPILOGUE_DEFAULT && code == CUBLAS_STATUS_INVALID_VALUE;
+}
+
 static status choose_algorithm(device *d, linear_plan *p)
 {
     cublasLtMatmulPreference_t preference = NULL;
@@ -206,7 +212,7 @@ static status choose_algorithm(device *d, linear_plan *p)
     p->supported = code == CUBLAS_STATUS_SUCCESS && count > 0;
     if (p->supported)
         p->algorithm = found.algo;
-    else if (code != CUBLAS_STATUS_SUCCESS && code != CUBLAS_STATUS_NOT_SUPPORTED)
+    else if (code != CUBLAS_STATUS_NOT_SUPPORTED && !is_refused_epilogue(&p->shape, code))
         BLAS_TRY(code);
     return OK;
 }
@@ -460,4 +466,23 @@ status cuda_head(device *d, const head_args *a)
     for (int64_t first = 0; first < N; first += step)
         TRY(head_piece(d, a, first, least(step, N - first)));
     return OK;
+}
+
+/* --- the product unit ------------------------------------------------------------------------- */
+
+int64_t cuda_burst_size(const device *d)
+{
+    /* three matrices of bf16 in the memory for pieces; a multiple of tiles */
+    int64_t per_unit = d->properties.multiProcessorCount, n = 64 * per_unit / 128 * 128;
+    while (n > 0 && 6 * n * n > d->scratch.pieces_bytes) n -= 128;
+    return n >= 32 * per_unit ? n : 0;
+}
+
+status cuda_burst_product(device *d, int64_t n)
+{
+    uint16_t *at = (uint16_t *)(void *)d->scratch.pieces;
+    tensor left = tensor_2(at, DTYPE_BF16, n, n), right = tensor_2(at + n * n, DTYPE_BF16, n, n);
+    product p =
+        product_of(tensor_2(at + 2 * n * n, DTYPE_BF16, n, n), plain(left), transposed(right));
+    return plain_product(d, &p);
 }

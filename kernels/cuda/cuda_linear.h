@@ -61,4 +61,11 @@ status cuda_linear_backward_input(device *d, const linear_backward_input_args *a
 status cuda_linear_backward_weight(device *d, const linear_backward_weight_args *a);
 status cuda_head(device *d, const head_args *a);
 
+/* Rows and columns of the largest bf16 product that the workspace has room for and that fills the
+ * device; 0 if there is none. It stays below 64 rows per multiprocessor, beyond which products get
+ * no faster. */
+int64_t cuda_burst_size(const device *d);
+/* One product (n, n) @ (n, n)^T of whatever the workspace holds. */
+status cuda_burst_product(device *d, int64_t n);
+
 #endif

@@ -168,31 +168,46 @@ static status head(device *d, const head_args *a)
 
 /* --- the product unit ----------------------------------------------------- */
 
-static cudaError_t timed_burst(device *d, dtype type, int64_t rounds, double *flops, float *time_ms)
+/* Queues `rounds` rounds of products: large ones through the library where the workspace has room,
+ * as on Hopper no instruction of a warp reaches the peak; else in registers. */
+static status queue_burst(device *d, dtype type, int64_t size, int64_t rounds, double *flops)
 {
     /* the few bytes that are never written need not be a run's workspace */
     cuda_call call = {.stream = d->call.stream, .workspace = d->fault, .fault = d->fault};
-    cudaError_t e = cudaEventRecord(d->timer[0], call.stream);
-    if (e == cudaSuccess)
-        e = cuda_launch_burst(&call, type, d->properties.multiProcessorCount, rounds, flops);
-    if (e == cudaSuccess) e = cudaEventRecord(d->timer[1], call.stream);
-    if (e == cudaSuccess) e = cudaEventSynchronize(d->timer[1]);
-    return e == cudaSuccess ? cudaEventElapsedTime(time_ms, d->timer[0], d->timer[1]) : e;
+    if (size == 0) {
+        int32_t units = d->properties.multiProcessorCount;
+        CUDA_TRY(cuda_launch_burst(&call, type, units, rounds, flops));
+        return OK;
+    }
+    *flops = 2.0 * (double)size * (double)size * (double)size * (double)rounds;
+    for (int64_t i = 0; i < rounds; i++) TRY(cuda_burst_product(d, size));
+    return OK;
 }
 
-/* A short burst says how many rounds make about 5 ms. */
-static double burst(device *d, dtype type)
+static status timed_burst(device *d, dtype type, int64_t size, int64_t rounds, double *rate)
 {
-    enum { FIRST_ROUNDS = 16 };
     double flops = 0;
     float time_ms = 0;
-    if (timed_burst(d, type, FIRST_ROUNDS, &flops, &time_ms) != cudaSuccess || !(time_ms > 0))
-        return 0;
-    int64_t rounds = (int64_t)(FIRST_ROUNDS * 5.0 / (double)time_ms);
-    if (rounds > FIRST_ROUNDS &&
-        (timed_burst(d, type, rounds, &flops, &time_ms) != cudaSuccess || !(time_ms > 0)))
-        return 0;
-    return flops / ((double)time_ms * 1e-3);
+    CUDA_TRY(cudaEventRecord(d->timer[0], d->call.stream));
+    TRY(queue_burst(d, type, size, rounds, &flops));
+    CUDA_TRY(cudaEventRecord(d->timer[1], d->call.stream));
+    CUDA_TRY(cudaEventSynchronize(d->timer[1]));
+    CUDA_TRY(cudaEventElapsedTime(&time_ms, d->timer[0], d->timer[1]));
+    *rate = time_ms > 0 ? flops / ((double)time_ms * 1e-3) : 0;
+    return OK;
+}
+
+/* A first burst loads the kernels, a second says how many rounds make about 10 ms. */
+static double burst(device *d, dtype type)
+{
+    const int64_t size = type == DTYPE_BF16 ? cuda_burst_size(d) : 0, first = size > 0 ? 1 : 16;
+    double rate = 0, flops_per_round = 0;
+    if (queue_burst(d, type, size, first, &flops_per_round) != OK) return 0;
+    flops_per_round /= (double)first;
+    if (timed_burst(d, type, size, first, &rate) != OK) return 0;
+    int64_t rounds = (int64_t)(rate * 10e-3 / flops_per_round);
+    if (rounds > first && timed_burst(d, type, size, rounds, &rate) != OK) return 0;
+    return rate;
 }
 
 const ops cuda_ops = {

@@ -71,12 +71,14 @@ set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 enable_language(CUDA)
 set(CUDA_BACKEND device)
 set(cuda_lib_hints ${cuda_home})
-find_library(CUDA_BLASLT cublasLt HINTS ${cuda_lib_hints} PATH_SUFFIXES lib64 lib REQUIRED)
-find_library(CUDA_RUNTIME NAMES cudart_static cudart HINTS ${cuda_lib_hints}
+# wheels of a Python environment carry libraries without the link that a linker looks for
+find_library(CUDA_BLASLT NAMES cublasLt libcublasLt.so.13 libcublasLt.so.12 HINTS ${cuda_lib_hints}
+  PATH_SUFFIXES lib64 lib REQUIRED)
+find_library(CUDA_RUNTIME NAMES cudart_static cudart libcudart.so.13 libcudart.so.12 HINTS ${cuda_lib_hints}
   PATH_SUFFIXES lib64 lib REQUIRED)
 target_link_libraries(cuda_toolkit INTERFACE ${CUDA_BLASLT} ${CUDA_RUNTIME} dl rt pthread)
 
-# NCCL 2.19 is the oldest with everything that is called; wheels carry libnccl.so.2 alone
+# NCCL 2.19 is the oldest with everything that is called
 find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${NCCL_HOME} ${cuda_lib_hints}
   PATH_SUFFIXES lib64 lib)
 if(ISOFLOP_MPI AND NCCL_HEADERS AND NCCL_LIBRARY)

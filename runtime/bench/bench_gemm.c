@@ -164,7 +164,7 @@ static json_t *report(json_t *rows, const double peak[PRECISIONS], bool burst)
     add_shares(rows, peak);
     return json_pack("{s:{s:o, s:o, s:s}, s:{s:o, s:o}, s:o}", "peak_flops", "fp32",
                      json_finite(peak[0]), "bf16", json_finite(peak[1]), "source",
-                     burst ? "measured: products in registers, median of bursts beside the rows"
+                     burst ? "measured: products at their fastest, median of bursts beside the rows"
                            : "measured: the fastest of these products",
                      "best_share", "fp32", json_finite(best_share(rows, 0)), "bf16",
                      json_finite(best_share(rows, 1)), "rows", rows);

@@ -322,7 +322,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     require(p.schemes == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE,
             "cublasLt: reductions that give other bits each time are allowed");
     check_sizes(q, la, lb, ld, &sizes);
-    if (!is_supported(q, la, lb, ld)) return CUBLAS_STATUS_NOT_SUPPORTED;
+    /* the library says it in either way */
+    if (!is_supported(q, la, lb, ld))
+        return q.aux_ld > 0 ? CUBLAS_STATUS_INVALID_VALUE : CUBLAS_STATUS_NOT_SUPPORTED;
     memset(results, 0, sizeof *results);
     promise made = {MAGIC,
                     q.epilogue,

@@ -525,8 +525,14 @@ const char *cudaGetErrorName(cudaError_t e)
 }
 cudaError_t cudaGetDeviceCount(int *count)
 {
-    *count = (int)number_in("MOCK_GPUS", 8);
-    return *count ? cudaSuccess : fail(cudaErrorNoDevice);
+    int there = (int)number_in("MOCK_GPUS", 8);
+    *count = there > 0 ? there : 0;
+    return there > 0 ? cudaSuccess : fail(there ? cudaErrorInsufficientDriver : cudaErrorNoDevice);
+}
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = number_in("MOCK_GPUS", 8) < 0 ? 0 : CUDART_VERSION;
+    return cudaSuccess;
 }
 static int current_device = 0;
 cudaError_t cudaSetDevice(int device)
