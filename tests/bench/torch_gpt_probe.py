@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
-"""Training speed of the shapes R1, R2, R3 in PyTorch on CPU, for tests/bench/speed.
+"""Training speed of a shape in PyTorch, for tests/bench/speed (CPU) and tests/gpu/run (one GPU).
 
     taskset -c 0   python3 tests/bench/torch_gpt_probe.py --shape R1 --threads 1 [--compile]
     taskset -c 0,1 torchrun --nproc-per-node 2 tests/bench/torch_gpt_probe.py --shape R1   (gloo)
+    python3 tests/bench/torch_gpt_probe.py --device cuda --shape gpt2-124m --compile
 
 A GPT-2 shaped model (layernorm, learned positions, gelu, biases, tied head), bf16 autocast or fp32,
-fused AdamW, clip 1.0, random tokens: a whole optimizer step as PyTorch does it best. Prints one
-JSON line.
+fused AdamW, clip 1.0, random tokens: a whole optimizer step as PyTorch does it best. (Our
+chinchilla-70m has rotary positions, which cost more than learned ones.) Prints one JSON line.
 """
 import argparse, json, os, resource, statistics, time
 
 ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-ap.add_argument("--shape", default="R1", choices=["R1", "R2", "R3"])
+ap.add_argument("--shape", default="R1")
+ap.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
 ap.add_argument("--dtype", default="bf16", choices=["bf16", "fp32"])
 ap.add_argument("--threads", type=int, default=1)
 ap.add_argument("--batch", type=int, default=0, help="sequences of a forward pass")
 ap.add_argument("--accumulate", type=int, default=1, help="forward passes per optimizer step")
+ap.add_argument("--batch-tokens", type=int, default=0, help="instead of --accumulate")
 ap.add_argument("--seconds", type=float, default=10, help="measured, after warm-up")
 ap.add_argument("--compile", action="store_true")
 ap.add_argument("--optimizer", default="fused", choices=["fused", "foreach", "loop"])
@@ -28,9 +31,17 @@ torch.manual_seed(0)
 #                width L  heads hs  ffn   vocab   T     B
 SHAPES = {"R1": (128, 4, 4, 32, 512, 512, 256, 8),
           "R2": (384, 6, 6, 64, 1536, 4096, 512, 4),
-          "R3": (640, 10, 10, 64, 2560, 32000, 1024, 1)}
+          "R3": (640, 10, 10, 64, 2560, 32000, 1024, 1),
+          "gpt2-124m": (768, 12, 12, 64, 3072, 50304, 1024, 32),
+          "chinchilla-70m": (640, 10, 10, 64, 2560, 32000, 2048, 16),
+          "gpt2-350m": (1024, 24, 16, 64, 4096, 50304, 1024, 16),
+          "gpt2-1558m": (1600, 48, 25, 64, 6400, 50304, 1024, 4)}
+if a.shape not in SHAPES:
+    ap.error(f"no shape {a.shape}; there are {', '.join(SHAPES)}")
 C, L, NH, HS, FFN, V, T, B = SHAPES[a.shape]
 B = a.batch or B
+accumulate = a.batch_tokens // (B * T) if a.batch_tokens else a.accumulate
+on_gpu = a.device == "cuda"
 
 
 class Block(nn.Module):
@@ -66,7 +77,7 @@ class Gpt(nn.Module):
 
 
 ranks = int(os.environ.get("WORLD_SIZE", "1"))
-model = Gpt()
+model = Gpt().to(a.device)
 params = sum(p.numel() for p in model.parameters())
 step_model = torch.compile(model) if a.compile else model
 if ranks > 1:
@@ -77,11 +88,11 @@ opt = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_d
 
 
 def step():
-    for _ in range(a.accumulate):
-        tokens = torch.randint(0, V, (B, T + 1))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.dtype == "bf16"):
+    for _ in range(accumulate):
+        tokens = torch.randint(0, V, (B, T + 1), device=a.device)
+        with torch.autocast(a.device, dtype=torch.bfloat16, enabled=a.dtype == "bf16"):
             loss = step_model(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
-        (loss / a.accumulate).backward()
+        (loss / accumulate).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     opt.step()
     opt.zero_grad(set_to_none=True)
@@ -104,10 +115,11 @@ while True:
         stop = bool(flag.item())
     if stop:
         break
-tokens = B * T * a.accumulate * ranks
+tokens = B * T * accumulate * ranks
 if int(os.environ.get("RANK", "0")) == 0:
     print(json.dumps({
         "what": f"torch {torch.__version__.split('+')[0]}", "shape": a.shape, "dtype": a.dtype,
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
         "compile": a.compile, "threads": a.threads, "ranks": ranks, "optimizer": a.optimizer,
         "params": params, "batch_tokens": tokens, "steps": len(wall), "loss": round(loss, 4),
         "tokens_per_s": round(tokens / statistics.median(wall), 1),
