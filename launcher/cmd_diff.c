@@ -3,6 +3,7 @@
 #include "train/compare.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,32 +27,46 @@ static void print_text(const run_difference *d)
                d->step, d->data ? " data" : "", d->weights ? " weights" : "",
                d->loss ? " loss" : "", d->loss_a, d->loss_b);
     if (d->checkpoint >= 0)
-        printf("weights    step %" PRId64 ": %s differs first, at element %" PRId64
-               " (%.9g against %.9g), %" PRId64 " elements of it; in the stripe of rank %d / %d\n",
+        printf("weights    step %" PRId64 ": %s differs first,\n           at element %" PRId64
+               " (%.9g against %.9g), %" PRId64
+               " elements of it;\n           in the stripe of rank %d / %d\n",
                d->checkpoint, d->tensor, d->element, d->value_a, d->value_b, d->elements, d->rank_a,
                d->rank_b);
+    else if (d->shapes)
+        printf("weights    not compared: the runs have models of different shapes\n");
     else
         printf("weights    the same bits in %" PRId64 " checkpoints of the same step\n",
                d->compared);
     printf("arithmetic A %s\n           B %s\n", d->arithmetic[0], d->arithmetic[1]);
 }
 
-static void print_json(const run_difference *d)
+static bool found(const run_difference *d)
 {
-    printf("{\"steps\":%" PRId64 ",\"first_step\":", d->steps);
-    if (d->step < 0)
-        printf("null");
-    else
-        printf("%" PRId64, d->step);
-    printf(",\"data\":%s,\"weights\":%s,\"loss\":%s,\"checkpoints\":%" PRId64 ",\"tensor\":",
-           d->data ? "true" : "false", d->weights ? "true" : "false", d->loss ? "true" : "false",
-           d->compared);
-    if (d->checkpoint < 0)
-        printf("null}\n");
-    else
-        printf("\"%s\",\"checkpoint\":%" PRId64 ",\"element\":%" PRId64 ",\"elements\":%" PRId64
-               ",\"rank_a\":%d,\"rank_b\":%d}\n",
-               d->tensor, d->checkpoint, d->element, d->elements, d->rank_a, d->rank_b);
+    return d->step >= 0 || d->checkpoint >= 0 || d->shapes;
+}
+
+static json_t *or_null(bool known, int64_t value)
+{
+    return known ? json_integer(value) : json_null();
+}
+
+static status print_json(const run_difference *d)
+{
+    const bool w = d->checkpoint >= 0;
+    return cli_json(json_pack(
+        "{s:b, s:o, s:I, s:o, s:b, s:b, s:b, s:o, s:o, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o, s:o, s:[s, s]}",
+        "differ", found(d), "config", d->config_key[0] ? json_string(d->config_key) : json_null(),
+        "steps", (json_int_t)d->steps, "first_step", or_null(d->step >= 0, d->step), "data",
+        d->data, "weights", d->weights, "loss", d->loss, "loss_a",
+        json_finite(d->step < 0 ? (double)NAN : d->loss_a), "loss_b",
+        json_finite(d->step < 0 ? (double)NAN : d->loss_b), "checkpoints", (json_int_t)d->compared,
+        "other_shapes", d->shapes, "tensor", w ? json_string(d->tensor) : json_null(), "checkpoint",
+        or_null(w, d->checkpoint), "element", or_null(w, d->element), "value_a",
+        json_finite(w ? d->value_a : (double)NAN), "value_b",
+        json_finite(w ? d->value_b : (double)NAN), "elements", or_null(w, d->elements), "rank_a",
+        or_null(w, d->rank_a), "rank_b", or_null(w, d->rank_b), "arithmetic", d->arithmetic[0],
+        d->arithmetic[1]));
 }
 
 static status run(int argc, char **argv, const char **rest)
@@ -64,8 +79,9 @@ static status run(int argc, char **argv, const char **rest)
     run_difference *d = calloc(1, sizeof *d);
     REQUIRE(d, ERR_MEMORY, "no memory");
     status s = compare_runs(d, rest[0], rest[1]);
-    if (s == OK) json ? print_json(d) : print_text(d);
-    if (s == OK && (d->step >= 0 || d->checkpoint >= 0)) s = FOUND;
+    if (s == OK && json) s = print_json(d);
+    if (s == OK && !json) print_text(d);
+    if (s == OK && found(d)) s = FOUND;
     free(d);
     return s;
 }

@@ -50,20 +50,25 @@ static status score_tokens(inference *i, const tokenizer *t, const int32_t *ids,
     return s;
 }
 
-static void print_score(const score *r, const char *checkpoint, const char *file, bool json)
+static status print_score(const score *r, const char *checkpoint, const char *file, bool json)
 {
-    double loss = r->nats / (double)r->tokens,
-           bits = r->bytes ? r->nats / log(2.0) / (double)r->bytes : (double)NAN;
-    if (json)
-        printf("{\"checkpoint\":\"%s\",\"file\":\"%s\",\"tokens\":%" PRId64 ",\"bytes\":%" PRId64
-               ",\"windows\":%" PRId64 ",\"stride\":%" PRId64 ",\"context\":%" PRId64
-               ",\"loss\":%.17g,\"bits_per_byte\":%.17g}\n",
-               checkpoint, file, r->tokens, r->bytes, r->windows, r->stride, r->context, loss,
-               bits);
-    else
-        printf("%s on %s: %.4f nats/token, %.4f bits/byte (%" PRId64 " tokens, %" PRId64
-               " bytes, context %" PRId64 ", stride %" PRId64 ")\n",
-               checkpoint, file, loss, bits, r->tokens, r->bytes, r->context, r->stride);
+    const double loss = r->nats / (double)r->tokens;
+    const double bits = r->bytes ? r->nats / log(2.0) / (double)r->bytes : (double)NAN;
+    if (!json) {
+        printf("%s on %s:\n%.4f nats/token", checkpoint, file, loss);
+        if (isfinite(bits)) printf(", %.4f bits/byte", bits);
+        printf(" (%" PRId64 " tokens, %" PRId64 " bytes, context %" PRId64 ", stride %" PRId64
+               ")\n",
+               r->tokens, r->bytes, r->context, r->stride);
+        return OK;
+    }
+    json_t *root = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "checkpoint",
+                             checkpoint, "file", file, "tokens", (json_int_t)r->tokens, "bytes",
+                             (json_int_t)r->bytes, "windows", (json_int_t)r->windows, "stride",
+                             (json_int_t)r->stride, "context", (json_int_t)r->context, "loss",
+                             json_finite(loss), "bits_per_byte", json_finite(bits));
+    REQUIRE(root, ERR_CONFIG, "--json: %s or %s is not UTF-8", checkpoint, file);
+    return cli_json(root);
 }
 
 static status score_file(const char *path, const char *file, const char *spec, const char *stride,
@@ -87,7 +92,7 @@ static status score_file(const char *path, const char *file, const char *spec, c
         s = cli_integer(&r.stride, "--stride", stride, 1, r.context);
     }
     if (s == OK) s = score_tokens(i, t, ids, count, &r);
-    if (s == OK) print_score(&r, inference_path(i), file, json);
+    if (s == OK) s = print_score(&r, inference_path(i), file, json);
     free(ids);
     free(text);
     tokenizer_close(t);

@@ -15,6 +15,7 @@ typedef struct run_difference {
     int64_t
         checkpoint; /* first step with checkpoints in both whose weights differ; -1: none differ */
     int64_t compared; /* checkpoints compared                                   */
+    bool shapes;      /* the models have different shapes: weights are not compared */
     char tensor[64];
     int64_t element;  /* first differing element inside the tensor              */
     int64_t elements; /* how many of the tensor's elements differ               */
