@@ -200,21 +200,24 @@ job_in_time() {
 }
 
 # --- the forecast: plan's, for this config on these ranks ----------------------------------------
+# The file of configs/clusters that gives the vendor's numbers of these GPUs; empty: there is none.
+job_vendor() {
+    case $(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1) in
+    *B200*) echo 8xb200 ;;
+    *H200*) echo 8xh200 ;;
+    *H100*) echo 8xh100 ;;
+    *A100*40GB*) echo 8xa100-40gb ;;
+    *A100*) echo 8xa100-80gb ;;
+    *"RTX PRO 6000"*) echo 8xrtx-pro-6000 ;;
+    *4090*) echo 4xrtx4090 ;;
+    esac
+}
 # A file for plan --cluster: CLUSTER, else the one of this kind of machine with the product rate
 # measured now; nodes and ranks are the job's. Leaves $job_machine, empty where there is none.
 job_cluster() { # PRECISION
-    local from=${CLUSTER:-} name measured="" shape="$nodes $per_node"
+    local from=${CLUSTER:-} measured="" shape="$nodes $per_node"
     if [ -z "$from" ] && [ "$gpus" = 0 ]; then from=cpu-2core
-    elif [ -z "$from" ]; then
-        name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1)
-        case $name in
-        *H200*) from=8xh200 ;;
-        *H100*) from=8xh100 ;;
-        *A100*40GB*) from=8xa100-40gb ;;
-        *A100*) from=8xa100-80gb ;;
-        *"RTX PRO 6000"*) from=8xrtx-pro-6000 ;;
-        *4090*) from=4xrtx4090 ;;
-        esac
+    elif [ -z "$from" ]; then from=$(job_vendor)
     fi
     [ -n "$from" ] || return 0
     [ -r "$from" ] || from=$ISOFLOP_CONFIGS/clusters/${from%.yaml}.yaml
@@ -400,12 +403,15 @@ job_study() { # STUDY [options of isoflop study]
     job_end $?
 }
 job_bench() { # [sections and options of isoflop bench]
-    local gpus nodes ranks per_node machine=()
+    local gpus nodes ranks per_node vendor="" machine=()
     job_begin "bench-$SLURM_JOB_ID" "bench on $SLURM_JOB_NODELIST"
     # all of it: also the file that CLUSTER can name
     [ $# -gt 0 ] || machine=(--write "$RUN/cluster.yaml" --folder "$RUN")
     job_count 100000
     job_choose_launcher
+    # the vendor's peak beside the measured one
+    [ "$gpus" = 0 ] || vendor=$(job_vendor)
+    case " $* " in *" --cluster"*) ;; *) [ -z "$vendor" ] || machine+=(--cluster "$vendor") ;; esac
     job_run "${job_launch[@]}" "${job_program[@]}" bench "$@" --out "$RUN" "${machine[@]}"
     job_end $?
 }

@@ -301,6 +301,9 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
                      number_text(theirs, share, CELL_SHARE),
                      value_source_name(bf16 ? vendor->peak_bf16.source : vendor->peak_fp32.source),
                      vendor->name));
+    } else {
+        TRY(page_add(p, BLOCK_PARAGRAPH,
+                     "The vendor's peak stands beside it with --cluster NAME."));
     }
     return page_add(p, BLOCK_PARAGRAPH,
                     "Communication hidden beside the backward pass: %.4g s of %.4g s; without "
