@@ -7,14 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char help[] = "usage: isoflop diff RUN_A RUN_B [--json]\n"
-                           "\n"
-                           "Says where two runs part: the first step whose data, weights or loss "
-                           "differ (from the records), and from\n"
-                           "checkpoints of the same step the first tensor, element and rank. Exit "
-                           "code 0: the same; 10: they differ.\n"
-                           "\n"
-                           "example: isoflop diff runs/one-rank runs/four-ranks\n";
+static const char help[] =
+    "usage: isoflop diff RUN_A RUN_B [--json]\n"
+    "\n"
+    "Says where two runs part: the first step whose data, weights or loss differ (from the "
+    "records),\n"
+    "and from checkpoints of the same step the first tensor, element and rank.\n"
+    "Exit code 0: the same; 10: they differ.\n"
+    "\n"
+    "  --json   one object\n"
+    "\n"
+    "example: isoflop diff runs/one-rank runs/four-ranks\n";
 
 static void print_text(const run_difference *d)
 {

@@ -11,9 +11,8 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: isoflop generate CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature X] [--top-k K] "
-    "[--seed S]\n"
-    "                        [--tokenizer SPEC]\n"
+    "usage: isoflop generate CHECKPOINT [--prompt TEXT] [--tokens N] [--temperature X]\n"
+    "                        [--top-k K] [--seed S] [--tokenizer SPEC]\n"
     "\n"
     "Writes text from a checkpoint: a run directory (its newest checkpoint) or one step-N folder.\n"
     "\n"
@@ -22,9 +21,8 @@ static const char help[] =
     "  --temperature X    0 = always the likeliest token (default 0.8)\n"
     "  --top-k K          choose among the K likeliest (default 0 = all)\n"
     "  --seed S           same seed, same text (default 1)\n"
-    "  --tokenizer SPEC   bytes, a tokenizer.json, or a folder with encoder.json and vocab.bpe; "
-    "default: that of the\n"
-    "                     run's training data\n"
+    "  --tokenizer SPEC   bytes, a tokenizer.json, or a folder with encoder.json and vocab.bpe;\n"
+    "                     default: that of the run's training data\n"
     "\n"
     "example: isoflop generate runs/quickstart --prompt \"Sea \" --tokens 400\n";
 

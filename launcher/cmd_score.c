@@ -14,8 +14,13 @@ static const char help[] =
     "usage: isoflop score CHECKPOINT FILE [--stride N] [--tokenizer SPEC] [--json]\n"
     "\n"
     "Loss of a checkpoint on a text file. The file is cut into windows of the model's context; "
-    "every token but the first\n"
-    "is scored once, with at least context - stride tokens before it (default stride = context).\n"
+    "every\n"
+    "token but the first is scored once, with at least context - stride tokens before it.\n"
+    "\n"
+    "  --stride N         tokens from one window to the next (default: context)\n"
+    "  --tokenizer SPEC   bytes, a tokenizer.json, or a folder with encoder.json and vocab.bpe;\n"
+    "                     default: that of the run's training data\n"
+    "  --json             one object: loss (nats/token), bits_per_byte and what they are of\n"
     "\n"
     "example: isoflop score runs/quickstart book.txt --stride 128\n";
 
