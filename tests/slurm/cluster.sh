@@ -68,7 +68,7 @@ GresTypes=gpu
 CONF
     for i in $(seq "$1"); do
         echo "NodeName=$prefix$i NodeHostname=$prefix$i NodeAddr=127.0.0.1 Port=$((port + i))" \
-            "CPUs=$cpus RealMemory=1000 ${gpus:+Gres=gpu:$gpus} State=UNKNOWN"
+            "CPUs=$cpus RealMemory=1000 Feature=some ${gpus:+Gres=gpu:$gpus} State=UNKNOWN"
         for g in ${gpus:+0 1}; do
             echo "NodeName=$prefix$i Name=gpu File=$dir/dev/gpu$g" >>"$dir/gres.conf"
         done
