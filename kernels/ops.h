@@ -231,6 +231,14 @@ typedef struct device_options {
     const char *path; /* instruction path: "auto", or "portable", "avx2", "avx512", "amx" on cpu */
 } device_options;
 
+/* A library behind a backend, or its device's own context, and memory it takes besides arenas. */
+typedef struct device_part {
+    const char *name;
+    int64_t workspace_bytes; /* of what workspace_bytes counts; -1: not known before it is opened */
+    int64_t grown_bytes;     /* more in use on the device once it was started; -1: not measured   */
+} device_part;
+enum { DEVICE_PARTS_MAX = 4 };
+
 typedef struct ops {
     const char *name; /* "ref", "cpu", "cuda" */
 
@@ -242,8 +250,13 @@ typedef struct ops {
      * products, kernels 1". */
     void (*describe)(const device *d, char *text, size_t bytes);
 
+    /* Who computes attention from here on: wanted "auto", "own" or "cudnn", with exactly these
+     * shapes where it is cuDNN. why says who, and for what. ERR_CONFIG, and own kernels, where it
+     * cannot be. Before workspace_bytes and describe, which depend on it. NULL: always own. */
+    status (*choose_attention)(device *d, const char *wanted, const op_shapes *shapes, char *why,
+                               size_t bytes);
     /* Scratch the ops need for these shapes; reserve hands it over (owned by the caller) before the
-     * first op. */
+     * first op. Device NULL: with own attention kernels, before anything is opened (cuda alone). */
     int64_t (*workspace_bytes)(const device *d, const op_shapes *shapes);
     status (*reserve)(device *d, void *workspace, int64_t bytes, const op_shapes *shapes);
     /* Device memory, zeroed. On host backends plain memory. */
@@ -253,6 +266,12 @@ typedef struct ops {
     status (*upload)(device *d, void *to, const void *from_host, int64_t bytes);
     status (*download)(device *d, void *to_host, const void *from, int64_t bytes);
     status (*zero)(device *d, void *memory, int64_t bytes);
+
+    /* Bytes in use on the accelerator now, by everyone; -1: it does not tell. NULL: host memory. */
+    int64_t (*used_bytes)(const device *d);
+    /* What takes memory there besides; fills at most DEVICE_PARTS_MAX and returns their count.
+     * Device NULL: what would, before anything is opened. NULL: nothing does. */
+    int32_t (*parts)(const device *d, const op_shapes *shapes, device_part *out);
 
     status (*event_record)(device *d, int32_t event, queue q);
     status (*queue_wait)(device *d, queue q, int32_t event);

@@ -101,6 +101,22 @@ static void print_counts(const config *cfg, int32_t ranks)
            config_choice("train", "sharding", cfg->train.sharding));
 }
 
+/* What a device holds besides the arenas: known before, and measured when each was started. */
+static void print_parts(const run *r)
+{
+    for (int32_t i = 0; i < r->part_count; i++) {
+        const device_part *p = &r->parts[i];
+        printf("           besides, %s:", p->name);
+        if (p->grown_bytes < 0)
+            printf(" not measured");
+        else
+            printf(" %s more in use after its start", cli_bytes((double)p->grown_bytes).text);
+        if (p->workspace_bytes > 0)
+            printf("; of the workspace %s", cli_bytes((double)p->workspace_bytes).text);
+        printf("%s\n", i == 0 ? ", of everyone on this GPU" : "");
+    }
+}
+
 static void print_plan(const run *r)
 {
     printf("memory     %s per rank (%" PRId64 " bytes)", cli_bytes((double)r->plan.total).text,
@@ -116,6 +132,7 @@ static void print_plan(const run *r)
     if (of_peers)
         printf("           a process also shows %s that belong to the other ranks of its node\n",
                cli_bytes((double)of_peers).text);
+    print_parts(r);
 }
 
 static void print_data(const run *r)

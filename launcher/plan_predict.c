@@ -184,20 +184,63 @@ static status read_answer(asked *a, const plan_predict_options *o)
     return OK;
 }
 
+static op_shapes shapes_of(const config *cfg)
+{
+    const dtype act = cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    return transformer_shapes(&cfg->model, cfg->train.micro_batch, act);
+}
+
+/* The backend of this build that computes on devices of their own; NULL: none. */
+static const ops *device_backend(void)
+{
+    for (int i = 0; backends[i]; i++)
+        if (backends[i]->parts) return backends[i];
+    return NULL;
+}
+
 status plan_workspace(int64_t *bytes, const config *cfg, const cluster *hw)
 {
     *bytes = -1;
-    if (!cluster_of_cores(hw) || config_check_trainable(cfg) != OK) return OK;
-    const ops *backend;
+    if (config_check_trainable(cfg) != OK) return OK;
+    const op_shapes shapes = shapes_of(cfg);
+    const ops *backend = device_backend();
+    if (!cluster_of_cores(hw)) {
+        /* what cuDNN wants is known when it has made its plan, on the GPU */
+        if (backend && cfg->train.attention != ATTENTION_CUDNN)
+            *bytes = backend->workspace_bytes(NULL, &shapes);
+        return OK;
+    }
     device *d;
     const char *path = getenv("ISOFLOP_CPU_PATH");
     TRY(backend_find(&backend, "cpu"));
     TRY(backend->open(&d, &(device_options){.path = path ? path : "auto"}));
-    const dtype act = cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
-    const op_shapes shapes = transformer_shapes(&cfg->model, cfg->train.micro_batch, act);
     *bytes = backend->workspace_bytes(d, &shapes);
     backend->close(d);
     return OK;
+}
+
+void plan_parts(char *text, size_t bytes, const config *cfg, const cluster *hw, int32_t ranks)
+{
+    const ops *backend = device_backend();
+    device_part parts[DEVICE_PARTS_MAX];
+    text[0] = '\0';
+    if (cluster_of_cores(hw)) return;
+    const op_shapes shapes = shapes_of(cfg);
+    const int32_t count = backend ? backend->parts(NULL, &shapes, parts) : 0;
+    (void)snprintf(text, bytes, "besides, measured by train when each starts: %s",
+                   count ? "" : "CUDA context, cuBLASLt");
+    for (int32_t i = 0; i < count; i++) {
+        size_t used = strlen(text);
+        (void)snprintf(text + used, bytes - used, "%s%s", i ? ", " : "", parts[i].name);
+        used = strlen(text);
+        if (parts[i].workspace_bytes > 0)
+            (void)snprintf(text + used, bytes - used, " (of the workspace %s)",
+                           cli_bytes((double)parts[i].workspace_bytes).text);
+    }
+    const size_t used = strlen(text);
+    (void)snprintf(text + used, bytes - used, "%s%s",
+                   cfg->train.attention == ATTENTION_CUDNN ? ", cuDNN" : "",
+                   ranks > 1 ? ", NCCL" : "");
 }
 
 /* Windows that the run of a config file will be evaluated on, as run_open counts them; its data may

@@ -31,9 +31,11 @@ typedef struct plan_predict_options {
     bool json;
 } plan_predict_options;
 
-/* Scratch of this machine's kernels where the cluster has their kind; -1 where they are not here to
+/* Scratch of this build's kernels where the cluster has their kind; -1 where they are not here to
  * be asked. */
 status plan_workspace(int64_t *bytes, const config *cfg, const cluster *hw);
+/* What a rank's GPU holds besides the arenas, as one line; "" where ranks are cores. */
+void plan_parts(char *text, size_t bytes, const config *cfg, const cluster *hw, int32_t ranks);
 /* How a step is held and computed: --sharding, --recompute, --precision, --reduction; what is not
  * given stays as cfg's train says. */
 status plan_choices(predict_sharding *sharding, config *cfg, const plan_predict_options *o);

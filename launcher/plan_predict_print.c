@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "cli.h"
+#include "plan_predict.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -55,6 +56,9 @@ static void print_memory(const predict_report *r, const prediction *p)
     printf("  %-14s %12s of %s: %s\n", p->held_bytes < p->memory.total ? "on the device" : "held",
            cli_bytes((double)p->held_bytes).text, cli_bytes(r->hw->memory_bytes.value).text,
            p->fits ? "fits" : "fits: no");
+    char besides[200];
+    plan_parts(besides, sizeof besides, r->cfg, r->hw, p->ranks);
+    if (besides[0]) printf("  %s\n", besides);
     if (!p->fits && r->has_largest)
         printf("  largest that fits: %s parameters (%lld layers, width %lld)\n",
                cli_count((double)block_param_count(&r->largest)).text, (long long)r->largest.layers,

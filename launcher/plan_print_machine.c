@@ -1,6 +1,7 @@
 #include "plan_print_machine.h"
 
 #include "cli.h"
+#include "plan_predict.h"
 #include "plan_print.h"
 
 #include <inttypes.h>
@@ -20,6 +21,8 @@ static void print_memory(const plan_answer *a)
                    p->memory_exact ? "the runtime's own count" : "modelled",
                    cli_bytes(m->hw.memory_bytes.value).text, p->fits ? "yes" : "no");
     plan_print_wrapped("memory", text);
+    plan_parts(text, sizeof text, &a->cfg, &m->hw, p->ranks);
+    if (text[0]) plan_print_wrapped("", text);
     if (p->fits) return;
     if (m->has_largest)
         (void)snprintf(text, sizeof text,

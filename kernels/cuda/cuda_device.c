@@ -14,6 +14,33 @@ status cuda_failed(cudaError_t code, const char *call, const char *file, int lin
                       cudaGetErrorName(code));
 }
 
+/* --- what is in use on the device ----------------------------------------- */
+
+int64_t cuda_used_bytes(const device *d)
+{
+    (void)d;
+    size_t available = 0, total = 0;
+    if (cudaMemGetInfo(&available, &total) == cudaSuccess) return (int64_t)(total - available);
+    (void)cudaGetLastError();
+    return -1;
+}
+
+static int64_t grown_since(const device *d, int64_t before)
+{
+    const int64_t now = cuda_used_bytes(d);
+    return now < 0 || before < 0 || now < before ? -1 : now - before;
+}
+
+int32_t cuda_parts(const device *d, const op_shapes *shapes, device_part *out)
+{
+    out[0] = (device_part){"CUDA context", 0, d ? d->grown[START_CONTEXT] : -1};
+    out[1] =
+        (device_part){"cuBLASLt", linear_library_bytes(shapes), d ? d->grown[START_PRODUCTS] : -1};
+    if (!d || !d->dnn) return 2;
+    out[2] = (device_part){"cuDNN", dnn_attention_workspace(d->dnn), d->grown[START_ATTENTION]};
+    return 3;
+}
+
 /* --- opening and closing -------------------------------------------------- */
 
 int32_t cuda_present(char *why, size_t bytes)
@@ -54,9 +81,27 @@ static status open_staging(cuda_staging *s)
     return OK;
 }
 
+/* The context is there once the device is asked for anything: what is in use then is its own and
+ * that of everybody else on this GPU. */
+static status open_context(device *d)
+{
+    for (int i = 0; i < STARTS; i++) d->grown[i] = -1;
+    CUDA_TRY(cudaSetDevice(d->index));
+    d->grown[START_CONTEXT] = cuda_used_bytes(d);
+    return OK;
+}
+
+static status open_products(device *d)
+{
+    const int64_t before = cuda_used_bytes(d);
+    TRY(linear_plans_init(&d->plans));
+    d->grown[START_PRODUCTS] = grown_since(d, before);
+    return OK;
+}
+
 static status open_parts(device *d)
 {
-    CUDA_TRY(cudaSetDevice(d->index));
+    TRY(open_context(d));
     CUDA_TRY(cudaGetDeviceProperties(&d->properties, d->index));
     REQUIRE(d->properties.major >= 8, ERR_CONFIG,
             "backend: cuda: %s is compute capability %d.%d; 8.0 (A100) or newer is needed",
@@ -75,7 +120,7 @@ static status open_parts(device *d)
     CUDA_TRY(cudaMallocHost((void **)&d->fault_host, sizeof *d->fault_host));
     CUDA_TRY(cudaMemsetAsync(d->fault, 0, sizeof *d->fault, d->stream[QUEUE_COMPUTE]));
     d->call = (cuda_call){.stream = d->stream[QUEUE_COMPUTE], .fault = d->fault};
-    return linear_plans_init(&d->plans);
+    return open_products(d);
 }
 
 status cuda_open(device **out, const device_options *options)
@@ -97,6 +142,7 @@ void cuda_close(device *d)
     if (!d) return;
     for (int q = 0; q < 2; q++)
         if (d->stream[q]) (void)cudaStreamSynchronize(d->stream[q]);
+    dnn_attention_close(d->dnn);
     linear_plans_deinit(&d->plans);
     for (int i = 0; i < GRAPHS_MAX; i++)
         if (d->graph[i]) (void)cudaGraphExecDestroy(d->graph[i]);
@@ -124,6 +170,48 @@ void cuda_describe(const device *d, char *text, size_t bytes)
                    d->properties.major, d->properties.minor, d->properties.name,
                    d->properties.multiProcessorCount, runtime / 1000, runtime % 1000 / 10,
                    cublasLtGetVersion(), CUDA_KERNELS_VERSION);
+    if (!d->dnn) return;
+    char version[32];
+    const size_t used = strlen(text);
+    dnn_attention_version(d->dnn, version, sizeof version);
+    (void)snprintf(text + used, bytes - used, ", attention of cuDNN %s", version);
+}
+
+/* --- attention ------------------------------------------------------------ */
+
+/* Which of its backward kernels always give the same bits is known for the graph that is used here
+ * up to compute capability 9. */
+enum { DNN_CAPABILITY_MOST = 9 };
+
+status cuda_choose_attention(device *d, const char *wanted, const op_shapes *shapes, char *why,
+                             size_t bytes)
+{
+    char reason[500], version[32];
+    const bool dnn = strcmp(wanted, "cudnn") == 0;
+    dnn_attention_close(d->dnn);
+    d->dnn = NULL;
+    if (!dnn) {
+        (void)snprintf(why, bytes, "own kernels (%s)",
+                       strcmp(wanted, "own") == 0
+                           ? "asked for"
+                           : "auto: no measurement on a GPU says that cuDNN is faster");
+        return OK;
+    }
+    REQUIRE(d->properties.major <= DNN_CAPABILITY_MOST, ERR_CONFIG,
+            "train.attention: cudnn: which of its kernels always give the same bits is not known "
+            "for compute capability %d.%d; nearest: own",
+            d->properties.major, d->properties.minor);
+    const int64_t before = cuda_used_bytes(d);
+    status s = dnn_attention_open(&d->dnn, shapes, d->call.stream, NULL);
+    if (s != OK) {
+        (void)snprintf(reason, sizeof reason, "%s", status_message());
+        FAIL(s, "train.attention: cudnn: %s; nearest: own", reason);
+    }
+    d->grown[START_ATTENTION] = grown_since(d, before);
+    dnn_attention_version(d->dnn, version, sizeof version);
+    (void)snprintf(why, bytes, "cuDNN %s (asked for), %.1f MiB of scratch", version,
+                   (double)dnn_attention_workspace(d->dnn) / 1048576);
+    return OK;
 }
 
 /* --- memory --------------------------------------------------------------- */
@@ -132,9 +220,10 @@ static int64_t piece_256(int64_t bytes) { return (bytes + 255) / 256 * 256; }
 
 int64_t cuda_workspace_bytes(const device *d, const op_shapes *shapes)
 {
-    (void)d;
     return piece_256(linear_library_bytes(shapes)) + piece_256(linear_pieces_bytes(shapes)) +
-           piece_256(linear_row_bytes(shapes)) + piece_256(cuda_launch_workspace(shapes));
+           piece_256(linear_row_bytes(shapes)) +
+           piece_256(d ? dnn_attention_workspace(d->dnn) : 0) +
+           piece_256(cuda_launch_workspace(shapes));
 }
 
 status cuda_reserve(device *d, void *workspace, int64_t bytes, const op_shapes *shapes)
@@ -155,7 +244,9 @@ status cuda_reserve(device *d, void *workspace, int64_t bytes, const op_shapes *
     d->scratch.pieces_bytes = linear_pieces_bytes(shapes);
     at += piece_256(d->scratch.pieces_bytes);
     d->scratch.row = (float *)(void *)at;
-    d->call.workspace = at + piece_256(linear_row_bytes(shapes));
+    at += piece_256(linear_row_bytes(shapes));
+    d->dnn_scratch = at;
+    d->call.workspace = at + piece_256(dnn_attention_workspace(d->dnn));
     return OK;
 }
 

@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/cuda_linear.h"
+#include "kernels/cuda/dnn_attention.h"
 
 /* Fails with ERR_DEVICE and the library's own words. */
 #define CUDA_TRY(call)                                                                             \
@@ -29,6 +30,9 @@ typedef struct cuda_staging {
     int32_t next;
 } cuda_staging;
 
+/* What is started one after the other on a device, and takes memory there. */
+typedef enum cuda_start { START_CONTEXT, START_PRODUCTS, START_ATTENTION, STARTS } cuda_start;
+
 struct device {
     int32_t index; /* of CUDA */
     struct cudaDeviceProp properties;
@@ -41,14 +45,21 @@ struct device {
     cuda_call call;                 /* what kernels get */
     linear_plans plans;
     cuda_scratch scratch;
+    dnn_attention *dnn;    /* NULL: own kernels */
+    int64_t grown[STARTS]; /* device memory in use by then that was not before; -1: not measured */
+    void *dnn_scratch;
 };
 
 status cuda_open(device **out, const device_options *options);
 void cuda_close(device *d);
 int32_t cuda_present(char *why, size_t bytes);
 void cuda_describe(const device *d, char *text, size_t bytes);
+status cuda_choose_attention(device *d, const char *wanted, const op_shapes *shapes, char *why,
+                             size_t bytes);
 int64_t cuda_workspace_bytes(const device *d, const op_shapes *shapes);
 status cuda_reserve(device *d, void *workspace, int64_t bytes, const op_shapes *shapes);
+int64_t cuda_used_bytes(const device *d);
+int32_t cuda_parts(const device *d, const op_shapes *shapes, device_part *out);
 status cuda_alloc(device *d, void **out, int64_t bytes);
 void cuda_release(device *d, void *memory, int64_t bytes);
 status cuda_upload(device *d, void *to, const void *from_host, int64_t bytes);

@@ -73,6 +73,7 @@ static status attention(device *d, const attention_args *a)
     ASSERT(is_act(a->qkv) && a->NKV > 0 && a->NH % a->NKV == 0 && has_count(a->lse, N * a->NH));
     ASSERT(has_shape(a->qkv, N, (a->NH + 2 * a->NKV) * a->HS) &&
            has_shape(a->out, N, a->NH * a->HS));
+    if (d->dnn) return dnn_attention_forward(d->dnn, a, d->dnn_scratch);
     LAUNCH(attention, a);
 }
 
@@ -82,6 +83,7 @@ static status attention_backward(device *d, const attention_backward_args *a)
     ASSERT(is_act(a->qkv) && a->NKV > 0 && a->NH % a->NKV == 0 && has_count(a->lse, N * a->NH));
     ASSERT(has_shape(a->qkv, N, width) && has_shape(a->dqkv, N, width));
     ASSERT(has_shape(a->out, N, a->NH * a->HS) && has_shape(a->dout, N, a->NH * a->HS));
+    if (d->dnn) return dnn_attention_backward(d->dnn, a, d->dnn_scratch);
     LAUNCH(attention_backward, a);
 }
 
@@ -216,6 +218,7 @@ const ops cuda_ops = {
     .open = cuda_open,
     .close = cuda_close,
     .describe = cuda_describe,
+    .choose_attention = cuda_choose_attention,
     .workspace_bytes = cuda_workspace_bytes,
     .reserve = cuda_reserve,
     .alloc = cuda_alloc,
@@ -223,6 +226,8 @@ const ops cuda_ops = {
     .upload = cuda_upload,
     .download = cuda_download,
     .zero = cuda_zero,
+    .used_bytes = cuda_used_bytes,
+    .parts = cuda_parts,
     .event_record = cuda_event_record,
     .queue_wait = cuda_queue_wait,
     .sync = cuda_sync,

@@ -25,6 +25,8 @@ endif()
 find_path(CUDA_HEADERS cublasLt.h HINTS ${cuda_home} PATH_SUFFIXES include NO_DEFAULT_PATH)
 find_path(CUDA_HEADERS cublasLt.h)
 find_path(NCCL_HEADERS nccl.h HINTS ${NCCL_HOME} ${cuda_home} PATH_SUFFIXES include)
+# cuDNN 9 or newer: older ones have no header of this name
+find_path(CUDNN_HEADERS cudnn_graph.h HINTS ${CUDNN_HOME} ${cuda_home} PATH_SUFFIXES include)
 
 if(cuda_wanted STREQUAL MOCK)
   if(NOT CUDA_HEADERS OR NOT NCCL_HEADERS)
@@ -53,6 +55,8 @@ target_include_directories(cuda_toolkit SYSTEM INTERFACE ${CUDA_HEADERS})
 # --- the pretended GPU -------------------------------------------------------------------------
 if(cuda_wanted STREQUAL MOCK)
   set(CUDA_BACKEND mock)
+  # libraries of tests/cuda_emu that are opened at run time queue work on the pretended GPU
+  set(CMAKE_ENABLE_EXPORTS ON)
   set(NCCL_FOUND ${ISOFLOP_MPI})
   add_library(nccl INTERFACE)
   target_include_directories(nccl SYSTEM INTERFACE ${NCCL_HEADERS})

@@ -216,7 +216,5 @@ status config_check_trainable(const config *cfg)
             "model.qk_norm: 'true' can be planned, not trained yet; trained: false");
     REQUIRE(!m->parallel_block, ERR_CONFIG,
             "model.parallel_block: 'true' can be planned, not trained yet; trained: false");
-    if (cfg->train.attention == ATTENTION_CUDNN)
-        return untrained("train", "attention", cfg->train.attention, "auto, own");
     return OK;
 }

@@ -132,6 +132,21 @@ static json_t *meter_object(const energy_meter *m)
     return o;
 }
 
+/* What device memory holds besides the arenas; null where nothing was measured. */
+static json_t *parts_object(const run *r)
+{
+    json_t *list = json_array();
+    for (int32_t i = 0; i < r->part_count; i++) {
+        const device_part *p = &r->parts[i];
+        json_t *grown = p->grown_bytes < 0 ? json_null() : json_integer(p->grown_bytes);
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:I, s:o, s:s}", "name", p->name,
+                                              "workspace_bytes", (json_int_t)p->workspace_bytes,
+                                              "grown_bytes", grown, "source", "cudaMemGetInfo"));
+    }
+    return list;
+}
+
 char *describe_header(const run *r, const char *command, const peak_rate *peak)
 {
     char hash[17], start[32];
@@ -155,6 +170,9 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
     if (root) {
         const model_config *m = &r->cfg->model;
         (void)json_object_set_new(root, "meter", meter_object(&r->meter));
+        if (r->part_count > 0) (void)json_object_set_new(root, "device_parts", parts_object(r));
+        if (r->attention[0])
+            (void)json_object_set_new(root, "attention", json_string(r->attention));
         (void)json_object_set_new(root, "params", json_integer(block_param_count(m)));
         (void)json_object_set_new(root, "params_without_embedding",
                                   json_integer(block_param_count_without_embedding(m)));

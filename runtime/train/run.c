@@ -120,6 +120,19 @@ static status choose(bool *on, const char *variable)
     return OK;
 }
 
+static status choose_attention(run *r, const op_shapes *shapes)
+{
+    const int32_t wanted = r->cfg->train.attention;
+    if (r->ops->choose_attention)
+        return r->ops->choose_attention(r->device, config_choice("train", "attention", wanted),
+                                        shapes, r->attention, sizeof r->attention);
+    REQUIRE(wanted != ATTENTION_CUDNN, ERR_CONFIG,
+            "train.attention: cudnn belongs to backend cuda; this run computes with %s; nearest: "
+            "own",
+            r->ops->name);
+    return OK;
+}
+
 /* Everything that needs no other rank. */
 static status open_local(run *r)
 {
@@ -153,9 +166,11 @@ static status open_local(run *r)
                                                    .path = path ? path : "auto"}));
     dtype act = cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
     op_shapes shapes = transformer_shapes(&cfg->model, cfg->train.micro_batch, act);
+    TRY(choose_attention(r, &shapes));
     memory_plan_build(&r->plan, cfg, &r->layout, r->ops->workspace_bytes(r->device, &shapes),
                       r->eval_windows);
     if (r->ops->native_queue) memory_plan_device(&r->plan);
+    if (r->ops->parts) r->part_count = r->ops->parts(r->device, &shapes, r->parts);
     replay_init(&r->replay, r->ops, graphs);
     r->params.act = act;
 
@@ -299,16 +314,27 @@ status run_check(run **out, const config *cfg, world *w)
     return check_on(out, cfg, w, SPLIT_VALIDATION);
 }
 
+/* What a communicator of its own library takes on the device: with one rank there is none. */
+static status open_comm(run *r)
+{
+    comm_device on = {.ops = r->ops, .device = r->device, .share = r->cfg->run.share_gpu};
+    const int64_t before = r->ops->used_bytes ? r->ops->used_bytes(r->device) : -1;
+    TRY(comm_open_device(&r->comm, r->world, &on, r->cfg->limits.collective_deadline_s));
+    if (!r->ops->parts || world_size(r->world) == 1) return OK;
+    const int64_t now = r->ops->used_bytes(r->device);
+    r->parts[r->part_count++] =
+        (device_part){"NCCL", 0, before < 0 || now < before ? -1 : now - before};
+    return OK;
+}
+
 status run_start(run *r)
 {
     char bus[32];
     if (r->ops->bus_id) r->ops->bus_id(r->device, bus, sizeof bus);
     energy_open(&r->meter, r->ops->bus_id ? bus : NULL);
     r->gpu_read_s = -INFINITY;
-    if (r->ops->native_queue && r->cfg->train.attention == ATTENTION_AUTO)
-        log_info("train", "attention: own kernels (this build has none of cuDNN)");
-    comm_device on = {.ops = r->ops, .device = r->device, .share = r->cfg->run.share_gpu};
-    TRY(comm_open_device(&r->comm, r->world, &on, r->cfg->limits.collective_deadline_s));
+    if (r->attention[0]) log_info("train", "attention: %s", r->attention);
+    TRY(open_comm(r));
     TRY(world_agree(r->world, open_memory(r)));
     return initial_weights(r);
 }

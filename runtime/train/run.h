@@ -73,9 +73,12 @@ typedef struct run {
     const ops *ops;
     device *device;
     char arithmetic_id[512];
+    char attention[200]; /* who computes it and why; empty: nothing to choose */
     layout layout;
     exchange_sizes exchange;
     memory_plan plan;
+    device_part parts[DEVICE_PARTS_MAX]; /* what takes device memory besides the arenas      */
+    int32_t part_count;
     arena arenas[MEMORY_KINDS];
     samples *train, *validation; /* validation NULL: none given */
     split judge;                 /* what validation is: the validation or the test part */

@@ -203,7 +203,6 @@ Test(reader, what_training_lacks_is_read_and_then_refused_by_name)
         {"model.mlp=relu2", "model.mlp: 'relu2'"},
         {"model.qk_norm=true", "model.qk_norm"},
         {"model.parallel_block=true", "model.parallel_block"},
-        {"train.attention=cudnn", "train.attention: 'cudnn'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const config c = accepted(SMALL_CONFIG, (const char *[]){cases[i].override, NULL});
@@ -212,7 +211,7 @@ Test(reader, what_training_lacks_is_read_and_then_refused_by_name)
         cr_assert(strstr(status_message(), "trained: "), "%s", status_message());
     }
     static const char *const fine[] = {"model.positions=none", "model.positions=learned",
-                                       "model.mlp=swiglu", "train.attention=own", "backend=ref"};
+                                       "model.mlp=swiglu", "train.attention=cudnn", "backend=ref"};
     for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
         const config c = accepted(SMALL_CONFIG, (const char *[]){fine[i], NULL});
         cr_assert_eq(config_check_trainable(&c), OK, "%s", status_message());
