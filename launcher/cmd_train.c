@@ -87,9 +87,9 @@ static void print_counts(const config *cfg, int32_t ranks)
     block_flops(&f, &cfg->model);
     int64_t n = block_param_count(&cfg->model), batch = cfg->train.batch_tokens;
     int64_t steps = (cfg->train.tokens + batch - 1) / batch;
-    printf("model      %s: %s parameters (%" PRId64 "; %" PRId64
-           " without embeddings), %s FLOPs/token\n",
-           cfg->model_name[0] ? cfg->model_name : cfg->run.name, cli_count((double)n).text, n,
+    printf("model      %s: %" PRId64 " parameters, %" PRId64
+           " without embeddings; %s FLOPs/token\n",
+           cfg->model_name[0] ? cfg->model_name : cfg->run.name, n,
            block_param_count_without_embedding(&cfg->model), cli_count(f.model).text);
     printf("training   %s tokens in %" PRId64
            " steps of %s; %.3g FLOPs (model), %.1f tokens/parameter\n",

@@ -80,13 +80,39 @@ double study_energy(const study *s, const study_forecast *f, double time_s)
     return cluster_unmetered_j(f->machine, f->groups * (double)s->keys.ranks_per_run, time_s);
 }
 
-static void print_prediction(const study_run *run, const study_forecast *f, int32_t i)
+/* True when the law is asked beyond its points. */
+static bool print_prediction(const study_run *run, const study_forecast *f, int32_t i)
 {
     law_forecast p;
-    if (!study_predict(&p, run, f, i)) return;
-    printf("  %7.4f", p.loss);
-    if (isfinite(p.low)) printf(" [%.4f, %.4f]", p.low, p.high);
-    if (!p.inside) printf(" beyond its points");
+    if (!study_predict(&p, run, f, i)) return false;
+    printf("  %.3f", p.loss);
+    if (isfinite(p.low)) printf(" [%.3f, %.3f]", p.low, p.high);
+    if (!p.inside) printf(" *");
+    return !p.inside;
+}
+
+static void print_rows(const study_runs *runs, const study_forecast *f)
+{
+    int width = 3;
+    bool beyond = false;
+    const int32_t shown = runs->count < ROWS_SHOWN ? runs->count : ROWS_SHOWN;
+    for (int32_t i = 0; i < shown; i++) {
+        const int length = (int)strlen(runs->run[i].name);
+        if (length > width) width = length;
+    }
+    printf("%-*s %8s %8s %7s %9s %9s%s\n", width, "run", "params", "tokens", "steps", "FLOPs",
+           "rate", f->law ? "  predicted loss" : "");
+    for (int32_t i = 0; i < shown; i++) {
+        const study_run *run = &runs->run[i];
+        printf("%-*s %8s %8s %7" PRId64 " %9.3g %9.3g", width, run->name,
+               cli_count((double)run->params).text, cli_count(run_tokens(run)).text,
+               expand_steps(&run->cfg), run->own_flops, run->cfg.optimizer.learning_rate);
+        beyond |= print_prediction(run, f, i);
+        (void)fputc('\n', stdout);
+    }
+    if (runs->count > shown) printf("... and %d more\n", runs->count - shown);
+    if (beyond) printf("* beyond the points of the law\n");
+    (void)fputc('\n', stdout);
 }
 
 /* Runs that read their data more than once: asked for, and not worth what they cost. */
@@ -122,18 +148,7 @@ void study_print_plan(const study *s, const study_runs *runs, const study_foreca
     printf("study      %s: %d runs, %.4g FLOPs (model)\n", s->keys.name, runs->count, flops);
     printf("groups     %d of %" PRId64 " rank%s\n\n", f->groups, s->keys.ranks_per_run,
            s->keys.ranks_per_run == 1 ? "" : "s");
-    printf("%-38s %8s %8s %7s %9s %9s%s\n", "run", "params", "tokens", "steps", "FLOPs", "rate",
-           f->law ? "  predicted loss" : "");
-    for (int32_t i = 0; i < runs->count && i < ROWS_SHOWN; i++) {
-        const study_run *run = &runs->run[i];
-        printf("%-38s %8s %8s %7" PRId64 " %9.3g %9.3g", run->name,
-               cli_count((double)run->params).text, cli_count(run_tokens(run)).text,
-               expand_steps(&run->cfg), run->own_flops, run->cfg.optimizer.learning_rate);
-        print_prediction(run, f, i);
-        (void)fputc('\n', stdout);
-    }
-    if (runs->count > ROWS_SHOWN) printf("... and %d more\n", runs->count - ROWS_SHOWN);
-    (void)fputc('\n', stdout);
+    print_rows(runs, f);
     if (s->keys.learning_rate_rule == RATE_SWEEP)
         printf("sweep      these choose the rates; the other %d seeds of each cell follow\n",
                s->seed_count - 1);
