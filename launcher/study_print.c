@@ -285,7 +285,7 @@ static void print_comparison(const study *s, const study_runs *runs, const resul
             const compare_arm *arm = &w->arm[a];
             if (!arm->like) continue;
             const study_run *run = arm->like;
-            printf("%-10s %-11s %7s %7s %9.3g %9.2g %11.4f %9.4f %9s", w->row, s->arms[a],
+            printf("%-10s %-11s %7s %7s %9.3g %9.3g %11.4f %9.4f %9s", w->row, s->arms[a],
                    cli_count((double)run->params).text, cli_count(run_tokens(run)).text, run->flops,
                    run->cfg.optimizer.learning_rate, arm->loss, arm->bits_per_byte,
                    cli_count(arm->tokens_per_s).text);

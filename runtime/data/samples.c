@@ -6,6 +6,7 @@
 #include "data/tokenizer.h"
 #include "data/zipf_facts.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,6 +72,7 @@ static status open_files(samples *s, const config *cfg, split which)
     const char *hash = m ? m->tokenizer_sha256 : s->tokenizer ? tokenizer_sha256(s->tokenizer) : "";
     (void)snprintf(s->info.tokenizer_sha256, sizeof s->info.tokenizer_sha256, "%s", hash);
     if (m) (void)snprintf(s->info.text_sha256, sizeof s->info.text_sha256, "%s", m->text_sha256);
+    s->info.overlap_share = m ? m->overlap_share : (double)NAN;
     char text[256];
     int n = snprintf(text, sizeof text, "files %s context %lld vocab %lld", about->identity,
                      (long long)s->context, (long long)s->info.vocab);
@@ -81,6 +83,7 @@ static status open_files(samples *s, const config *cfg, split which)
 static status open_facts(samples *s, const config *cfg, split which)
 {
     const zipf_config *z = &cfg->zipf;
+    s->info.overlap_share = (double)NAN;
     s->info.vocab = z->base + z->values;
     REQUIRE(s->info.vocab <= cfg->model.vocab, ERR_CONFIG,
             "model.vocab: %lld, but data.zipf_facts has base %lld + values %lld tokens; use "

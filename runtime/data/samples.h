@@ -18,6 +18,7 @@ typedef struct samples_info {
     char tokenizer[32]; /* "bytes", "bpe", "gpt2", "unknown", "zipf_facts"        */
     char tokenizer_sha256[65];
     char text_sha256[65]; /* of the text behind the tokens; "" unknown              */
+    double overlap_share; /* held-out text also in the training text; not a number: unknown */
     char identity[65];    /* hash of what the samples are: goes into the arithmetic of a resume */
 } samples_info;
 

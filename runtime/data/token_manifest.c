@@ -95,6 +95,9 @@ static status take_manifest(token_manifest *m, const json_t *root)
     TRY(take_integer(&m->documents, root, "documents", 0, INT64_MAX));
     TRY(take_text(m->text_sha256, sizeof m->text_sha256, root, "text_sha256"));
     TRY(take_text(m->split, sizeof m->split, root, "split"));
+    char path[64];
+    (void)snprintf(path, sizeof path, "overlap.%s.share", m->split);
+    m->overlap_share = json_number_at(root, path);
     return take_shards(m, root);
 }
 

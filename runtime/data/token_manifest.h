@@ -28,7 +28,9 @@ typedef struct token_manifest {
     int64_t documents;
     char text_sha256[SHA256_HEX]; /* of the documents' bytes one after another */
     char split[16];               /* "train", "validation", "test"             */
-    shard_row *shard;             /* (shards), owned                           */
+    double overlap_share; /* of held-out text: its bytes that also stand in the training text; else
+                           * not a number */
+    shard_row *shard;     /* (shards), owned                           */
     int64_t shards;
 } token_manifest;
 

@@ -112,9 +112,9 @@ static status variants_figure(page *p, const variant *v, int32_t variants)
         }
         (void)fputs("EOD\n", f->to);
     }
-    (void)fputs("set logscale xy\nset format xy '10^{%T}'\nset xlabel 'FLOPs, by the variant\\'s "
-                "count'\nset ylabel 'optimal parameters N, by its count'\nset key outside right "
-                "top\nplot \\\n",
+    (void)fputs("set logscale xy\nset format xy '10^{%T}'\nset xlabel 'FLOPs, by its own count'\n"
+                "set ylabel 'optimal parameters N, by its count'\nset key outside right top\n"
+                "plot \\\n",
                 f->to);
     bool any = false;
     for (int32_t k = 0; k < variants; k++) {

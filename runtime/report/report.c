@@ -66,6 +66,14 @@ static status add_methods(page *p, const run_set *set)
         (void)snprintf(sizes, sizeof sizes, least < most ? "%s to %s parameters" : "%s parameters",
                        number_text(text[0], least, CELL_COUNT),
                        number_text(text[1], most, CELL_COUNT));
+    const double overlap = json_number_at(r->header, "validation_data.overlap_share");
+    if (isfinite(overlap))
+        TRY(page_add(
+            p, BLOCK_PARAGRAPH,
+            "Splits are by document. Near-duplicates between them: %.2g %% of the bytes of "
+            "the validation text stand in the training text too, in strings of 50 bytes "
+            "(measured).",
+            100 * overlap));
     return page_add(
         p, BLOCK_PARAGRAPH,
         "Methods: %d training run%s of decoder-only transformers (%s) with isoflop %s, commit %s; "

@@ -95,9 +95,10 @@ static json_t *data_object(const samples *s)
 {
     if (!s) return json_null();
     const samples_info *a = samples_about(s);
-    return json_pack("{s:s, s:s, s:s, s:s, s:I}", "tokenizer", a->tokenizer, "tokenizer_sha256",
-                     a->tokenizer_sha256, "text_sha256", a->text_sha256, "identity", a->identity,
-                     "tokens", (json_int_t)a->tokens);
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "tokenizer", a->tokenizer,
+                     "tokenizer_sha256", a->tokenizer_sha256, "text_sha256", a->text_sha256,
+                     "identity", a->identity, "tokens", (json_int_t)a->tokens, "overlap_share",
+                     json_finite(a->overlap_share));
 }
 
 static void now_text(char out[32])
