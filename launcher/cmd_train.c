@@ -135,6 +135,16 @@ static void print_plan(const run *r)
     print_parts(r);
 }
 
+/* Faster backends of this build that auto did not find. */
+static void print_passed_over(const run *r)
+{
+    char why[256];
+    if (r->cfg->run.backend != BACKEND_AUTO) return;
+    for (int i = 0; backends[i] && backends[i] != r->ops; i++)
+        if (backends[i]->present && backends[i]->present(why, sizeof why) == 0)
+            printf("           not %s: %s\n", backends[i]->name, why);
+}
+
 static void print_data(const run *r)
 {
     const samples_info *about = samples_about(r->train);
@@ -155,6 +165,7 @@ static void opened(void *context, const run *r)
     print_counts(v->cfg, r->layout.ranks);
     print_plan(r);
     printf("computes   %s\n", r->arithmetic_id);
+    print_passed_over(r);
     print_data(r);
     (void)fflush(stdout);
 }
