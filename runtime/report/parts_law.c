@@ -210,8 +210,24 @@ static status laws_of(page *p, points *runs, const run_set *set, const left_out 
     return s;
 }
 
+/* Different sizes, or sizes and tokens, among the points. */
+static int32_t different(const points *p, bool sizes)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < p->count; i++) {
+        bool before = false;
+        for (int32_t k = 0; k < i && !before; k++)
+            before = p->row[k].params == p->row[i].params &&
+                     (sizes || p->row[k].tokens == p->row[i].tokens);
+        count += !before;
+    }
+    return count;
+}
+
 status part_laws(page *p, const run_set *set, const report_options *options)
 {
+    /* five constants from fewer cells would look exact and mean nothing */
+    enum { CELLS_LEAST = 6, SIZES_LEAST = 3 };
     enum { LEAST = 4 };
     points runs = {0};
     left_out left = {0};
@@ -229,7 +245,14 @@ status part_laws(page *p, const run_set *set, const report_options *options)
     }
     status s = run_points_of(&runs, &left, &origin, named, set->count, (run_points_rules){0});
     free(named);
-    if (s == OK)
+    const int32_t cells = different(&runs, false), sizes = different(&runs, true);
+    if (s == OK && (cells < CELLS_LEAST || sizes < SIZES_LEAST)) {
+        /* a comparison asks for no law */
+        if (!json_is_object(json_at(set->study, "comparison")))
+            s = page_add(p, BLOCK_PARAGRAPH,
+                         "No law was fitted: %d cells of %d sizes; at least %d of %d are needed.",
+                         cells, sizes, CELLS_LEAST, SIZES_LEAST);
+    } else if (s == OK)
         s = laws_of(p, &runs, set, &left, options);
     else if (s == ERR_CONFIG) {
         s = page_add(p, BLOCK_HEADING, "Scaling laws of these runs");

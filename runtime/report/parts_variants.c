@@ -42,6 +42,9 @@ static status fit_variant(variant *v, const run_set *set, const report_options *
                                 (optima_options){NULL, 0, v->nonemb, options->bootstrap, 1});
     }
     v->fitted = s == OK;
+    // what is drawn beside the parabolas is in their N
+    for (int32_t i = 0; v->nonemb && i < v->points.count; i++)
+        v->points.row[i].params = v->points.row[i].params_nonemb;
     if (s == ERR_CONFIG) {
         (void)snprintf(v->reason, sizeof v->reason, "%s", status_message());
         s = OK;
@@ -145,7 +148,8 @@ static status say_variants(page *p, const variant *v, int32_t variants)
         char name[48], title[160];
         if (!v[k].fitted) continue;
         (void)snprintf(name, sizeof name, "isoflop-%d", k + 1);
-        (void)snprintf(title, sizeof title, "IsoFLOP curves, variant %s", v[k].name);
+        (void)snprintf(title, sizeof title, "IsoFLOP curves, variant %s%s", v[k].name,
+                       v[k].nonemb ? ", N without embeddings" : "");
         TRY(part_parabolas(p, &v[k].points, &v[k].optima, name, title));
     }
     return OK;
