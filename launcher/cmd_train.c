@@ -106,14 +106,16 @@ static void print_parts(const run *r)
 {
     for (int32_t i = 0; i < r->part_count; i++) {
         const device_part *p = &r->parts[i];
+        const char *grown =
+            i == 0 ? "in use with it, by everyone on this GPU" : "more in use after its start";
         printf("           besides, %s:", p->name);
         if (p->grown_bytes < 0)
             printf(" not measured");
         else
-            printf(" %s more in use after its start", cli_bytes((double)p->grown_bytes).text);
+            printf(" %s %s", cli_bytes((double)p->grown_bytes).text, grown);
         if (p->workspace_bytes > 0)
             printf("; of the workspace %s", cli_bytes((double)p->workspace_bytes).text);
-        printf("%s\n", i == 0 ? ", of everyone on this GPU" : "");
+        (void)fputc('\n', stdout);
     }
 }
 

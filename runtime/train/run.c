@@ -322,8 +322,11 @@ static status open_comm(run *r)
     TRY(comm_open_device(&r->comm, r->world, &on, r->cfg->limits.collective_deadline_s));
     if (!r->ops->parts || world_size(r->world) == 1) return OK;
     const int64_t now = r->ops->used_bytes(r->device);
-    r->parts[r->part_count++] =
-        (device_part){"NCCL", 0, before < 0 || now < before ? -1 : now - before};
+    const int64_t grown = before < 0 || now < before ? -1 : now - before;
+    r->parts[r->part_count++] = (device_part){"NCCL", 0, grown};
+    if (grown >= 0)
+        log_info("train", "besides, NCCL: %.1f MiB more in use on the GPU after its start",
+                 (double)grown / 1048576);
     return OK;
 }
 
