@@ -58,12 +58,13 @@ static unsigned line_crc(const char *text, size_t bytes)
 
 status ledger_append(ledger *l, const ledger_line *line)
 {
-    char text[LINE_BYTES], loss[32] = "null";
+    char text[LINE_BYTES], loss[32] = "null", code[16] = "null";
     if (isfinite(line->loss)) (void)snprintf(loss, sizeof loss, "%.17g", line->loss);
+    if (line->state != LEDGER_STARTED) (void)snprintf(code, sizeof code, "%d", (int)line->exit);
     int n =
         snprintf(text, sizeof text,
-                 "{\"run\":\"%s\",\"state\":\"%s\",\"step\":%" PRId64 ",\"exit\":%d,\"loss\":%s",
-                 line->run, states[line->state], line->step, line->exit, loss);
+                 "{\"run\":\"%s\",\"state\":\"%s\",\"step\":%" PRId64 ",\"exit\":%s,\"loss\":%s",
+                 line->run, states[line->state], line->step, code, loss);
     n += snprintf(text + n, sizeof text - (size_t)n, ",\"crc\":\"%08x\"}\n",
                   line_crc(text, (size_t)n));
     /* one write: whole, or cut by a crash, which the crc shows */

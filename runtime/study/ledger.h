@@ -1,5 +1,6 @@
 /* ledger.h — which runs of a study were started, done or failed: one JSON line each, append-only.
  *   {"run":"NAME","state":"started|done|failed","step":N,"exit":N,"loss":X,"crc":"8 hex digits"}
+ * exit is null of what was only started.
  * crc is the CRC-32 (zlib's) of the line up to the comma before it. Writers of several processes
  * take a file lock around "read, decide, append", so the ledger is also the queue of the study.
  * A line is on disk before the append returns. A line that does not match its crc ends the ledger:
@@ -17,7 +18,7 @@ typedef struct ledger_line {
     char run[96];
     ledger_state state;
     int64_t step;
-    int32_t exit; /* exit code a single run would have left with */
+    int32_t exit; /* exit code a single run would have left with; 0 at its start */
     double loss;  /* validation; NaN: none                        */
 } ledger_line;
 

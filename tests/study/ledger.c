@@ -1,4 +1,5 @@
 /* The ledger of a study: what was written is read, and damage ends it. */
+#include "base/file.h"
 #include "study/ledger.h"
 #include "study/study_text.h"
 
@@ -26,6 +27,22 @@ static void remove_all(ledger *l, const char *folder)
     (void)unlink(l->path);
     (void)unlink(damaged);
     (void)rmdir(folder);
+}
+
+Test(ledger, an_exit_code_stands_only_where_something_ended)
+{
+    ledger l;
+    char folder[64], *text;
+    open_new(&l, folder);
+    const ledger_line begun = {.run = "a", .state = LEDGER_STARTED, .loss = NAN};
+    const ledger_line failed = {.run = "a", .state = LEDGER_FAILED, .exit = 7, .loss = NAN};
+    cr_assert_eq(ledger_append(&l, &begun), OK);
+    cr_assert_eq(ledger_append(&l, &failed), OK);
+    cr_assert_eq(file_read_text(&text, NULL, l.path, 1000), OK);
+    cr_expect(strstr(text, "\"started\",\"step\":0,\"exit\":null,\"loss\":null"), "%s", text);
+    cr_expect(strstr(text, "\"failed\",\"step\":0,\"exit\":7,"), "%s", text);
+    free(text);
+    remove_all(&l, folder);
 }
 
 Test(ledger, what_was_appended_is_read_back)
