@@ -54,6 +54,17 @@ static bool rooted(const char *text)
     return false;
 }
 
+/* "host", "worst_host", and the list of nodes that a job has. */
+static bool names_host(const char *key, const json_t *value)
+{
+    static const char *const keys[] = {"host", "nodes", "nodelist"};
+    const size_t n = strlen(key);
+    if (!json_is_string(value)) return false;
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+        if (strcmp(keys[k], key) == 0) return true;
+    return n > 5 && strcmp(key + n - 5, "_host") == 0;
+}
+
 /* Texts below this value scrubbed, hosts left out. ERR_MEMORY. */
 static status scrub_value(json_t *value, const char *name)
 {
@@ -62,8 +73,13 @@ static status scrub_value(json_t *value, const char *name)
     size_t index;
     void *next;
     if (json_is_object(value)) {
-        (void)json_object_del(value, "host");
-        json_object_foreach_safe(value, next, key, child) TRY(scrub_value(child, key));
+        json_object_foreach_safe(value, next, key, child)
+        {
+            if (names_host(key, child))
+                (void)json_object_del(value, key);
+            else
+                TRY(scrub_value(child, key));
+        }
     }
     json_array_foreach(value, index, child) TRY(scrub_value(child, name));
     const char *text = json_string_value(value);
