@@ -12,11 +12,24 @@ static dtype act_of(const config *cfg)
     return cfg->train.precision == PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
 }
 
+/* What cuDNN 9.19 asks for (sm_90) where attention is its: one array of scores in bf16, dk and dv
+ * of every head where heads share keys, and a number per row. */
+static int64_t scratch_of_cudnn(const config *cfg)
+{
+    const model_config *m = &cfg->model;
+    const int64_t T = m->context, heads = cfg->train.micro_batch * m->heads;
+    if (cfg->train.attention != ATTENTION_CUDNN) return 0;
+    const int64_t scores = (T + 63) / 64 * 64 * ((T + 127) / 128 * 128) * 2;
+    const int64_t shared = m->heads == m->kv_heads ? 0 : 2 * T * m->head_width * 2;
+    return heads * (scores + shared + T * 4);
+}
+
 static int64_t scratch_modelled(const config *cfg)
 {
     const int64_t N = cfg->train.micro_batch * cfg->model.context;
     const int64_t rows = N < SCRATCH_LOGIT_ROWS ? N : SCRATCH_LOGIT_ROWS;
-    return SCRATCH_POOL + rows * cfg->model.vocab * dtype_bytes(act_of(cfg));
+    return SCRATCH_POOL + rows * cfg->model.vocab * dtype_bytes(act_of(cfg)) +
+           scratch_of_cudnn(cfg);
 }
 
 /* The runtime's own arrays; but frameworks that shard fully keep the residual streams of the layers

@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static config run_config_of(const char *model, int64_t micro_batch, int64_t micro_batches)
@@ -250,6 +251,26 @@ Test(predict, cores_hide_less_of_what_goes_to_many_nodes)
     hw.ranks_per_node = 2;
     const double share = cost_free_share(&hw, 4);
     cr_expect(share > 0.3 && share < 0.3 * cost_together, "%g", share);
+}
+
+/* Bytes that the library itself asked for, of both kinds of heads (tests/cuda_emu/dnn_plans). */
+Test(predict, attention_of_cudnn_takes_the_scratch_it_asks_for)
+{
+    const cluster hw = load("8xh100");
+    for (int grouped = 0; grouped < 2; grouped++) {
+        config cfg = run_config_of("gpt2-small", 4, 64);
+        predict_question q = {.cfg = &cfg, .ranks = 1, .workspace_bytes = -1};
+        prediction own, cudnn;
+        if (grouped) cfg.model.kv_heads = 4;
+        cr_assert(predict_step(&own, &q, &hw) == OK);
+        cfg.train.attention = ATTENTION_CUDNN;
+        cr_assert(predict_step(&cudnn, &q, &hw) == OK);
+        const int64_t asked = grouped ? 113443072 : 100860160;
+        const int64_t more =
+            cudnn.memory.bytes[MEMORY_WORKSPACE] - own.memory.bytes[MEMORY_WORKSPACE];
+        cr_expect(llabs(more - asked) <= 1024, "%lld, asked for %lld", (long long)more,
+                  (long long)asked);
+    }
 }
 
 Test(predict, what_cannot_run_is_refused_with_the_nearest_that_can)
