@@ -27,15 +27,15 @@ static status add_rows(table *t, const json_t *rows)
         cell_text(&c[0], "%s", json_text_at(row, "row"));
         arm_text(&c[1], a);
         arm_text(&c[2], b);
-        c[3].number = json_number_at(a, "flops") / json_number_at(b, "flops");
-        c[4].number = json_number_at(a, "loss"), c[5].number = json_number_at(b, "loss");
-        c[6].number = json_number_at(row, "difference.mean");
-        c[7].number = json_number_at(row, "difference.low");
-        c[8].number = json_number_at(row, "difference.high");
-        c[9].number = json_number_at(row, "difference.pairs");
-        c[10].number = json_number_at(a, "bits_per_byte");
-        c[11].number = json_number_at(b, "bits_per_byte");
-        cell_text(&c[12], "%s", *winner ? winner : "not decided");
+        c[3].number = json_number_at(a, "loss"), c[4].number = json_number_at(b, "loss");
+        c[5].number = json_number_at(row, "difference.mean");
+        c[6].number = json_number_at(row, "difference.low");
+        c[7].number = json_number_at(row, "difference.high");
+        c[8].number = json_number_at(row, "difference.pairs");
+        c[10].number = json_number_at(a, "flops") / json_number_at(b, "flops");
+        c[11].number = json_number_at(a, "bits_per_byte");
+        c[12].number = json_number_at(b, "bits_per_byte");
+        cell_text(&c[9], "%s", *winner ? winner : "not decided");
     }
     return OK;
 }
@@ -61,16 +61,16 @@ static status add_comparison(page *p, const json_t *comparison)
         {"row", "row", CELL_TEXT, FROM_NOTHING},
         {"arm_a", "first: N on D", CELL_TEXT, FROM_COUNT},
         {"arm_b", "second: N on D", CELL_TEXT, FROM_COUNT},
-        {"flops_ratio", "FLOPs, 1st/2nd", CELL_PLAIN, FROM_COUNT},
         {"loss_a", "loss, 1st", CELL_LOSS, FROM_MEASURE},
         {"loss_b", "loss, 2nd", CELL_LOSS, FROM_MEASURE},
         {"difference", "1st - 2nd", CELL_LOSS, FROM_MEASURE},
         {"low", "95 % from", CELL_LOSS, FROM_MEASURE},
         {"high", "to", CELL_LOSS, FROM_MEASURE},
         {"pairs", "seeds", CELL_WHOLE, FROM_CONFIG},
+        {"winner", "lower", CELL_TEXT, FROM_NOTHING},
+        {"flops_ratio", "FLOPs, 1st/2nd", CELL_PLAIN, FROM_COUNT},
         {"bits_per_byte_a", "bits/byte, 1st", CELL_LOSS, FROM_MEASURE},
         {"bits_per_byte_b", "bits/byte, 2nd", CELL_LOSS, FROM_MEASURE},
-        {"winner", "lower", CELL_TEXT, FROM_NOTHING},
     };
     table *t;
     TRY(page_add(p, BLOCK_HEADING, "The comparison"));
