@@ -70,6 +70,8 @@ typedef struct plan_answer {
     bool based; /* --model is a run config: base holds its keys */
     config base;
     shape_rows shapes; /* that may be built from */
+    bool alike;        /* a law of one's own knows what its models were like: so is this one */
+    model_config like;
     shape shape;
     rules rules;
     double learning_rate;

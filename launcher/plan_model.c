@@ -83,6 +83,33 @@ static status read_given(plan_answer *a, const char *name)
     return OK;
 }
 
+static status read_word(int32_t *out, const char *file, const char *key, const char *text)
+{
+    const char *word;
+    for (int32_t i = 0; (word = config_choice("model", key, i)); i++) {
+        if (strcmp(word, text) != 0) continue;
+        *out = i;
+        return OK;
+    }
+    return status_set(ERR_CONFIG, __FILE__, __LINE__, "%s: architecture.%s '%s' is not known", file,
+                      key, text);
+}
+
+/* A law of one's own holds for models like those of its runs. */
+static status read_architecture(plan_answer *a, const published_law *own)
+{
+    const law_architecture *from = &own->file.origin.architecture;
+    model_config *m = &a->like;
+    if (!*from->norm) return OK;
+    TRY(read_word(&m->norm, own->name, "norm", from->norm));
+    TRY(read_word(&m->positions, own->name, "positions", from->positions));
+    TRY(read_word(&m->mlp, own->name, "mlp", from->mlp));
+    m->bias = from->bias, m->tied_embeddings = from->tied_embeddings;
+    m->qk_norm = from->qk_norm, m->parallel_block = from->parallel_block;
+    a->alike = true;
+    return OK;
+}
+
 status plan_model_read(plan_answer *a)
 {
     const plan_options *o = a->options;
@@ -100,6 +127,7 @@ status plan_model_read(plan_answer *a)
         if (a->laws.row[i].fitted) own = &a->laws.row[i];
     const int64_t fitted = own ? own->file.origin.context : 0;
     a->cfg.model.context = context ? context : fitted ? fitted : CONTEXT;
+    if (own) TRY(read_architecture(a, own));
     if (!o->predict.model) return OK;
     TRY(read_given(a, o->predict.model));
     if (context) a->cfg.model.context = context;
@@ -115,7 +143,8 @@ static status near(shape *out, const plan_answer *a, double params, bool without
     const shape_question q = {.params = params,
                               .without_embedding = without,
                               .vocab = a->data.vocab,
-                              .context = a->cfg.model.context};
+                              .context = a->cfg.model.context,
+                              .like = a->alike ? &a->like : NULL};
     return shape_near(out, &q, &a->shapes);
 }
 

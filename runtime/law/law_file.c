@@ -146,6 +146,15 @@ static json_t *recipe(const law_recipe *r)
                      r->weight_decay);
 }
 
+static json_t *architecture(const law_architecture *a)
+{
+    if (!*a->norm) return json_null();
+    return json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:b}", "norm", a->norm, "positions", a->positions,
+                     "mlp", a->mlp, "bias", (int)a->bias, "tied_embeddings",
+                     (int)a->tied_embeddings, "qk_norm", (int)a->qk_norm, "parallel_block",
+                     (int)a->parallel_block);
+}
+
 static json_t *to_json(const law_file *f)
 {
     json_t *constants = json_object(), *intervals = json_object();
@@ -175,6 +184,7 @@ static json_t *to_json(const law_file *f)
     json_object_update(root, rest);
     json_decref(rest);
     json_object_set_new(root, "recipe", recipe(&o->recipe));
+    json_object_set_new(root, "architecture", architecture(&o->architecture));
     json_object_set_new(root, "replicates", replicates(f));
     if (f->form->needs & LAW_OF_X) json_object_set_new(root, "x", json_string(x_names[f->x]));
     return root;
@@ -326,6 +336,36 @@ static status get_recipe(law_recipe *r, const json_t *root, const char *path)
     return OK;
 }
 
+static status get_architecture(law_architecture *a, const json_t *root, const char *path)
+{
+    const json_t *value = json_object_get(root, "architecture");
+    const struct {
+        const char *key;
+        char *to;
+    } word[] = {{"norm", a->norm}, {"positions", a->positions}, {"mlp", a->mlp}};
+    const struct {
+        const char *key;
+        bool *to;
+    } flag[] = {{"bias", &a->bias},
+                {"tied_embeddings", &a->tied_embeddings},
+                {"qk_norm", &a->qk_norm},
+                {"parallel_block", &a->parallel_block}};
+    if (!value || json_is_null(value)) return OK;
+    for (size_t i = 0; i < sizeof word / sizeof *word; i++) {
+        const json_t *one = json_object_get(value, word[i].key);
+        REQUIRE(json_string_length(one) > 0 && json_string_length(one) < sizeof a->norm, ERR_CONFIG,
+                "%s: architecture.%s must be a word of a run config", path, word[i].key);
+        (void)snprintf(word[i].to, sizeof a->norm, "%s", json_string_value(one));
+    }
+    for (size_t i = 0; i < sizeof flag / sizeof *flag; i++) {
+        const json_t *one = json_object_get(value, flag[i].key);
+        REQUIRE(json_is_boolean(one), ERR_CONFIG, "%s: architecture.%s must be true or false", path,
+                flag[i].key);
+        *flag[i].to = json_is_true(one);
+    }
+    return OK;
+}
+
 static status get_origin(law_file *f, const json_t *root, const char *path)
 {
     law_origin *o = &f->origin;
@@ -339,6 +379,7 @@ static status get_origin(law_file *f, const json_t *root, const char *path)
     TRY(get_text(o->flop_count, root, path, "flop_count"));
     TRY(get_text(f->loss, root, path, "loss"));
     TRY(get_recipe(&o->recipe, root, path));
+    TRY(get_architecture(&o->architecture, root, path));
     TRY(get_number(&context, json_object_get(root, "context"), path, "context", true));
     o->context = isfinite(context) ? (int32_t)context : 0;
     TRY(get_text(count, root, path, "parameter_count"));
@@ -350,27 +391,17 @@ static status get_origin(law_file *f, const json_t *root, const char *path)
 
 static status from_json(law_file *f, json_t *root, const char *path)
 {
-    static const char *const keys[] = {"schema",
-                                       "law",
-                                       "constants",
-                                       "intervals",
-                                       "covariance",
-                                       "replicates",
-                                       "recipe",
-                                       "residual_sd",
-                                       "validation_set",
-                                       "context",
-                                       "schedule_class",
-                                       "range",
-                                       "points",
-                                       "loss",
-                                       "tokenizer_sha256",
-                                       "data",
-                                       "parameter_count",
-                                       "flop_count",
-                                       "source",
-                                       "x",
-                                       NULL};
+    static const char *const keys[] = {"schema",      "law",
+                                       "constants",   "intervals",
+                                       "covariance",  "replicates",
+                                       "recipe",      "architecture",
+                                       "residual_sd", "validation_set",
+                                       "context",     "schedule_class",
+                                       "range",       "points",
+                                       "loss",        "tokenizer_sha256",
+                                       "data",        "parameter_count",
+                                       "flop_count",  "source",
+                                       "x",           NULL};
     REQUIRE(json_is_object(root), ERR_CONFIG, "%s: not an object", path);
     TRY(known_keys(root, keys, path, ""));
     double schema = 0, count = 0;

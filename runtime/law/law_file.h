@@ -24,6 +24,12 @@ typedef struct law_recipe {
     double beta2, weight_decay;
 } law_recipe;
 
+/* What the models behind a law have in common, in the words of a run config. */
+typedef struct law_architecture {
+    char norm[16], positions[16], mlp[16]; /* norm "": not known, or not the same in all */
+    bool bias, tied_embeddings, qk_norm, parallel_block;
+} law_architecture;
+
 /* What a law was fitted on. Empty text and 0 context: not known. */
 typedef struct law_origin {
     char data[LAW_FILE_TEXT], validation_set[LAW_FILE_TEXT], tokenizer_sha256[LAW_FILE_TEXT];
@@ -31,6 +37,7 @@ typedef struct law_origin {
     int32_t context;
     bool without_embedding; /* N counts parameters without embeddings */
     law_recipe recipe;      /* its N counts all parameters            */
+    law_architecture architecture;
 } law_origin;
 
 typedef struct law_file {

@@ -8,19 +8,32 @@
 enum { WIDTH_MAX = 65536, LAYERS_MAX = 1024 };
 #define COUNT_WEIGHT 20.0
 
-/* What all planned models share: twins of Table A9 that train runs. */
+/* What all planned models share: twins of Table A9 that train runs, or those of a law. */
 static model_config blank(const shape_question *q)
 {
-    return (model_config){.vocab = q->vocab,
-                          .context = q->context,
-                          .norm = MODEL_LAYERNORM,
-                          .norm_eps = 1e-5,
-                          .positions = POSITIONS_ROPE,
-                          .rope_theta = 10000,
-                          .mlp = MLP_GELU,
-                          .bias = true,
-                          .tied_embeddings = true,
-                          .init_std = 0.02};
+    const model_config *like = q->like;
+    model_config m = {.vocab = q->vocab,
+                      .context = q->context,
+                      .norm = MODEL_LAYERNORM,
+                      .norm_eps = 1e-5,
+                      .positions = POSITIONS_ROPE,
+                      .rope_theta = 10000,
+                      .mlp = MLP_GELU,
+                      .bias = true,
+                      .tied_embeddings = true,
+                      .init_std = 0.02};
+    if (!like) return m;
+    m.norm = like->norm, m.positions = like->positions, m.mlp = like->mlp;
+    m.bias = like->bias, m.tied_embeddings = like->tied_embeddings;
+    m.qk_norm = like->qk_norm, m.parallel_block = like->parallel_block;
+    return m;
+}
+
+/* Inner width of as many weights as two matrices of this one: gated layers have three. */
+static int64_t inner(const model_config *m, int64_t ffn)
+{
+    const bool gated = m->mlp == MLP_SWIGLU || m->mlp == MLP_GEGLU;
+    return gated ? (2 * ffn / 3 + 7) / 8 * 8 : ffn;
 }
 
 static double count_of(const model_config *m, bool without_embedding)
@@ -83,7 +96,7 @@ static double nearest_row(model_config *best, const char **name, const shape_que
         m.width = rows->row[k].width;
         m.heads = m.kv_heads = rows->row[k].heads;
         m.head_width = rows->row[k].head_width;
-        m.ffn = rows->row[k].ffn;
+        m.ffn = inner(&m, rows->row[k].ffn);
         const double off = fabs(log(count_of(&m, q->without_embedding) / q->params));
         if (off >= least) continue;
         least = off;
@@ -123,7 +136,7 @@ static status by_rule(model_config *out, const shape_question *q)
         m.width = width;
         m.head_width = head_width_for(width);
         m.heads = m.kv_heads = width / m.head_width;
-        m.ffn = 4 * width;
+        m.ffn = inner(&m, 4 * width);
         if (width % m.head_width || m.heads > 1024) continue;
         const double cost = fit_layers(&m, q);
         if (cost < best) best = cost, *out = m;

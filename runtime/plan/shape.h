@@ -1,8 +1,8 @@
 /* shape.h — a model that can be built and trained, near a number of parameters.
  * Geometry (layers, width, heads, ffn) from Table A9 of Hoffmann et al. or the Gopher family where
- * a row is near, else by a rule; the rest (rotary positions, layernorm, gelu, biases, tied
- * embedding) is the same for all, so that train runs it. Counts are exact: block.h. Flow: config.h
- * (rows of configs/models), block.h -> shape -> launcher/plan_answer.h            */
+ * a row is near, else by a rule; the rest as in a model that is named, or else rotary positions,
+ * layernorm, gelu, biases and a tied embedding for all, so that train runs it. Counts are exact:
+ * block.h. Flow: config.h (rows of configs/models), block.h -> shape -> launcher/plan_answer.h */
 #ifndef PLAN_SHAPE_H
 #define PLAN_SHAPE_H
 
@@ -12,6 +12,7 @@ typedef struct shape_question {
     double params;          /* wanted                                     */
     bool without_embedding; /* ... counted without embeddings             */
     int64_t vocab, context;
+    const model_config *like; /* norm, positions, mlp, biases as in this; or NULL */
 } shape_question;
 
 typedef struct shape {

@@ -147,6 +147,26 @@ static void take_recipe(law_recipe *out, const points *p, const run_record *run)
     if (isfinite(r.rate) && r.batch_tokens >= 1 && r.beta2 >= 0 && r.weight_decay >= 0) *out = r;
 }
 
+/* What all models have in common, where they have: else nothing. */
+static void take_architecture(law_architecture *out, const points *p, const run_record *run)
+{
+    static const char *const key[] = {"norm",    "positions",     "mlp", "bias", "tied_embeddings",
+                                      "qk_norm", "parallel_block"};
+    const json_t *first = json_at(run[p->row[0].line - 1].header, "config.model");
+    for (int32_t i = 0; i < p->count; i++) {
+        const json_t *model = json_at(run[p->row[i].line - 1].header, "config.model");
+        for (size_t k = 0; k < sizeof key / sizeof *key; k++)
+            if (!json_equal(json_object_get(model, key[k]), json_object_get(first, key[k]))) return;
+    }
+    (void)snprintf(out->norm, sizeof out->norm, "%s", json_text_at(first, "norm"));
+    (void)snprintf(out->positions, sizeof out->positions, "%s", json_text_at(first, "positions"));
+    (void)snprintf(out->mlp, sizeof out->mlp, "%s", json_text_at(first, "mlp"));
+    out->bias = json_is_true(json_at(first, "bias"));
+    out->tied_embeddings = json_is_true(json_at(first, "tied_embeddings"));
+    out->qk_norm = json_is_true(json_at(first, "qk_norm"));
+    out->parallel_block = json_is_true(json_at(first, "parallel_block"));
+}
+
 /* Branches of one trunk of a study are a group; every other run is its own. */
 static int32_t group_of(const run_record *run, int32_t i)
 {
@@ -198,6 +218,7 @@ status run_points_of(points *out, left_out *left, law_origin *origin, const run_
             left->count ? left->line[0] : "there are none");
     run_points_origin(origin, first);
     take_recipe(&origin->recipe, out, run);
+    take_architecture(&origin->architecture, out, run);
     return OK;
 }
 

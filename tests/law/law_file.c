@@ -28,9 +28,12 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     fit_points(&r, 20);
     law_origin origin = {.data = "MassiveText", .context = 2048, .flop_count = "six_nd"};
     origin.recipe = (law_recipe){1e-3, 1e8, -1.0 / 3, 5e5, NAN, 0.8, 0.95, 0.1};
+    origin.architecture = (law_architecture){"rmsnorm", "rope", "gelu", false, true, false, true};
     law_file_of(&f, &r, &origin);
     cr_assert(law_file_write(&f, path) == OK, "%s", status_message());
     cr_assert(law_file_read(&g, path) == OK, "%s", status_message());
+    cr_expect(memcmp(&g.origin.architecture, &origin.architecture, sizeof origin.architecture) ==
+              0);
     cr_expect(g.form == f.form && g.points == 240 && strcmp(g.origin.data, "MassiveText") == 0);
     cr_expect(g.origin.context == 2048 && strcmp(g.loss, "huber") == 0);
     cr_expect(memcmp(g.constant, f.constant, 5 * sizeof(double)) == 0);
@@ -189,6 +192,7 @@ Test(law_file, wrong_files_are_refused_by_key)
     expect_refused(HEAD RANGE GOOD ",\"replicates\":[]}", "replicates.rows must be");
     expect_refused(HEAD RANGE GOOD ",\"recipe\":{\"learning_rate\":-1}}", "recipe.learning_rate");
     expect_refused(HEAD RANGE GOOD ",\"recipe\":{\"learning_rate\":1}}", "params is missing");
+    expect_refused(HEAD RANGE GOOD ",\"architecture\":{\"norm\":1}}", "architecture.norm");
     expect_refused(HEAD RANGE ",\"constants\":{\"E\":-1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1}}",
                    "constants.E is -1");
     expect_refused(HEAD RANGE ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1,"
