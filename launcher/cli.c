@@ -152,6 +152,12 @@ int cli_report(status code)
     return (int)code;
 }
 
+int cli_report_rank(const world *w, status code, status usage)
+{
+    if (world_prints(w)) return cli_report(code);
+    return (int)(usage == OK ? code : OK);
+}
+
 bool cli_terminal(void)
 {
     if (!isatty(STDOUT_FILENO)) return false;

@@ -32,6 +32,10 @@ bool cli_help(int argc, char **argv, const char *text);
 /* "isoflop: error: message" on stderr unless OK, FOUND or INTERRUPTED (which prints plainly).
  * Returns code as int. */
 int cli_report(status code);
+/* The same for a rank of a world, or of none yet: the first speaks. What is wrong with the
+ * arguments is wrong on all ranks, before any has joined (usage): then the others return 0, because
+ * a launcher ends all ranks when one fails, and the first might not have spoken by then. */
+int cli_report_rank(const world *w, status code, status usage);
 /* A person is watching stdout. mpirun gives its ranks a terminal of their own; then mpirun's own
  * output decides. */
 bool cli_terminal(void);

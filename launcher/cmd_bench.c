@@ -206,7 +206,8 @@ int cmd_bench(int argc, char **argv)
     if (cli_help(argc, argv, help)) return OK;
     bench_arguments a;
     world *w = NULL;
-    status s = bench_arguments_read(&a, argc, argv);
+    const status usage = bench_arguments_read(&a, argc, argv);
+    status s = usage;
     if (s == OK && a.compare[0]) {
         s = compare(&a);
     } else if (s == OK && a.from) {
@@ -220,7 +221,7 @@ int cmd_bench(int argc, char **argv)
             s = measure(w, &a);
         }
     }
-    int code = world_prints(w) ? cli_report(s) : (int)s;
+    const int code = cli_report_rank(w, s, usage);
     world_close(w);
     return code;
 }

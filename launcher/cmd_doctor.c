@@ -207,7 +207,8 @@ int cmd_doctor(int argc, char **argv)
     arguments a = {0};
     world *w = NULL;
     int code = OK;
-    status s = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
+    const status usage = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
+    status s = usage;
     doctor_report early = {0};
     if (s == OK && launch_is_wrong(&early)) {
         code = FOUND;
@@ -221,7 +222,7 @@ int cmd_doctor(int argc, char **argv)
         log_open(world_rank(w), world_size(w));
         s = examine(w, &a, &code);
     }
-    if (s != OK) code = world_prints(w) ? cli_report(s) : (int)s;
+    if (s != OK) code = cli_report_rank(w, s, usage);
     world_close(w);
     free(rest);
     return code;

@@ -379,10 +379,11 @@ int cmd_study(int argc, char **argv)
     const char **rest = calloc((size_t)argc + 1, sizeof *rest);
     study_arguments a = {0};
     world *w = NULL;
-    status s = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
+    const status usage = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
+    status s = usage;
     if (s == OK) s = world_open(&w);
     if (s == OK) s = study_verb(w, &a, argc, argv);
-    const int code = world_prints(w) ? cli_report(s) : (int)s;
+    const int code = cli_report_rank(w, s, usage);
     world_close(w);
     free(rest);
     return code;

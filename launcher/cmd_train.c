@@ -477,7 +477,8 @@ int cmd_train(int argc, char **argv)
     const char **rest = calloc((size_t)argc + 1, sizeof *rest);
     arguments a = {0};
     world *w = NULL;
-    status s = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
+    const status usage = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
+    status s = usage;
     catch_signals();
     if (s == OK) s = world_open(&w);
     if (s == OK) {
@@ -487,7 +488,7 @@ int cmd_train(int argc, char **argv)
         log_debug("train", "%s", pinned);
         s = train(w, &a, argc, argv);
     }
-    int code = world_prints(w) ? cli_report(s) : (int)s;
+    const int code = cli_report_rank(w, s, usage);
     world_close(w);
     free(rest);
     return code;
