@@ -107,7 +107,7 @@ static double rate_of(const run_record *r)
 }
 
 /* How the runs that are points were trained: a line through ln rate over ln N, where none of them
- * is far from it and all have one batch. */
+ * is far from it and all have one batch, beta2 and weight decay. */
 static void take_recipe(law_recipe *out, const points *p, const run_record *run)
 {
     const double far = log(1.5);
@@ -122,9 +122,9 @@ static void take_recipe(law_recipe *out, const points *p, const run_record *run)
         const double warmup = json_number_at(one->header, "config.schedule.warmup_tokens");
         const double spread = json_number_at(one->header, "config.model.init_std") *
                               sqrt(json_number_at(one->header, "config.model.width"));
-        if (i && (batch != r.batch_tokens || beta2 != r.beta2)) return;
-        r.batch_tokens = batch, r.beta2 = beta2;
-        r.weight_decay = json_number_at(one->header, "config.optimizer.weight_decay");
+        const double decay = json_number_at(one->header, "config.optimizer.weight_decay");
+        if (i && (batch != r.batch_tokens || beta2 != r.beta2 || decay != r.weight_decay)) return;
+        r.batch_tokens = batch, r.beta2 = beta2, r.weight_decay = decay;
         init[0] = fmin(init[0], spread), init[1] = fmax(init[1], spread);
         mx += log(p->row[i].params) / p->count;
         my += rate_of(one) / p->count;

@@ -130,18 +130,16 @@ static status common_settings(expansion *e)
     return base_params(e);
 }
 
-/* Keys of the study that a variant may have for itself. */
-static const char *const own_keys[] = {"warmup_ratio", "warmup_per_param", "learning_rate_rule"};
-
 /* One variant under the settings as they are now. */
 static status expand_variant(expansion *e, const tree *v, const char *name)
 {
     static const char *const tags[] = {
         "name", "flop_count", "warmup_ratio", "warmup_per_param", "learning_rate_rule", NULL};
+    const char *const *own_keys = tags + 2; /* of the study: a variant may have them for itself */
     const study *whole = e->s;
     study own = *whole;
-    for (int i = 0; i < 3; i++)
-        if (tree_find(v, own_keys[i])) TRY(study_set(&own, tree_find(v, own_keys[i])));
+    for (; *own_keys; own_keys++)
+        if (tree_find(v, *own_keys)) TRY(study_set(&own, tree_find(v, *own_keys)));
     REQUIRE(own.keys.learning_rate_rule == whole->keys.learning_rate_rule ||
                 (own.keys.learning_rate_rule != RATE_SWEEP &&
                  whole->keys.learning_rate_rule != RATE_SWEEP),
