@@ -176,24 +176,34 @@ status part_value(table *t, const char *name, const fit_value *v)
     return OK;
 }
 
+/* " (80 % interval LOW to HIGH)"; nothing where it is not known. */
+static const char *between(char out[64], const fit_interval *i, cell_kind kind)
+{
+    char low[32], high[32];
+    out[0] = '\0';
+    if (isfinite(i->p10) && isfinite(i->p90))
+        (void)snprintf(out, 64, " (80 %% interval %s to %s)", number_text(low, i->p10, kind),
+                       number_text(high, i->p90, kind));
+    return out;
+}
+
 /* The answer in a sentence. */
 static status say_growth(page *p, const optima *o)
 {
-    char text[5][32];
+    char text[3][32], interval[3][64];
     const optimum *top = NULL;
     for (int32_t k = 0; k < o->budgets; k++)
         if (o->budget[k].used) top = &o->budget[k];
     if (!top) return OK;
     return page_add(p, BLOCK_PARAGRAPH,
-                    "The best size grows as C^%.3f (80 %% interval %.3f to %.3f), its tokens as "
-                    "C^%.3f (%.3f to %.3f). At %s FLOPs it has %s parameters (%s to %s) on %s "
-                    "tokens. Modelled from measured losses, by Approach 2.",
-                    o->a.value, o->a.interval.p10, o->a.interval.p90, o->b.value, o->b.interval.p10,
-                    o->b.interval.p90, number_text(text[0], top->flops, CELL_POWER),
+                    "The best size grows as C^%.3f%s, its tokens as C^%.3f%s. At %s FLOPs it has "
+                    "%s parameters%s on %s tokens. Modelled from measured losses, by Approach 2.",
+                    o->a.value, between(interval[0], &o->a.interval, CELL_PLAIN), o->b.value,
+                    between(interval[1], &o->b.interval, CELL_PLAIN),
+                    number_text(text[0], top->flops, CELL_POWER),
                     number_text(text[1], top->params, CELL_COUNT),
-                    number_text(text[2], top->params_interval.p10, CELL_COUNT),
-                    number_text(text[3], top->params_interval.p90, CELL_COUNT),
-                    number_text(text[4], top->tokens, CELL_COUNT));
+                    between(interval[2], &top->params_interval, CELL_COUNT),
+                    number_text(text[2], top->tokens, CELL_COUNT));
 }
 
 status part_optima(page *p, const points *runs, const optima *o)

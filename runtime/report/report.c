@@ -52,6 +52,17 @@ static status add_commands(page *p, const run_set *set)
     return s;
 }
 
+/* What a header says at a path, or that it does not. */
+static const char *recorded(char out[32], const run_record *r, const char *path)
+{
+    const char *text = json_text_at(r->header, path);
+    const double number = json_number_at(r->header, path);
+    (void)snprintf(out, 32, "unknown");
+    if (*text) return text;
+    if (isfinite(number)) (void)snprintf(out, 32, "%.4g", number);
+    return out;
+}
+
 static status add_methods(page *p, const run_set *set)
 {
     const run_record *r = &set->run[0];
@@ -74,23 +85,24 @@ static status add_methods(page *p, const run_set *set)
             "the validation text stand in the training text too, in strings of 50 bytes "
             "(measured).",
             100 * overlap));
+    const double batch = json_number_at(r->header, "config.train.batch_tokens");
+    char said[9][32];
     return page_add(
         p, BLOCK_PARAGRAPH,
         "Methods: %d training run%s of decoder-only transformers (%s) with isoflop %s, commit %s; "
-        "%s tokenizer, context %.0f; AdamW (beta2 %.4g, weight decay %.3g, clipping at %.3g), %s "
+        "%s tokenizer, context %s; AdamW (beta2 %s, weight decay %s, clipping at %s), %s "
         "schedule; batches of %s tokens; %s operands, %s reduction of gradients. Losses are means "
         "over a fixed validation set, in nats per token; FLOPs are the count of the model: all "
         "matrix products with logits and full-square attention, forward and backward.",
         set->count, set->count == 1 ? "" : "s", sizes, json_text_at(r->header, "version"),
-        json_text_at(r->header, "commit"), json_text_at(r->header, "train_data.tokenizer"),
-        json_number_at(r->header, "config.model.context"),
-        json_number_at(r->header, "config.optimizer.beta2"),
-        json_number_at(r->header, "config.optimizer.weight_decay"),
-        json_number_at(r->header, "config.optimizer.clip"),
-        json_text_at(r->header, "config.schedule.name"),
-        number_text(text[2], json_number_at(r->header, "config.train.batch_tokens"), CELL_COUNT),
-        json_text_at(r->header, "config.train.precision"),
-        json_text_at(r->header, "config.train.reduction"));
+        recorded(said[0], r, "commit"), recorded(said[1], r, "train_data.tokenizer"),
+        recorded(said[2], r, "config.model.context"),
+        recorded(said[3], r, "config.optimizer.beta2"),
+        recorded(said[4], r, "config.optimizer.weight_decay"),
+        recorded(said[5], r, "config.optimizer.clip"), recorded(said[6], r, "config.schedule.name"),
+        isfinite(batch) ? number_text(text[2], batch, CELL_COUNT) : "unknown",
+        recorded(said[7], r, "config.train.precision"),
+        recorded(said[8], r, "config.train.reduction"));
 }
 
 status part_reproduce(page *p, const run_set *set)
