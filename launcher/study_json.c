@@ -1,10 +1,13 @@
 #include "study_json.h"
 
+#include "base/file.h"
 #include "base/json.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
+
+enum { RESULTS_BYTES_MAX = 1 << 28 };
 
 static json_t *run_object(const study_run *run, const study_forecast *f, int32_t i)
 {
@@ -49,10 +52,12 @@ status study_json_plan(json_t **out, const study *s, const study_runs *runs,
 
 status study_json_results(json_t **out, const char *folder, const execute_report *e)
 {
-    char path[1300];
+    char path[1300], *text;
     json_error_t wrong;
     (void)snprintf(path, sizeof path, "%s/study.json", folder);
-    *out = json_load_file(path, 0, &wrong);
+    TRY(file_read_text(&text, NULL, path, RESULTS_BYTES_MAX));
+    *out = json_loads(text, 0, &wrong);
+    free(text);
     REQUIRE(*out, ERR_IO, "%s:%d: %s", path, wrong.line, wrong.text);
     json_t *execution =
         json_pack("{s:i, s:i, s:i, s:i, s:f, s:f, s:o}", "groups", e->groups, "done", e->done,

@@ -37,15 +37,28 @@ status file_write_at(int fd, const char *path, int64_t offset, const void *from,
     return OK;
 }
 
-status file_open(int *fd, const char *path)
+/* What open said: keeps a regular file, closes anything else. */
+static status require_regular(int *fd, const char *path)
 {
     struct stat about;
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    REQUIRE(*fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
-    if (fstat(*fd, &about) == 0 && S_ISREG(about.st_mode)) return OK;
-    (void)close(*fd);
+    REQUIRE(*fd >= 0 || errno == EISDIR || errno == ENXIO, ERR_IO, "cannot open %s: %s", path,
+            strerror(errno));
+    if (*fd >= 0 && fstat(*fd, &about) == 0 && S_ISREG(about.st_mode)) return OK;
+    if (*fd >= 0) (void)close(*fd);
     *fd = -1;
     FAIL(ERR_IO, "%s is not a regular file", path);
+}
+
+status file_open(int *fd, const char *path)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return require_regular(fd, path);
+}
+
+status file_open_write(int *fd, const char *path, int how)
+{
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | how, 0666);
+    return require_regular(fd, path);
 }
 
 static status read_text(char **out, int64_t *bytes, const char *path, int fd, int64_t limit)
@@ -89,8 +102,8 @@ status file_sync_folder(const char *path)
 
 static status write_synced(const char *path, const char *text, int64_t bytes)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    REQUIRE(fd >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
+    int fd;
+    TRY(file_open_write(&fd, path, O_TRUNC));
     status s = file_write_at(fd, path, 0, text, bytes);
     if (s == OK && fsync(fd) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot sync %s: %s", path, strerror(errno));
@@ -103,6 +116,10 @@ status file_write_text(const char *path, const char *text, int64_t bytes)
 {
     char temporary[PATH_BYTES], folder[PATH_BYTES];
     struct timespec now;
+    struct stat about;
+    /* renaming would put a file in the place of a device */
+    REQUIRE(stat(path, &about) != 0 || S_ISREG(about.st_mode), ERR_IO, "%s is not a regular file",
+            path);
     /* a name that no other process uses, on this node or another */
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)snprintf(temporary, sizeof temporary, "%s.tmp-%ld-%ld", path, (long)getpid(),

@@ -12,10 +12,14 @@ status file_write_at(int fd, const char *path, int64_t offset, const void *from,
 /* Opens a regular file for reading. Anything else is refused at once: opening a pipe would wait for
  * a writer. */
 status file_open(int *fd, const char *path);
+/* Opens a regular file for reading and writing; a missing one is made. how: 0, O_TRUNC, O_APPEND.
+ * What is there and no regular file (pipe, device, folder, socket) is refused at once. */
+status file_open_write(int *fd, const char *path, int how);
 /* The whole file as a NUL-terminated malloc'ed text. ERR_IO above limit bytes. */
 status file_read_text(char **out, int64_t *bytes, const char *path, int64_t limit);
 /* Writes a small file durably: temporary name, fsync, rename, fsync of the folder. Several
- * processes may write one file at once: the last one's text stands there, whole.     */
+ * processes may write one file at once: the last one's text stands there, whole. Whatever is no
+ * regular file is refused, not replaced.                                                  */
 status file_write_text(const char *path, const char *text, int64_t bytes);
 /* mkdir -p */
 status file_make_folder(const char *path);

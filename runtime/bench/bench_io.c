@@ -25,8 +25,8 @@ static status run_write(void *context)
 {
     const disk *d = context;
     if (!d->works) return OK;
-    int fd = open(d->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    REQUIRE(fd >= 0, ERR_IO, "cannot create %s: %s", d->path, strerror(errno));
+    int fd;
+    TRY(file_open_write(&fd, d->path, O_TRUNC));
     status s = OK;
     for (int64_t at = 0; s == OK && at < d->count; at += PIECE) {
         int64_t n = d->count - at < PIECE ? d->count - at : PIECE;
@@ -43,8 +43,8 @@ static status run_read(void *context)
 {
     const disk *d = context;
     if (!d->works) return OK;
-    int fd = open(d->path, O_RDONLY | O_CLOEXEC);
-    REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", d->path, strerror(errno));
+    int fd;
+    TRY(file_open(&fd, d->path));
     status s = OK;
     for (int64_t at = 0; s == OK && at < d->count; at += PIECE) {
         int64_t n = d->count - at < PIECE ? d->count - at : PIECE;

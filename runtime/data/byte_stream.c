@@ -1,7 +1,7 @@
 #include "data/byte_stream.h"
+#include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,9 +78,7 @@ static status start(byte_stream *b, const char *path)
     if (b->kind == GZIP)
         REQUIRE(inflateInit2(&b->gzip, 15 + 32) == Z_OK, ERR_MEMORY, "no memory to read %s", path);
     b->between = true;
-    b->fd = open(path, O_RDONLY | O_CLOEXEC);
-    REQUIRE(b->fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
-    return OK;
+    return file_open(&b->fd, path);
 }
 
 status byte_stream_open(byte_stream **out, const char *path)

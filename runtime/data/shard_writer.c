@@ -109,9 +109,7 @@ static status begin_shard(shard_writer *w)
     shard_path(w, path);
     REQUIRE(w->manifest.shards < SHARDS_MAX, ERR_CONFIG,
             "more than %d shards; raise --shard-tokens", SHARDS_MAX);
-    w->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    REQUIRE(w->fd >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
-    return OK;
+    return file_open_write(&w->fd, path, O_TRUNC);
 }
 
 static status add_ids(shard_writer *w, const int32_t *ids, int64_t count)

@@ -21,7 +21,7 @@ typedef struct storage_seen {
     bool token, written, unlocked;
     double seconds;       /* of writing and syncing        */
     double clock_ahead_s; /* of the file server           */
-    char error[160];
+    char error[300];
 } storage_seen;
 
 static void path_of(char out[1200], const char *folder, int32_t rank)
@@ -69,14 +69,14 @@ static void write_own(storage_seen *out, const char *folder, int32_t rank)
     ASSERT(piece);
     path_of(path, folder, rank);
     double start = clock_s();
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    status s = fd >= 0 ? file_write_at(fd, path, 0, piece, PROBE_BYTES)
-                       : status_set(ERR_IO, __FILE__, __LINE__, "%s", strerror(errno));
+    int fd;
+    status s = file_open_write(&fd, path, O_TRUNC);
+    if (s == OK) s = file_write_at(fd, path, 0, piece, PROBE_BYTES);
     if (s == OK && fsync(fd) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "%s", strerror(errno));
     out->seconds = clock_s() - start;
     out->written = s == OK;
-    if (s != OK) (void)snprintf(out->error, sizeof out->error, "%.150s", status_message());
+    if (s != OK) (void)snprintf(out->error, sizeof out->error, "%.290s", status_message());
     if (fd >= 0 && fstat(fd, &about) == 0)
         out->clock_ahead_s = difftime(about.st_mtime, time(NULL));
     if (fd >= 0) (void)close(fd);
@@ -106,8 +106,8 @@ static void judge(doctor_report *r, const storage_seen *seen, const bool *back, 
                        "%.180s is not the directory that rank 0 sees", folder);
         if (!seen[i].written)
             doctor_add(r, "storage", true, where,
-                       "free space, check quota and permissions, or name another directory",
-                       "cannot write into %.150s: %.120s", folder, seen[i].error);
+                       "free space, check quota and permissions, or name another directory", "%s",
+                       seen[i].error);
         if (seen[i].token && seen[i].written && !back[i])
             doctor_add(r, "storage", true, where,
                        "use a file system that is coherent between nodes",

@@ -2,7 +2,6 @@
 #include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -22,16 +21,15 @@ status record_open(record **out, const char *path, int64_t keep_bytes)
     record *r = calloc(1, sizeof *r);
     REQUIRE(r, ERR_MEMORY, "no memory for a record");
     (void)snprintf(r->path, sizeof r->path, "%s", path);
-    r->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     struct stat about;
-    status s = OK;
-    if (r->fd < 0 || fstat(r->fd, &about) != 0)
-        s = status_set(ERR_IO, __FILE__, __LINE__, "cannot open %s: %s", path, strerror(errno));
-    else if (about.st_size < keep_bytes)
+    status s = file_open_write(&r->fd, path, 0);
+    if (s == OK && fstat(r->fd, &about) != 0)
+        s = status_set(ERR_IO, __FILE__, __LINE__, "cannot stat %s: %s", path, strerror(errno));
+    else if (s == OK && about.st_size < keep_bytes)
         s = status_set(ERR_IO, __FILE__, __LINE__,
                        "%s has %lld bytes, its checkpoint was written after %" PRId64, path,
                        (long long)about.st_size, keep_bytes);
-    else if (ftruncate(r->fd, keep_bytes) != 0)
+    else if (s == OK && ftruncate(r->fd, keep_bytes) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot cut %s: %s", path, strerror(errno));
     if (s != OK) {
         record_close(r);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,8 +252,11 @@ static status put_all(const pack *p, const char *folder, const run_set *set)
 
 status bundle_write(const char *path, const char *folder, const char *name, const run_set *set)
 {
-    pack p = {gzopen(path, "wb9"), name};
-    REQUIRE(p.to, ERR_IO, "cannot write %s", path);
+    int fd;
+    TRY(file_open_write(&fd, path, O_TRUNC));
+    pack p = {gzdopen(fd, "wb9"), name};
+    if (!p.to) (void)close(fd);
+    REQUIRE(p.to, ERR_MEMORY, "no memory to write %s", path);
     status s = put_all(&p, folder, set);
     if (gzclose(p.to) != Z_OK && s == OK)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot write %s", path);
@@ -333,10 +337,15 @@ status bundle_unpack(char *folder, char *temporary, size_t bytes, const char *pa
     char top[100] = "";
     (void)snprintf(temporary, bytes, "%s/isoflop-bundle-XXXXXX", base && *base ? base : "/tmp");
     REQUIRE(mkdtemp(temporary), ERR_IO, "cannot make a folder like %s", temporary);
-    gzFile from = gzopen(path, "rb");
-    status s = from ? unpack_all(from, temporary, top, path) : ERR_IO;
-    if (!from) s = status_set(ERR_IO, __FILE__, __LINE__, "cannot read %s", path);
+    int fd;
+    status s = file_open(&fd, path);
+    gzFile from = s == OK ? gzdopen(fd, "rb") : NULL;
+    if (from) s = unpack_all(from, temporary, top, path);
     if (from) (void)gzclose(from);
+    if (s == OK && !from) {
+        (void)close(fd);
+        s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory to read %s", path);
+    }
     if (s == OK && !*top) s = status_set(ERR_CONFIG, __FILE__, __LINE__, "%s: empty", path);
     (void)snprintf(folder, bytes, "%.3900s/%s", temporary, top);
     if (s != OK) (void)file_remove_folder(temporary);

@@ -23,9 +23,7 @@ status ledger_open(ledger *out, const char *folder)
 {
     *out = (ledger){.fd = -1, .locks = true};
     (void)snprintf(out->path, sizeof out->path, "%s/ledger.jsonl", folder);
-    out->fd = open(out->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    REQUIRE(out->fd >= 0, ERR_IO, "cannot open %s: %s", out->path, strerror(errno));
-    return OK;
+    return file_open_write(&out->fd, out->path, O_APPEND);
 }
 
 void ledger_close(ledger *l)
@@ -163,8 +161,8 @@ static status set_aside(const ledger *l, const char *bytes, int64_t count)
     char path[sizeof l->path + 16];
     struct stat about;
     (void)snprintf(path, sizeof path, "%s.damaged", l->path);
-    const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    int fd;
+    TRY(file_open_write(&fd, path, O_APPEND));
     status s = fstat(fd, &about) == 0 ? file_write_at(fd, path, about.st_size, bytes, count) : OK;
     if (s == OK && fsync(fd) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot sync %s: %s", path, strerror(errno));

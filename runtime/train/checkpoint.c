@@ -139,8 +139,8 @@ static status create_files(checkpoint_writer *w, char *const header[2],
     for (int i = 0; i < 2; i++) {
         char path[PATH_BYTES];
         (void)snprintf(path, sizeof path, "%s/%s", w->temporary, manifest_names[i]);
-        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        REQUIRE(fd >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
+        int fd;
+        TRY(file_open_write(&fd, path, O_TRUNC));
         status s = file_write_at(fd, path, 0, header[i], header_bytes[i]);
         if (s == OK && ftruncate(fd, header_bytes[i] + body[i]) != 0)
             s = status_set(ERR_IO, __FILE__, __LINE__, "cannot extend %s: %s", path,

@@ -25,10 +25,8 @@ static status probe(double *seconds, const char *path, int64_t bytes)
     char *piece = calloc(1, PIECE_BYTES);
     REQUIRE(piece, ERR_MEMORY, "no memory to measure checkpoints");
     double start = clock_s();
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    status s = fd >= 0 ? OK
-                       : status_set(ERR_IO, __FILE__, __LINE__, "cannot create %s: %s", path,
-                                    strerror(errno));
+    int fd;
+    status s = file_open_write(&fd, path, O_TRUNC);
     for (int64_t at = 0; s == OK && at < bytes; at += PIECE_BYTES)
         s = file_write_at(fd, path, at, piece, bytes - at < PIECE_BYTES ? bytes - at : PIECE_BYTES);
     if (s == OK && fsync(fd) != 0)

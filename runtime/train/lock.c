@@ -73,8 +73,9 @@ static bool beat_age(int fd, const char *folder, double *age)
     char path[PATH_BYTES];
     struct stat beat, now;
     (void)snprintf(path, sizeof path, "%s/.lock-now-%ld", folder, (long)getpid());
-    int probe = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    bool ok = probe >= 0 && fstat(probe, &now) == 0 && fstat(fd, &beat) == 0;
+    int probe;
+    bool ok = file_open_write(&probe, path, O_TRUNC) == OK && fstat(probe, &now) == 0 &&
+              fstat(fd, &beat) == 0;
     if (probe >= 0) {
         (void)unlink(path);
         (void)close(probe);
@@ -148,8 +149,7 @@ static status take(run_lock *l, const char *folder)
     char text[300];
     holder other;
     bool alive = false;
-    l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    REQUIRE(l->fd >= 0, ERR_IO, "cannot create %s: %s", l->path, strerror(errno));
+    TRY(file_open_write(&l->fd, l->path, 0));
     REQUIRE(may_take(l->fd, folder, &l->me, &other, &alive), ERR_IO,
             "%s is being written by process %ld on %s (job %s); only one run may write a run "
             "directory",

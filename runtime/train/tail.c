@@ -1,11 +1,12 @@
 #include "train/tail.h"
+#include "base/file.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 static const char *text_of(const json_t *line, const char *key)
 {
@@ -37,10 +38,13 @@ status record_tail_init(record_tail *out, const char *path, int64_t from)
     char *line = NULL;
     FILE *events = open_memstream(&out->events, &bytes);
     REQUIRE(events, ERR_MEMORY, "no memory to read %s", path);
-    FILE *file = fopen(path, "r");
-    status s = file || errno == ENOENT ? OK
-                                       : status_set(ERR_IO, __FILE__, __LINE__,
-                                                    "cannot open %s: %s", path, strerror(errno));
+    int fd = -1;
+    status s = file_exists(path) ? file_open(&fd, path) : OK;
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (fd >= 0 && !file) {
+        (void)close(fd);
+        s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory to read %s", path);
+    }
     if (file && fseeko(file, (off_t)from, SEEK_SET) == 0)
         for (ssize_t n; (n = getline(&line, &room, file)) > 0;)
             if (line[n - 1] == '\n') take_line(out, events, line);

@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -19,6 +20,13 @@ Test(file, a_pipe_or_folder_is_refused_at_once_where_a_file_is_read, .timeout = 
     cr_expect_eq(file_read_text(&text, NULL, path, 100), ERR_IO);
     cr_expect_eq(file_open(&fd, folder), ERR_IO);
     cr_expect_eq(fd, -1);
+    /* nor is one written, or replaced by a file */
+    const char *const no_files[] = {path, folder, "/dev/null"};
+    for (int i = 0; i < 3; i++) {
+        cr_expect_eq(file_open_write(&fd, no_files[i], O_TRUNC), ERR_IO, "%s", no_files[i]);
+        cr_expect_eq(fd, -1);
+        cr_expect_eq(file_write_text(no_files[i], "text", 4), ERR_IO, "%s", no_files[i]);
+    }
     cr_expect_eq(unlink(path), 0);
     cr_expect_eq(file_open(&fd, path), ERR_IO);
     cr_expect_eq(rmdir(folder), 0);
