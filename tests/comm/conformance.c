@@ -261,10 +261,12 @@ static status many(trial t)
     return OK;
 }
 
-/* stripes that are cut into several blocks everywhere */
+/* elements of a stripe that is cut into more blocks than may be under way between nodes */
+static int64_t large_count(const comm *c) { return comm_size(c) <= 2 ? 2400001 : 800003; }
+
 static status large(trial t)
 {
-    t.count = comm_size(t.c) <= 2 ? 700001 : 200003;
+    t.count = large_count(t.c);
     t.type = DTYPE_I64;
     t.op = COMM_SUM;
     int32_t size = comm_size(t.c);
@@ -287,7 +289,7 @@ static status large(trial t)
 
 status comm_conformance(comm *c, int32_t node_ranks)
 {
-    int64_t bytes = (comm_size(c) <= 2 ? 700001 : 200003) * (int64_t)comm_size(c) * 8;
+    int64_t bytes = large_count(c) * (int64_t)comm_size(c) * 8;
     char *buf, *second;
     TRY(comm_alloc(c, (void **)&buf, bytes));
     TRY(comm_alloc(c, (void **)&second, 0));
