@@ -1,7 +1,9 @@
 #include "base/clock.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
 static double read_clock(clockid_t id)
 {
@@ -21,3 +23,20 @@ double clock_process_s(void)
 }
 
 double clock_cpu_s(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
+
+double clock_stolen_of(FILE *stat)
+{
+    /* cpu user nice system idle iowait irq softirq steal ..., in ticks */
+    unsigned long long steal;
+    if (fscanf(stat, "cpu %*u %*u %*u %*u %*u %*u %*u %llu", &steal) != 1) return (double)NAN;
+    return (double)steal / (double)sysconf(_SC_CLK_TCK);
+}
+
+double clock_stolen_s(void)
+{
+    FILE *stat = fopen("/proc/stat", "re");
+    if (!stat) return (double)NAN;
+    const double stolen = clock_stolen_of(stat);
+    (void)fclose(stat);
+    return stolen;
+}

@@ -1,6 +1,8 @@
-/* clock.h — monotonic seconds. */
+/* clock.h — seconds: of a monotonic clock, of processors. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
+
+#include <stdio.h>
 
 /* Seconds of a monotonic clock with arbitrary origin. */
 double clock_s(void);
@@ -8,5 +10,10 @@ double clock_s(void);
 double clock_process_s(void);
 /* Seconds of processor time used by this process. */
 double clock_cpu_s(void);
+/* Seconds of processor time that this machine's host gave to others since the machine started, all
+ * cores together: `steal` of the first line of /proc/stat. NaN where that does not say. */
+double clock_stolen_s(void);
+/* The same, of text in that form. Borrows it. */
+double clock_stolen_of(FILE *stat);
 
 #endif

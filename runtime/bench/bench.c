@@ -71,8 +71,8 @@ double bench_spread(const bench_times *sorted)
            bench_quantile(sorted, 0.5);
 }
 
-/* the slowest rank's seconds; also a barrier */
-static status slowest(world *w, double *seconds)
+/* the most of all ranks; also a barrier */
+static status most_of(world *w, double *seconds)
 {
     int32_t size = world_size(w);
     if (size == 1) return OK;
@@ -97,7 +97,7 @@ status bench_time(bench_times *out, world *w, double seconds, status (*run)(void
         double start = clock_s();
         TRY(run(context));
         double took = clock_s() - start;
-        TRY(slowest(w, &took));
+        TRY(most_of(w, &took));
         out->s[out->count++] = took;
         total += took;
     }
@@ -181,22 +181,35 @@ static status open_device(bench *b)
                                                       .path = path ? path : "auto"});
 }
 
+/* Share of the processors' time that machines' hosts gave to others, at the worst one; also a
+ * barrier: a section that left something running shows here, not in the next one's numbers. */
+static status stolen_share(const bench *b, double *out, double stolen_s, double took_s)
+{
+    const double share = stolen_s / (took_s * (double)sysconf(_SC_NPROCESSORS_ONLN));
+    *out = isfinite(share) ? share : -1.0;
+    return most_of(b->w, out);
+}
+
 static status run_sections(bench *b, json_t *root, const char *const *chosen)
 {
     for (const bench_section *s = bench_sections; s->name; s++) {
         json_t *found = NULL;
         if (!is_chosen(chosen, s->name)) continue;
-        double start = clock_s();
+        const double start = clock_s(), stolen = clock_stolen_s();
         bench_say(b, s->name, "%s", s->does);
         status code = s->run(b, &found);
         if (code != OK) {
             json_decref(found);
             return code;
         }
-        if (found) (void)json_object_set_new(found, "took_s", json_real(clock_s() - start));
+        const double took = clock_s() - start;
+        double share;
         if (found) (void)json_object_set_new(root, s->name, found);
-        /* a section that left something running shows here, not in the next one's numbers */
-        TRY(world_barrier(b->w));
+        TRY(stolen_share(b, &share, clock_stolen_s() - stolen, took));
+        if (!found) continue;
+        (void)json_object_set_new(found, "took_s", json_real(took));
+        (void)json_object_set_new(found, "stolen_share",
+                                  share < 0 ? json_null() : json_real(share));
     }
     return OK;
 }

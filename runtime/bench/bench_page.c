@@ -1,5 +1,6 @@
 #include "bench/bench_page.h"
 #include "base/json.h"
+#include "bench/bench.h"
 #include "bench/bench_page_scaling.h"
 #include "bench/bench_series.h"
 
@@ -317,6 +318,24 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
 
 /* --- scaling -------------------------------------------------------------- */
 
+/* A machine that was not ours alone: figures of a disturbed one, named for what they are. */
+static status say_stolen(page *p, const json_t *result)
+{
+    enum { PERCENT = 2 };
+    char text[256] = "";
+    for (const bench_section *s = bench_sections; s->name; s++) {
+        const double share = json_number_at(json_object_get(result, s->name), "stolen_share");
+        if (100 * share >= PERCENT)
+            (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%.0f %% during %s",
+                           text[0] ? ", " : "", 100 * share, s->name);
+    }
+    if (!text[0]) return OK;
+    return page_add(p, BLOCK_PARAGRAPH,
+                    "Disturbed: this machine's host gave processors to others for %s (measured). "
+                    "Measure again when it does not.",
+                    text);
+}
+
 status bench_page(page *out, const json_t *result, const cluster *vendor)
 {
     page p = {0};
@@ -328,6 +347,7 @@ status bench_page(page *out, const json_t *result, const cluster *vendor)
     status s = page_add(&p, BLOCK_PARAGRAPH, "%s; %s; model %s; %s.",
                         json_text_at(result, "device"), json_text_at(result, "mpi"),
                         json_text_at(result, "model"), json_text_at(result, "date"));
+    if (s == OK) s = say_stolen(&p, result);
     if (s == OK) s = gemm_part(&p, result, vendor);
     if (s == OK) s = memory_part(&p, result);
     if (s == OK) s = collectives_part(&p, result);

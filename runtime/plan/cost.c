@@ -137,10 +137,6 @@ typedef struct protocol {
 static const protocol protocols[] = {{1.0, 1.0}, {0.45, 0.92}, {0.2, 0.5}};
 enum { PROTOCOLS = sizeof protocols / sizeof protocols[0] };
 
-/* Two ranks on each of two hosts against one, the step of r2 without overlap: 613 ms for 779 at
- * 1 Gbit/s, 163 for 206 at 4 Gbit/s; r1 41 for 43 and 10.6 for 12.5 (tests/bench/predict). */
-const double cost_together = 1.3;
-
 double cost_nodes(const machine *hw, double ranks) { return ceil(ranks / hw->ranks_per_node); }
 
 double cost_window_bytes(cost_phase phase, double bytes, double ranks)
@@ -156,8 +152,7 @@ double cost_free_share(const machine *hw, double ranks)
     if (nodes <= 1) return 0.0;
     const double inside = local > 1 ? (local - 1.0) / local / hw->in_node.bandwidth : 0.0;
     const double outside = (nodes - 1.0) / nodes / local / hw->between.bandwidth;
-    const double together = local > 1 ? cost_together : 1.0;
-    return fmin(1.0, hw->overlap * together * 2.0 / nodes) * outside / (inside + outside);
+    return fmin(1.0, hw->overlap * 2.0 / nodes) * outside / (inside + outside);
 }
 
 /* All ranks of a node work at once in its window, then all nodes exchange. */

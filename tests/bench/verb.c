@@ -167,8 +167,9 @@ Test(compare, refuses_results_of_another_version_and_other_files)
 
 /* --- the page ------------------------------------------------------------- */
 
-/* What the page says of a point of two ranks that took took_s where plan said 1 s. */
-static char *page_of_point(double took_s)
+/* What the page says of a point of two ranks that took took_s where plan said 1 s, the share
+ * `stolen` of the processors being others'. */
+static char *page_of_point(double took_s, double stolen)
 {
     const double work = took_s * 0.9, rest = took_s - work;
     json_t *r =
@@ -184,6 +185,7 @@ static char *page_of_point(double took_s)
     json_t *rows =
         json_object_get(json_object_get(json_object_get(r, "scaling"), "strong"), "rows");
     (void)json_array_append(rows, json_array_get(rows, 0));
+    (void)json_object_set_new(json_object_get(r, "scaling"), "stolen_share", json_real(stolen));
     page p = {0};
     char *text = NULL;
     size_t bytes = 0;
@@ -199,12 +201,22 @@ static char *page_of_point(double took_s)
 
 Test(page, says_why_a_point_lies_off_the_line_and_of_no_other)
 {
-    char *near = page_of_point(1.08), *off = page_of_point(1.5);
+    char *near = page_of_point(1.08, 0), *off = page_of_point(1.5, 0);
     cr_expect(!strstr(near, "Off the line"), "%s", near);
     cr_expect(strstr(off, "Off the line: strong, 2 ranks, 1.5 s where plan says 1 s"), "%s", off);
     cr_expect(strstr(off, "the same work took 1.50"), "%s", off);
     free(near);
     free(off);
+}
+
+Test(page, says_when_the_machine_was_not_ours_alone)
+{
+    char *quiet = page_of_point(1.0, 0.01), *taken = page_of_point(1.0, 0.31);
+    cr_expect(!strstr(quiet, "Disturbed"), "%s", quiet);
+    cr_expect(strstr(taken, "Disturbed: this machine's host gave processors to others for 31 %"),
+              "%s", taken);
+    free(quiet);
+    free(taken);
 }
 
 Test(cluster, what_is_written_is_what_plan_reads)
