@@ -189,8 +189,9 @@ inline void resume(fiber *f)
     cur = nullptr;
 }
 
-// a stack above a guard page, entered at fiber_main
-inline fiber *new_fiber()
+// a stack above a guard page, entered at fiber_main; stacks begin at different lines of a page, or
+// all would share the same few lines of the cache
+inline fiber *new_fiber(size_t number)
 {
     fiber *f = new fiber;
     char *memory = (char *)mmap(nullptr, STACK + 4096, PROT_READ | PROT_WRITE,
@@ -200,7 +201,7 @@ inline fiber *new_fiber()
         abort();
     }
     f->stack = memory + 4096;
-    void **sp = (void **)(f->stack + STACK - 64);
+    void **sp = (void **)(f->stack + STACK - 64 - number * 7 % 64 * 64);
     *--sp = nullptr; // a return address that keeps the ABI's alignment
     *--sp = (void *)&fiber_main;
     for (int i = 0; i < 6; i++) *--sp = nullptr;
@@ -361,7 +362,7 @@ inline void run_grid(const char *name, dim3 grid, dim3 dim, size_t shared_bytes,
     b.dim = dim;
     b.n = dim.x * dim.y * dim.z;
     b.body = &body;
-    while (pool.fibers.size() < b.n) pool.fibers.push_back(new_fiber());
+    while (pool.fibers.size() < b.n) pool.fibers.push_back(new_fiber(pool.fibers.size()));
     b.fibers.assign(pool.fibers.begin(), pool.fibers.begin() + b.n);
     b.warps.resize((b.n + WARP - 1) / WARP);
     b.shared = (char *)malloc(shared_bytes ? shared_bytes : 1);

@@ -443,16 +443,24 @@ static status run_here(op_call *call, const op_args *here, const ops *o, device 
     return OK;
 }
 
+static status fill(const ops *o, device *d, char *memory, int64_t bytes, unsigned char dirt)
+{
+    char piece[65536];
+    memset(piece, dirt, sizeof piece);
+    for (int64_t at = 0, n; at < bytes; at += n) {
+        n = bytes - at < (int64_t)sizeof piece ? bytes - at : (int64_t)sizeof piece;
+        TRY(o->upload(d, memory + at, piece, n));
+    }
+    return OK;
+}
+
 status op_call_run(op_call *call, const ops *o, device *d, unsigned char dirt)
 {
     op_args here = call->args;
     int64_t workspace_bytes = o->workspace_bytes(d, &call->shapes);
-    void *workspace = NULL, *fill = malloc((size_t)workspace_bytes + 1);
-    ASSERT(fill);
-    memset(fill, dirt, (size_t)workspace_bytes);
+    void *workspace = NULL;
     TRY(o->alloc(d, &workspace, workspace_bytes));
-    TRY(o->upload(d, workspace, fill, workspace_bytes));
-    free(fill);
+    TRY(fill(o, d, workspace, workspace_bytes, dirt));
     /* fields that share memory here share it there */
     for (int i = 0; i < op_table[call->op].fields; i++) {
         tensor t = op_field_get(call->op, &call->args, i), there = t;

@@ -1,6 +1,7 @@
 #include "support/targets.h"
 #include "support/strict_ops.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -80,6 +81,8 @@ status target_open(int index, bool strict, const ops **o, device **d, bool *miss
     const cpu_path *path;
     char name[64];
     const ops *inner = find(index, &path);
+    /* what a case gives back the next one takes: new pages cost more than most cases */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30), (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
     *missing = (path && !machine_has(path)) || (inner->present && inner->present(NULL, 0) == 0);
     if (*missing) return OK;
     target_name(index, name, sizeof name);

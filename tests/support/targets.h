@@ -6,6 +6,7 @@
 
 #include "kernels/ops.h"
 
+enum { TARGETS_MAX = 16 };
 int target_count(void);
 /* "cpu:avx2", "ref", ... */
 void target_name(int index, char *text, size_t bytes);
