@@ -10,17 +10,20 @@ static void close_all(study_runs *runs, study *s)
     expand_deinit(runs);
     study_deinit(s);
 }
+static void must_expand(study_runs *runs, study *s, const char *text)
+{
+    cr_assert_eq(expand_text(runs, s, text), OK, "%s", status_message());
+}
 
 Test(expand, a_grid_is_every_combination_with_every_seed)
 {
     study s;
     study_runs r;
-    cr_assert_eq(expand_text(&r, &s,
-                             "seeds: [3, 5]\n"
-                             "grid:\n"
-                             "  model.width: [16, 32]\n"
-                             "  optimizer.learning_rate: [1e-3, 2e-3, 4e-3]\n"),
-                 OK, "%s", status_message());
+    must_expand(&r, &s,
+                "seeds: [3, 5]\n"
+                "grid:\n"
+                "  model.width: [16, 32]\n"
+                "  optimizer.learning_rate: [1e-3, 2e-3, 4e-3]\n");
     cr_assert_eq(r.count, 12);
     for (int32_t i = 0; i < r.count; i++) {
         const study_run *run = &r.run[i];
@@ -36,11 +39,10 @@ Test(expand, a_ladder_spends_each_budget_to_the_nearest_whole_step)
 {
     study s;
     study_runs r;
-    cr_assert_eq(expand_text(&r, &s,
-                             "isoflop: {budgets: [3e9, 1e10], models: [byte-test, byte-w64-l2]}\n"
-                             "set: {data.synthetic: zipf_facts, train.micro_batch: 2,\n"
-                             "  train.batch_tokens: 512, schedule.warmup_tokens: 512}\n"),
-                 OK, "%s", status_message());
+    must_expand(&r, &s,
+                "isoflop: {budgets: [3e9, 1e10], models: [byte-test, byte-w64-l2]}\n"
+                "set: {data.synthetic: zipf_facts, train.micro_batch: 2,\n"
+                "  train.batch_tokens: 512, schedule.warmup_tokens: 512}\n");
     cr_assert_eq(r.count, 4);
     for (int32_t i = 0; i < r.count; i++) {
         flop_counts f;
@@ -59,16 +61,15 @@ Test(expand, a_variant_may_count_warm_up_and_rate_in_its_own_way)
 {
     study s;
     study_runs r;
-    cr_assert_eq(expand_text(&r, &s,
-                             "isoflop: {budgets: [9e9], models: [byte-test, byte-w32-l2],\n"
-                             "  flop_count: six_nd}\n"
-                             "variants:\n"
-                             "  - {name: a, flop_count: six_nd_nonemb}\n"
-                             "  - {name: b, warmup_per_param: 0.25}\n"
-                             "  - {name: c, learning_rate_rule: size}\n"
-                             "set: {train.micro_batch: 2, train.batch_tokens: 1536,\n"
-                             "  schedule.warmup_tokens: 1536}\n"),
-                 OK, "%s", status_message());
+    must_expand(&r, &s,
+                "isoflop: {budgets: [9e9], models: [byte-test, byte-w32-l2],\n"
+                "  flop_count: six_nd}\n"
+                "variants:\n"
+                "  - {name: a, flop_count: six_nd_nonemb}\n"
+                "  - {name: b, warmup_per_param: 0.25}\n"
+                "  - {name: c, learning_rate_rule: size}\n"
+                "set: {train.micro_batch: 2, train.batch_tokens: 1536,\n"
+                "  schedule.warmup_tokens: 1536}\n");
     cr_assert_eq(r.count, 6);
     for (int32_t i = 0; i < r.count; i++) {
         const study_run *run = &r.run[i];
@@ -93,12 +94,11 @@ Test(expand, cells_far_from_any_optimum_can_be_left_out)
 {
     study s;
     study_runs r;
-    cr_assert_eq(expand_text(&r, &s,
-                             "isoflop: {budgets: [6e9, 3e10], models: [byte-test, byte-w64-l2],\n"
-                             "  flop_count: six_nd, tokens_per_param: [1, 10], bracket: [2]}\n"
-                             "set: {train.micro_batch: 2, train.batch_tokens: 1536,\n"
-                             "  schedule.warmup_tokens: 1536}\n"),
-                 OK, "%s", status_message());
+    must_expand(&r, &s,
+                "isoflop: {budgets: [6e9, 3e10], models: [byte-test, byte-w64-l2],\n"
+                "  flop_count: six_nd, tokens_per_param: [1, 10], bracket: [2]}\n"
+                "set: {train.micro_batch: 2, train.batch_tokens: 1536,\n"
+                "  schedule.warmup_tokens: 1536}\n");
     for (int32_t i = 0; i < r.count; i++) {
         const double ratio = r.run[i].budget / 6 / pow((double)r.run[i].params, 2);
         cr_expect(ratio >= 1 && ratio <= 10, "%s: %g tokens for each parameter", r.run[i].name,
@@ -111,10 +111,9 @@ Test(expand, a_trunk_needs_no_decay_of_its_own)
 {
     study s;
     study_runs r;
-    cr_assert_eq(expand_text(&r, &s,
-                             "set: {schedule.name: wsd}\nlearning_rate_rule: size\n"
-                             "tokens: [9216, 18432]\n"),
-                 OK, "%s", status_message());
+    must_expand(&r, &s,
+                "set: {schedule.name: wsd}\nlearning_rate_rule: size\n"
+                "tokens: [9216, 18432]\n");
     cr_expect_eq(r.count, 4);
     for (int32_t i = 0; i < r.count; i++)
         cr_expect_eq(r.run[i].cfg.schedule.decay_tokens > 0, r.run[i].role == RUN_POINT);
@@ -125,11 +124,10 @@ Test(expand, a_trunk_is_paid_for_once)
 {
     study s;
     study_runs r;
-    cr_assert_eq(expand_text(&r, &s,
-                             "set: {schedule.name: wsd, schedule.decay_tokens: 1536}\n"
-                             "decay_ratio: 0.2\n"
-                             "tokens: [9216, 18432, 36864]\n"),
-                 OK, "%s", status_message());
+    must_expand(&r, &s,
+                "set: {schedule.name: wsd, schedule.decay_tokens: 1536}\n"
+                "decay_ratio: 0.2\n"
+                "tokens: [9216, 18432, 36864]\n");
     cr_assert_eq(r.count, 6);
     double own = 0, longest = 0;
     for (int32_t i = 0; i < r.count; i++) {
@@ -153,12 +151,11 @@ Test(expand, a_sweep_tries_every_factor_at_the_first_seed_and_adds_the_others_la
 {
     study s;
     study_runs r;
-    cr_assert_eq(expand_text(&r, &s,
-                             "seeds: [1, 2, 3]\n"
-                             "learning_rate_rule: sweep\n"
-                             "learning_rate_factors: [0.5, 1, 2]\n"
-                             "runs: [{arm: a, model.width: 16}, {arm: b}]\n"),
-                 OK, "%s", status_message());
+    must_expand(&r, &s,
+                "seeds: [1, 2, 3]\n"
+                "learning_rate_rule: sweep\n"
+                "learning_rate_factors: [0.5, 1, 2]\n"
+                "runs: [{arm: a, model.width: 16}, {arm: b}]\n");
     cr_assert_eq(r.count, 6);
     for (int32_t i = 0; i < 6; i++) {
         cr_expect_eq(r.run[i].seed, 1);
@@ -176,10 +173,9 @@ Test(expand, the_size_rule_keeps_the_rate_of_the_base)
 {
     study s;
     study_runs r;
-    cr_assert_eq(expand_text(&r, &s,
-                             "learning_rate_rule: size\n"
-                             "grid: {model.width: [32, 64]}\n"),
-                 OK, "%s", status_message());
+    must_expand(&r, &s,
+                "learning_rate_rule: size\n"
+                "grid: {model.width: [32, 64]}\n");
     cr_expect_float_eq(r.run[0].cfg.optimizer.learning_rate, 1e-2, 1e-12);
     cr_expect_float_eq(r.run[1].cfg.optimizer.learning_rate,
                        1e-2 * pow((double)r.run[1].params / (double)r.run[0].params, -1.0 / 3),
