@@ -106,8 +106,8 @@ static void judge(doctor_report *r, const storage_seen *seen, const bool *back, 
                        "%.180s is not the directory that rank 0 sees", folder);
         if (!seen[i].written)
             doctor_add(r, "storage", true, where,
-                       "free space, check quota and permissions, or name another directory", "%s",
-                       seen[i].error);
+                       "free space, check quota and permissions, or name another directory",
+                       "cannot write: %.280s", seen[i].error);
         if (seen[i].token && seen[i].written && !back[i])
             doctor_add(r, "storage", true, where,
                        "use a file system that is coherent between nodes",

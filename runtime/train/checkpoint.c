@@ -337,6 +337,8 @@ status checkpoint_finish(run *r)
     if (s == OK) {
         status mine = OK;
         if (world_rank(r->world) == 0) {
+            /* its own cost, but for what follows now, is of the run that goes on from it */
+            w->info.at.times.checkpoint += w->stall_s + clock_s() - start;
             mine = publish(w, files);
             if (mine == OK) mine = prune(r, w->folder);
         }
