@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "fit_print.h"
 #include "base/file.h"
+#include "data/samples.h"
 #include "law/law_file.h"
 #include "report/run_points.h"
 #include "report/run_set.h"
@@ -46,7 +47,11 @@ static const char help[] =
     "  --seed S          of the bootstrap (default 1)\n"
     "  --flops C         the optimum for a budget of C, with intervals\n"
     "  --predict N,D     the loss of a new run of N parameters on D tokens, with its interval\n"
-    "  --data NAME       what the runs of a table were trained on, for the law file\n"
+    "  --data NAME       what the runs of a table were trained on, for the law file; or\n"
+    "  --trained-as CONFIG   a run config with the training data, validation set, tokenizer, "
+    "context\n"
+    "                    and schedule of the table's runs: plan then forecasts the loss of such "
+    "runs\n"
     "  --out LAW.json    writes a law that plan --law LAW.json takes; of approach-1 and\n"
     "                    approach-2: best sizes without a loss\n"
     "  --json            one object instead of text\n"
@@ -55,7 +60,8 @@ static const char help[] =
 
 /* The options as text. */
 typedef struct fit_arguments {
-    const char *law, *loss, *delta, *x, *drop, *bootstrap, *seed, *flops, *predict, *data, *out;
+    const char *law, *loss, *delta, *x, *drop, *bootstrap, *seed, *flops, *predict, *data,
+        *trained_as, *out;
     const char *budgets;
     bool json, nonemb, undecayed, any_schedule;
 } fit_arguments;
@@ -132,6 +138,28 @@ static bool is_folder(const char *path)
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
+/* What a table does not say, from the config of one of its runs. */
+static status origin_from(law_origin *o, const char *config_name)
+{
+    config cfg;
+    samples *train = NULL, *validation = NULL;
+    TRY(config_load(&cfg, config_name, 0, NULL));
+    status s = samples_open(&train, &cfg, SPLIT_TRAIN);
+    if (s == OK) s = samples_open(&validation, &cfg, SPLIT_VALIDATION);
+    if (s == OK) {
+        const samples_info *v = samples_about(validation);
+        (void)snprintf(o->data, sizeof o->data, "%s", samples_about(train)->identity);
+        (void)snprintf(o->validation_set, sizeof o->validation_set, "%s", v->identity);
+        (void)snprintf(o->tokenizer_sha256, sizeof o->tokenizer_sha256, "%s", v->tokenizer_sha256);
+        (void)snprintf(o->schedule_class, sizeof o->schedule_class, "%s",
+                       config_choice("schedule", "name", cfg.schedule.name));
+        o->context = (int32_t)cfg.model.context;
+    }
+    samples_close(train);
+    samples_close(validation);
+    return s;
+}
+
 /* One table, or folders of runs. */
 static status read_input(fit_input *in, const fit_arguments *a, const char *const *paths,
                          int32_t count, bool repeated)
@@ -139,8 +167,8 @@ static status read_input(fit_input *in, const fit_arguments *a, const char *cons
     in->path = paths[0];
     if (count > 1 || is_folder(paths[0])) {
         const run_points_rules rules = {repeated, a->undecayed, a->any_schedule};
-        REQUIRE(!a->data, ERR_CONFIG,
-                "--data names the data of a table; run directories carry their own");
+        REQUIRE(!a->data && !a->trained_as, ERR_CONFIG,
+                "--data and --trained-as tell of a table; run directories carry their own");
         TRY(run_set_read(&in->set, paths, count));
         // curves need no whole runs
         if (approach_of(a) == 1) {
@@ -161,7 +189,7 @@ static status read_input(fit_input *in, const fit_arguments *a, const char *cons
     TRY(points_read(&in->points, paths[0]));
     (void)snprintf(in->origin.flop_count, sizeof in->origin.flop_count, "%s",
                    in->points.has_flops ? "column flops" : "six_nd");
-    return OK;
+    return a->trained_as ? origin_from(&in->origin, a->trained_as) : OK;
 }
 
 static status require_columns(const points *p, const fit_options *w, const char *path)
@@ -183,7 +211,11 @@ static law_origin origin_of(const fit_arguments *a, const fit_input *in)
     law_origin origin = in->origin;
     origin.without_embedding = a->nonemb;
     if (a->data) (void)snprintf(origin.data, sizeof origin.data, "%s", a->data);
-    (void)snprintf(origin.source, sizeof origin.source, "fit of %.100s", in->path);
+    if (a->trained_as)
+        (void)snprintf(origin.source, sizeof origin.source, "fit of %.60s, trained as %.40s said",
+                       in->path, a->trained_as);
+    else
+        (void)snprintf(origin.source, sizeof origin.source, "fit of %.100s", in->path);
     return origin;
 }
 
@@ -207,8 +239,7 @@ static status drop_highest(points *p, const char *text)
 {
     int64_t drop = 0;
     TRY(cli_integer(&drop, "--drop-highest", text, 0, 1000000000));
-    REQUIRE(drop < p->count, ERR_CONFIG, "--drop-highest: %s of %d points", text,
-            p->count);
+    REQUIRE(drop < p->count, ERR_CONFIG, "--drop-highest: %s of %d points", text, p->count);
     points_drop_highest(p, (int32_t)drop);
     REQUIRE(p->count > 0, ERR_CONFIG, "--drop-highest: %s leaves no points", text);
     return OK;
@@ -318,6 +349,7 @@ static status run(int argc, char **argv, const char **rest)
         {"--flops", &a.flops, NULL},
         {"--predict", &a.predict, NULL},
         {"--data", &a.data, NULL},
+        {"--trained-as", &a.trained_as, NULL},
         {"--out", &a.out, NULL},
         {"--budgets", &a.budgets, NULL},
         {"--undecayed", NULL, &a.undecayed},
@@ -334,8 +366,9 @@ static status run(int argc, char **argv, const char **rest)
     REQUIRE(!a.data || strlen(a.data) < LAW_FILE_TEXT, ERR_CONFIG, "--data: longer than %d letters",
             LAW_FILE_TEXT - 1);
     TRY(parse_options(&w, &a));
-    REQUIRE(!a.data || a.out, ERR_CONFIG,
-            "--data is for the law file: it belongs to --out LAW.json");
+    REQUIRE((!a.data && !a.trained_as) || a.out, ERR_CONFIG,
+            "--data and --trained-as are for the law file: each belongs to --out LAW.json");
+    REQUIRE(!a.data || !a.trained_as, ERR_CONFIG, "--trained-as says the data; drop --data");
     REQUIRE(!a.budgets || approach_of(&a) == 2, ERR_CONFIG, "--budgets belongs to approach-2");
     status s = read_input(&in, &a, rest, count, w.form->needs & LAW_OF_UNIQUE);
     if (s == OK && a.drop) s = drop_highest(&in.points, a.drop);

@@ -18,6 +18,16 @@ __attribute__((format(printf, 2, 3))) static status unknown(plan_answer *a, cons
     return OK;
 }
 
+/* What the law does not say of its runs, without which no run is known to be one of them. */
+static const char *unsaid(const law_origin *o)
+{
+    return !o->data[0]             ? "training data"
+           : !o->validation_set[0] ? "validation set"
+           : !o->context           ? "context"
+           : !o->schedule_class[0] ? "schedule"
+                                   : NULL;
+}
+
 /* What the law was fitted on must be what the run is about, in every part. */
 static status compare(plan_answer *a, const law_origin *o)
 {
@@ -56,6 +66,11 @@ status plan_forecast_build(plan_answer *a)
     if (!row->form) return unknown(a, "%s gives best sizes, no loss: loss not forecast", row->name);
     if (!row->file.has_covariance)
         return unknown(a, "%s has no covariance: loss not forecast", row->name);
+    if (unsaid(&row->file.origin))
+        return unknown(a,
+                       "%s does not say the %s of its runs: loss not forecast; fit --trained-as "
+                       "CONFIG says it",
+                       row->name, unsaid(&row->file.origin));
     TRY(compare(a, &row->file.origin));
     if (!f->known) return OK;
     const double tokens = (double)(a->steps * a->batch_tokens);
