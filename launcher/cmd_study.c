@@ -120,7 +120,7 @@ static study_forecast forecast_of(const study_session *x, double flops_per_s)
 static status dry_run(study_session *x)
 {
     double rate = 0;
-    TRY(study_scale_rate(x, &rate));
+    TRY(study_scale_rate(x, 0.4, &rate));
     if (!x->first) return OK;
     const study_forecast f = forecast_of(x, rate);
     json_t *plan;

@@ -11,6 +11,8 @@
 #include <string.h>
 
 enum { SCALES = 16 };
+/* What hours of work rest on is measured longer than what is only shown. */
+static const double CHOICE_S = 4.4;
 
 /* The scales of the list, in file order. */
 static int32_t list_scales(const study *s, const char *scale[SCALES])
@@ -26,7 +28,7 @@ static int32_t list_scales(const study *s, const char *scale[SCALES])
 }
 
 /* Speed of the slowest kind of run, on all ranks at once as the study will use them. COLLECTIVE */
-status study_scale_rate(study_session *x, double *flops_per_s)
+status study_scale_rate(study_session *x, double seconds, double *flops_per_s)
 {
     world *group = NULL;
     double rates[2] = {0, 0}, mine;
@@ -38,11 +40,12 @@ status study_scale_rate(study_session *x, double *flops_per_s)
     const int32_t which[2] = {0, last};
     TRY(world_split(x->w, &group, world_rank(x->w) / each));
     status s = OK;
-    for (int k = 0; k < 2 && s == OK; k++)
-        s = probe_rate(&rates[k], group, &x->runs.run[which[k]].cfg, 2.2);
+    const int kinds = x->runs.run[last].params == x->runs.run[0].params ? 1 : 2;
+    for (int k = 0; k < kinds && s == OK; k++)
+        s = probe_rate(&rates[k], group, &x->runs.run[which[k]].cfg, seconds / kinds);
     world_close(group);
     TRY(world_agree(x->w, s));
-    mine = fmin(rates[0], rates[1]);
+    mine = fmin(rates[0], rates[kinds - 1]);
     double *all = calloc((size_t)world_size(x->w), sizeof *all);
     s = world_agree(x->w,
                     all ? OK : status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for rates"));
@@ -104,7 +107,7 @@ status study_scale_choose(study_session *x)
     TRY(study_session_share(x, s == OK ? study_session_prepare(x) : s));
     TRY(world_broadcast(x->w, &known, sizeof known, 0));
     if (known) return OK;
-    TRY(study_scale_rate(x, &rate));
+    TRY(study_scale_rate(x, CHOICE_S, &rate));
     for (int32_t i = 0; x->first && s == OK && i < count; i++) {
         study_runs runs;
         (void)snprintf(x->s.keys.scale, sizeof x->s.keys.scale, "%.31s", scale[i]);

@@ -13,6 +13,7 @@ status study_session_check(study_session *x, int32_t first)
     world *alone = NULL;
     status s = world_open_self(&alone);
     int32_t cell = -1;
+    run *before = NULL;
     for (int32_t i = first; s == OK && i < x->runs.count; i++) {
         const study_run *one = &x->runs.run[i];
         if (one->cell_index == cell && one->role != RUN_TRUNK && one->parent < 0) {
@@ -22,7 +23,7 @@ status study_session_check(study_session *x, int32_t first)
         }
         run *r = NULL;
         cell = one->cell_index;
-        s = run_check(&r, &one->cfg, alone);
+        s = run_check_like(&r, &one->cfg, alone, before);
         if (s != OK) {
             (void)status_prefix(s, "%s: run %s", x->s.path, one->name);
             break;
@@ -33,8 +34,10 @@ status study_session_check(study_session *x, int32_t first)
         if (i == 0 && r->validation)
             (void)snprintf(x->validation_set, sizeof x->validation_set, "%s",
                            samples_about(r->validation)->identity);
-        run_close(r);
+        run_close(before);
+        before = r;
     }
+    run_close(before);
     world_close(alone);
     return s;
 }

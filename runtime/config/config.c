@@ -13,7 +13,8 @@ typedef struct reading {
     config cfg;
     origin from;
     section sections[SECTIONS];
-    int32_t current; /* section whose pairs are being read */
+    int32_t current;       /* section whose pairs are being read */
+    config_models *models; /* NULL: none are known               */
 } reading;
 
 static int32_t find_section(const reading *r, const char *prefix)
@@ -151,7 +152,7 @@ static status fill_model(reading *r)
     /* a resolved config holds every field: its row is only a name */
     if (given == in->count) return OK;
     model_config row;
-    const status found = models_row(&row, r->cfg.model_name);
+    const status found = models_row(&row, r->models, r->cfg.model_name);
     if (found != OK) return status_prefix(found, "%smodel", place);
     for (int32_t i = 0; i < in->count; i++) {
         const field *f = &in->fields[i];
@@ -191,10 +192,17 @@ static void resolve(config *cfg)
 status config_parse(config *out, const char *path, const char *bytes, int64_t size,
                     int override_count, const char *const *overrides)
 {
+    return config_parse_among(out, NULL, path, bytes, size, override_count, overrides);
+}
+
+status config_parse_among(config *out, config_models *models, const char *path, const char *bytes,
+                          int64_t size, int override_count, const char *const *overrides)
+{
     REQUIRE(size >= 0 && size <= CONFIG_BYTES_MAX, ERR_CONFIG,
             "%s: larger than a config can be (%d MiB)", path, CONFIG_BYTES_MAX >> 20);
     reading r;
     memset(&r, 0, sizeof r);
+    r.models = models;
     r.from.path = path;
     r.from.overrides = overrides;
     table_sections(r.sections);

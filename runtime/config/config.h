@@ -52,6 +52,17 @@ status config_parse(config *out, const char *path, const char *bytes, int64_t si
 enum { CONFIG_BYTES_MAX = 16 << 20 };
 /* Same, from a file found as config_find does. */
 status config_load(config *out, const char *path, int override_count, const char *const *overrides);
+/* Rows of the models files, read when the first one is asked for and kept for further configs.
+ * Begin with zeros; the owner deinits. */
+typedef struct config_models {
+    struct model_row *row;
+    int32_t count, capacity;
+    bool read;
+} config_models;
+void config_models_deinit(config_models *m);
+/* config_load for the many configs of a study. */
+status config_load_among(config *out, config_models *models, const char *path, int override_count,
+                         const char *const *overrides);
 /* Where a config named without a path lies: as given, $ISOFLOP_CONFIGS, the source tree's configs,
  * PREFIX/share/isoflop/configs; ".yaml" may be left out. Writes the path found. ERR_CONFIG lists
  * where it looked. */

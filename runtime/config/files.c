@@ -1,4 +1,5 @@
 #include "config/files.h"
+#include "config/models.h"
 
 #include "config/config.h"
 
@@ -96,12 +97,18 @@ status files_read(char **out, int64_t *size, const char *path)
 
 status config_load(config *out, const char *name, int override_count, const char *const *overrides)
 {
+    return config_load_among(out, NULL, name, override_count, overrides);
+}
+
+status config_load_among(config *out, config_models *models, const char *name, int override_count,
+                         const char *const *overrides)
+{
     char path[FILES_PATH];
     char *bytes = NULL;
     int64_t size = 0;
     TRY(config_find(path, sizeof path, name));
     TRY(files_read(&bytes, &size, path));
-    const status s = config_parse(out, path, bytes, size, override_count, overrides);
+    const status s = config_parse_among(out, models, path, bytes, size, override_count, overrides);
     free(bytes);
     return s;
 }

@@ -12,6 +12,11 @@
 
 typedef char row_name[96];
 
+struct model_row {
+    row_name name;
+    model_config as_written;
+};
+
 /* Receives every row once, as written. */
 typedef status (*row_visitor)(void *context, const char *name, const model_config *m);
 
@@ -208,10 +213,45 @@ static status match_row(void *context, const char *name, const model_config *m)
     return OK;
 }
 
-status models_row(model_config *out, const char *name)
+static status keep_row(void *context, const char *name, const model_config *m)
+{
+    config_models *all = context;
+    if (all->count == all->capacity) {
+        const int32_t capacity = 2 * all->capacity + 64;
+        struct model_row *more = realloc(all->row, (size_t)capacity * sizeof *more);
+        REQUIRE(more, ERR_MEMORY, "no memory for the rows of models");
+        all->row = more;
+        all->capacity = capacity;
+    }
+    struct model_row *row = &all->row[all->count++];
+    (void)snprintf(row->name, sizeof row->name, "%s", name);
+    row->as_written = *m;
+    return OK;
+}
+
+void config_models_deinit(config_models *m)
+{
+    free(m->row);
+    *m = (config_models){0};
+}
+
+/* Every row once, from those that are kept, which are read now if they were not. */
+static status each_known(config_models *known, row_visitor visit, void *context)
+{
+    if (!known->read) {
+        known->count = 0;
+        TRY(each_row(keep_row, known));
+        known->read = true;
+    }
+    for (int32_t i = 0; i < known->count; i++)
+        TRY(visit(context, known->row[i].name, &known->row[i].as_written));
+    return OK;
+}
+
+status models_row(model_config *out, config_models *known, const char *name)
 {
     search s = {.name = name, .out = out, .distance = INT32_MAX};
-    TRY(each_row(match_row, &s));
+    TRY(known ? each_known(known, match_row, &s) : each_row(match_row, &s));
     REQUIRE(s.found || *s.nearest, ERR_CONFIG,
             "'%.60s': there are no models files; set ISOFLOP_CONFIGS", name);
     REQUIRE(s.found, ERR_CONFIG, "'%.60s' is no row of configs/models; nearest: %s", name,
@@ -222,7 +262,7 @@ status models_row(model_config *out, const char *name)
 status config_model_row(model_config *out, const char *name)
 {
     model_config m;
-    TRY(models_row(&m, name));
+    TRY(models_row(&m, NULL, name));
     config_resolve_model(&m);
     *out = m;
     return OK;

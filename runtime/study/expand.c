@@ -228,6 +228,7 @@ status expand_study(study_runs *out, const study *s)
     expansion e = {.s = s, .out = out, .variant = ""};
     status code = expand_variants(&e);
     settings_deinit(&e.set);
+    config_models_deinit(&e.models);
     if (code == OK) code = names_differ(out, s->path);
     if (code == OK) code = check_compare(out, s);
     if (code != OK) expand_deinit(out);

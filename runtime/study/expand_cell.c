@@ -50,10 +50,10 @@ void expand_cell_count(char out[24], double value)
     (void)snprintf(out, 24, i ? "%.4g%c" : "%.0f", value, unit[i]);
 }
 
-status expand_cell_config(config *cfg, const expansion *e, int32_t line)
+status expand_cell_config(config *cfg, expansion *e, int32_t line)
 {
-    const status s =
-        config_load(cfg, e->s->keys.base, e->set.count, (const char *const *)e->set.text);
+    const status s = config_load_among(cfg, &e->models, e->s->keys.base, e->set.count,
+                                       (const char *const *)e->set.text);
     if (s == OK) return OK;
     /* the line of the override that the message names */
     const char *text = status_message();

@@ -100,9 +100,28 @@ static status measure_windows(run *r)
     return s;
 }
 
-static status open_data(run *r)
+/* From a run that has it open, if it is what this one reads. */
+static bool take_data(run *r, run *from)
+{
+    const config *a = r->cfg, *b = from ? from->cfg : NULL;
+    if (!b || !from->train || r->judge != from->judge || a->model.context != b->model.context ||
+        a->model.vocab != b->model.vocab || memcmp(&a->data, &b->data, sizeof a->data) != 0 ||
+        memcmp(&a->zipf, &b->zipf, sizeof a->zipf) != 0 ||
+        memcmp(&a->evaluate, &b->evaluate, sizeof a->evaluate) != 0)
+        return false;
+    r->train = from->train;
+    r->validation = from->validation;
+    r->eval_windows = from->eval_windows;
+    r->eval_bytes = from->eval_bytes;
+    r->eval_oracle = from->eval_oracle;
+    from->train = from->validation = NULL;
+    return true;
+}
+
+static status open_data(run *r, run *like)
 {
     const config *cfg = r->cfg;
+    if (take_data(r, like)) return check_tokens(r);
     TRY(samples_open(&r->train, cfg, SPLIT_TRAIN));
     TRY(check_tokens(r));
     if (!cfg->data.validation[0] && cfg->data.synthetic == SYNTHETIC_NONE) return OK;
@@ -134,7 +153,7 @@ static status choose_attention(run *r, const op_shapes *shapes)
 }
 
 /* Everything that needs no other rank. */
-static status open_local(run *r)
+static status open_local(run *r, run *like)
 {
     const config *cfg = r->cfg;
     int32_t ranks = world_size(r->world);
@@ -151,7 +170,7 @@ static status open_local(run *r)
             " ranks or train.batch_tokens=%" PRId64,
             cfg->train.batch_tokens, r->M, cfg->train.micro_batch, cfg->model.context, ranks, r->M,
             ranks * micro_tokens);
-    TRY(open_data(r));
+    TRY(open_data(r, like));
     TRY(layout_init(&r->layout, &cfg->model, ranks));
     memory_exchange(&r->exchange, cfg, &r->layout, r->eval_windows);
 
@@ -289,14 +308,14 @@ static status initial_weights(run *r)
     return run_publish_weights(r);
 }
 
-static status check_on(run **out, const config *cfg, world *w, split judge)
+static status check_on(run **out, const config *cfg, world *w, split judge, run *like)
 {
     run *r = calloc(1, sizeof *r);
     REQUIRE(r, ERR_MEMORY, "no memory for a run");
     r->cfg = cfg;
     r->world = w;
     r->judge = judge;
-    status s = world_agree(w, open_local(r));
+    status s = world_agree(w, open_local(r, like));
     if (s == OK) s = agree_on_arithmetic(r);
     if (s != OK) {
         run_close(r);
@@ -311,7 +330,12 @@ static status check_on(run **out, const config *cfg, world *w, split judge)
 
 status run_check(run **out, const config *cfg, world *w)
 {
-    return check_on(out, cfg, w, SPLIT_VALIDATION);
+    return check_on(out, cfg, w, SPLIT_VALIDATION, NULL);
+}
+
+status run_check_like(run **out, const config *cfg, world *w, run *like)
+{
+    return check_on(out, cfg, w, SPLIT_VALIDATION, like);
 }
 
 /* What a communicator of its own library takes on the device: with one rank there is none. */
@@ -345,7 +369,7 @@ status run_start(run *r)
 static status open_on(run **out, const config *cfg, world *w, split judge)
 {
     run *r = NULL;
-    TRY(check_on(&r, cfg, w, judge));
+    TRY(check_on(&r, cfg, w, judge, NULL));
     status s = run_start(r);
     if (s != OK) {
         run_close(r);

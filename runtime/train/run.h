@@ -119,6 +119,10 @@ typedef struct run {
 /* The local half: config, data, counts and the memory plan are known and agreed; no memory is
  * taken, nothing is written. cfg and world are borrowed. COLLECTIVE. The caller closes. */
 status run_check(run **out, const config *cfg, world *w);
+/* The same for one of many runs: the data of `like`, where both read the same in the same way, is
+ * taken from it, not opened, verified and counted again. Nullable: like; it is only good for being
+ * closed then. */
+status run_check_like(run **out, const config *cfg, world *w, run *like);
 /* The other half: communicator, memory, initial weights. COLLECTIVE. */
 status run_start(run *r);
 /* Both. */
