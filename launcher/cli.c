@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { COLUMNS = 100 };
+
 /* Edit distance of two short names; for "did you mean". */
 static int distance(const char *a, const char *b)
 {
@@ -236,4 +238,31 @@ cli_text cli_duration(double seconds)
     else
         (void)snprintf(out.text, sizeof out.text, "%.3gh", whole / 3600);
     return out;
+}
+
+/* Bytes of UTF-8 that show as `columns` columns at most, cut at a blank where there is one. */
+static size_t fitting(const char *text, size_t columns)
+{
+    size_t bytes = 0, shown = 0, blank = 0;
+    while (text[bytes] && text[bytes] != '\n') {
+        size_t step = 1;
+        while (((unsigned char)text[bytes + step] & 0xc0) == 0x80) step++;
+        if (shown == columns) return blank ? blank : bytes;
+        if (text[bytes] == ' ') blank = bytes;
+        bytes += step;
+        shown++;
+    }
+    return bytes;
+}
+
+void cli_wrapped(const char *label, int indent, const char *text)
+{
+    printf("%-*s", indent, label);
+    while (*text) {
+        const size_t n = fitting(text, (size_t)(COLUMNS - indent));
+        printf("%.*s\n", (int)n, text);
+        text += n;
+        while (*text == ' ' || *text == '\n') text++;
+        if (*text) printf("%*s", indent, "");
+    }
 }

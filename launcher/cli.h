@@ -44,6 +44,9 @@ status cli_printed(void);
 /* Prints a result of --json to stdout. Takes root over; NULL (a tree that could not be built) is
  * ERR_MEMORY, a stdout that does not take it ERR_IO. */
 status cli_json(json_t *root);
+/* "label   text" on stdout: the text begins at column `indent` and is wrapped to 100 columns under
+ * itself. */
+void cli_wrapped(const char *label, int indent, const char *text);
 /* Number of bytes as "12.3 MiB", count as "1.25M", seconds as "2h05m"; into a ring of static-free
  * buffers. */
 typedef struct cli_text {

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { SHOWN = 4 }; /* names of a list, and cores */
+
 static const char help[] =
     "usage: isoflop doctor [CONFIG [key=value ...]] [--run DIR] [--time-limit T] [--json]\n"
     "\n"
@@ -67,19 +69,45 @@ static status time_left(double *out, const arguments *a)
 
 /* --- what people read ----------------------------------------------------- */
 
+/* Adds the first of a list of names, and how many there are where that is not all of them. */
+static void add_names(FILE *out, const char *what, const char *list)
+{
+    int count = list[0] ? 1 : 0, shown = 0;
+    for (const char *c = list; *c; c++) count += *c == ',';
+    for (const char *c = list; *c && shown < SHOWN; c += c[0] == ',') {
+        const int length = (int)strcspn(c, ",");
+        (void)fprintf(out, "%s%.*s", shown ? ", " : what, length, c);
+        c += length;
+        shown++;
+    }
+    if (count > shown) (void)fprintf(out, ", ... (%d)", count);
+}
+
+static void print_place(int32_t rank, const rank_place *p)
+{
+    char label[32], *text = NULL;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    ASSERT(out);
+    (void)snprintf(label, sizeof label, "  %4d", rank);
+    (void)fprintf(out, "%s%s%s, %d core%s of the system's", p->host, p->node[0] ? " = " : "",
+                  p->node, p->core_count, p->core_count == 1 ? "" : "s");
+    int shown = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE && shown < SHOWN; cpu++)
+        if (CPU_ISSET((size_t)cpu, &p->cores)) (void)fprintf(out, "%s%d", shown++ ? "," : " ", cpu);
+    if (p->core_count > SHOWN) (void)fprintf(out, ",...");
+    add_names(out, ", GPU ", p->gpus);
+    add_names(out, ", net ", p->networks);
+    const int closed = fclose(out);
+    ASSERT(closed == 0);
+    cli_wrapped(label, 11, text);
+    free(text);
+}
+
 static void print_map(const doctor_report *r)
 {
     printf("ranks      %d on %d node%s\n", r->ranks, r->nodes, r->nodes == 1 ? "" : "s");
-    for (int32_t i = 0; i < r->ranks && i < 64; i++) {
-        const rank_place *p = &r->places[i];
-        printf("  %4d     %s%s%s, %d core%s of the system's", i, p->host, p->node[0] ? " = " : "",
-               p->node, p->core_count, p->core_count == 1 ? "" : "s");
-        int shown = 0;
-        for (int cpu = 0; cpu < CPU_SETSIZE && shown < 4; cpu++)
-            if (CPU_ISSET((size_t)cpu, &p->cores)) printf("%s%d", shown++ ? "," : " ", cpu);
-        printf("%s%s%s%s%s\n", p->core_count > 4 ? ",..." : "", p->gpus[0] ? ", GPU " : "", p->gpus,
-               p->networks[0] ? ", net " : "", p->networks);
-    }
+    for (int32_t i = 0; i < r->ranks && i < 64; i++) print_place(i, &r->places[i]);
     if (r->ranks > 64) printf("  ...      --json shows all\n");
 }
 

@@ -8,35 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { COLUMNS = 100, LABEL = 13, LINE = 1024 };
+enum { LABEL = 13, LINE = 1024 };
 #define PF_DAY 8.64e19
 
-/* Bytes of UTF-8 that show as `columns` columns at most, cut at a blank where there is one. */
-static size_t fitting(const char *text, size_t columns)
-{
-    size_t bytes = 0, shown = 0, blank = 0;
-    while (text[bytes] && text[bytes] != '\n') {
-        size_t step = 1;
-        while (((unsigned char)text[bytes + step] & 0xc0) == 0x80) step++;
-        if (shown == columns) return blank ? blank : bytes;
-        if (text[bytes] == ' ') blank = bytes;
-        bytes += step;
-        shown++;
-    }
-    return bytes;
-}
-
-void plan_print_wrapped(const char *label, const char *text)
-{
-    printf("%-*s", LABEL, label);
-    while (*text) {
-        const size_t n = fitting(text, COLUMNS - LABEL);
-        printf("%.*s\n", (int)n, text);
-        text += n;
-        while (*text == ' ' || *text == '\n') text++;
-        if (*text) printf("%*s", LABEL, "");
-    }
-}
+void plan_print_wrapped(const char *label, const char *text) { cli_wrapped(label, LABEL, text); }
 
 const char *plan_print_count(char out[32], double x)
 {

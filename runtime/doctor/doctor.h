@@ -10,7 +10,7 @@
 
 #include <sched.h>
 
-enum { DOCTOR_NAME = 64, DOCTOR_TEXT = 320 };
+enum { DOCTOR_NAME = 64, DOCTOR_LIST = 512, DOCTOR_TEXT = 320 };
 
 typedef struct finding {
     char check[16]; /* launch, cores, storage, ... */
@@ -21,7 +21,7 @@ typedef struct finding {
 /* Where a rank is and what it sees; one per rank, gathered as bytes. */
 typedef struct rank_place {
     char host[DOCTOR_NAME], node[DOCTOR_NAME];     /* hostname; Slurm's name of the node, or ""  */
-    char gpus[DOCTOR_NAME], networks[DOCTOR_NAME]; /* visible devices; interfaces but lo     */
+    char gpus[DOCTOR_LIST], networks[DOCTOR_LIST]; /* visible devices; interfaces but lo     */
     char version[256], arithmetic[256]; /* program, MPI, driver, NCCL; kernels               */
     cpu_set_t cores; /* allowed cores; of the threads of a core the first              */
     int32_t core_count, local_rank;

@@ -91,13 +91,15 @@ static double quota(void)
 static void list_networks(char *out, size_t bytes)
 {
     size_t used = 0;
-    DIR *dir = opendir("/sys/class/net");
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        if (e->d_name[0] == '.' || strcmp(e->d_name, "lo") == 0) continue;
-        if (used + strlen(e->d_name) + 2 > bytes) break;
-        used += (size_t)snprintf(out + used, bytes - used, "%s%s", used ? "," : "", e->d_name);
+    struct dirent **entries = NULL;
+    const int count = scandir("/sys/class/net", &entries, NULL, versionsort);
+    for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name;
+        if (name[0] != '.' && strcmp(name, "lo") != 0 && used + strlen(name) + 2 <= bytes)
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used ? "," : "", name);
+        free(entries[i]);
     }
-    if (dir) (void)closedir(dir);
+    free(entries);
 }
 
 static int64_t memory_available(void)

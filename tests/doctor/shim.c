@@ -10,6 +10,7 @@
  * goes to another host leaves so many microseconds late; SHIM_SEND_TO                only what goes
  * to this address does */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -84,6 +85,16 @@ FILE *fopen(const char *path, const char *mode)
     FILE *(*real)(const char *, const char *);
     *(void **)&real = dlsym(RTLD_NEXT, "fopen");
     return real(instead(path, text, sizeof text), mode);
+}
+
+int scandir(const char *path, struct dirent ***out, int (*wanted)(const struct dirent *),
+            int (*order)(const struct dirent **, const struct dirent **))
+{
+    char text[4096];
+    int (*real)(const char *, struct dirent ***, int (*)(const struct dirent *),
+                int (*)(const struct dirent **, const struct dirent **));
+    *(void **)&real = dlsym(RTLD_NEXT, "scandir");
+    return real(instead(path, text, sizeof text), out, wanted, order);
 }
 
 int access(const char *path, int mode)
