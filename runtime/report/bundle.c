@@ -30,6 +30,15 @@ char *bundle_scrub(const char *text)
             from = end - 1;
             while (from > at && from[-1] != '/') from--;
         }
+        // somebody's home has no other name than theirs
+        static const char *const homes[] = {"/home/", "/Users/"};
+        for (size_t k = 0; k < sizeof homes / sizeof *homes; k++) {
+            const ptrdiff_t n = (ptrdiff_t)strlen(homes[k]);
+            if (from - at >= n && strncmp(from - n, homes[k], (size_t)n) == 0) {
+                *to++ = '~';
+                from = end;
+            }
+        }
         while (from < end) *to++ = *from++;
         if (*end) *to++ = *end++;
         at = end;
@@ -38,14 +47,14 @@ char *bundle_scrub(const char *text)
     return out;
 }
 
-/* Keys whose texts hold paths; elsewhere a path is what begins at a root: "nats/token" is none. */
+/* A slash makes a path of a text, but for those of people and makers, where "nats/token" is none
+ * and a path is what begins at a root. */
 static bool holds_paths(const char *key)
 {
-    static const char *const keys[] = {"command",    "detail", "train",
-                                       "validation", "test",   "source"};
-    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-        if (strcmp(keys[k], key) == 0) return true;
-    return false;
+    static const char *const other[] = {"note", "processor", "version", "arithmetic_id"};
+    for (size_t k = 0; k < sizeof other / sizeof *other; k++)
+        if (strcmp(other[k], key) == 0) return false;
+    return true;
 }
 
 static bool rooted(const char *text)
@@ -55,10 +64,11 @@ static bool rooted(const char *text)
     return false;
 }
 
-/* "host", "worst_host", and the list of nodes that a job has. */
+/* "host", "worst_host", the list of nodes that a job has; and what an event or a meter says in
+ * words, which may name anything and is in no report. */
 static bool names_host(const char *key, const json_t *value)
 {
-    static const char *const keys[] = {"host", "nodes", "nodelist"};
+    static const char *const keys[] = {"host", "nodes", "nodelist", "detail"};
     const size_t n = strlen(key);
     if (!json_is_string(value)) return false;
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
