@@ -201,7 +201,7 @@ static cli_text scaled(double value, double step, const char *const *units, int 
     cli_text out;
     char text[400];
     int i = 0;
-    // the unit is chosen for what is printed: 999999.99 rounds to 1000K, which is 1M
+    /* the unit is chosen for what is printed: 999999.99 rounds to 1000K, which is 1M */
     for (print_value(text, value, i); i + 1 < count && fabs(strtod(text, NULL)) >= step;) {
         value /= step;
         print_value(text, value, ++i);

@@ -170,7 +170,7 @@ static status read_input(fit_input *in, const fit_arguments *a, const char *cons
         REQUIRE(!a->data && !a->trained_as, ERR_CONFIG,
                 "--data and --trained-as tell of a table; run directories carry their own");
         TRY(run_set_read(&in->set, paths, count));
-        // curves need no whole runs
+        /* curves need no whole runs */
         if (approach_of(a) == 1) {
             REQUIRE(!a->undecayed && !a->drop, ERR_CONFIG,
                     "%s chooses among points; approach-1 reads all loss curves, decayed or not",
@@ -320,7 +320,7 @@ static status optima_and_print(const fit_arguments *a, const fit_options *w, fit
     }
     optima *o = calloc(1, sizeof *o);
     REQUIRE(o, ERR_MEMORY, "no memory");
-    // the budgets of a study's ladder are in its own count
+    /* the budgets of a study's ladder are in its own count */
     if (approach == 2 && in->set.count) run_points_count(&in->points, in->set.run, true);
     status s = approach == 2 ? optima_of_parabolas(o, &in->points, options)
                              : curves_only(o, in, a, options);

@@ -91,7 +91,7 @@ static status build(page *out, const char *const *path, int count, const report_
 static status show(const report_arguments *a, const page *p, const char *folder)
 {
     if (a->json) return cli_json(page_json(p));
-    // while watching, each page takes the place of the one before
+    /* while watching, each page takes the place of the one before */
     if (a->watch && cli_terminal()) (void)fputs("\033[H\033[2J", stdout);
     page_text(p, stdout, COLUMNS);
     printf("\npage: %s/index.html\n", folder);

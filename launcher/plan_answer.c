@@ -30,7 +30,7 @@ static status read_laws(plan_answer *a)
         if (!path) return plan_words_unknown_law(&a->laws, name);
         const status s = law_file_read(&file, name);
         if (s != OK) {
-            // the file is a part of the question: whatever is wrong with it is wrong usage
+            /* the file is a part of the question: whatever is wrong with it is wrong usage */
             (void)status_prefix(s, "--law");
             return s == ERR_MEMORY ? s : ERR_CONFIG;
         }
@@ -82,7 +82,7 @@ static status ask_law(plan_law *out, const plan_answer *a, const published_law *
         a->model_given ? (double)block_param_count_without_embedding(&a->cfg.model) : NAN;
     out->params_total = row->without_embedding ? with : n;
     out->params_without_embedding = row->without_embedding ? n : without;
-    // models that cannot be built with this vocabulary have no exact counts
+    /* models that cannot be built with this vocabulary have no exact counts */
     if (row->without_embedding && !a->model_given &&
         plan_model_with_embedding(&out->params_total, a, n) != OK)
         out->params_total = NAN;
@@ -206,14 +206,14 @@ static status answer_machine(plan_answer *a)
     const double all = seconds * peak;
     q->ask.flops = all * a->machine.mfu;
     if (isfinite(q->mfu)) return answer(a);
-    // speed jumps where a micro-batch no longer fits: the largest budget that can be paid
+    /* speed jumps where a micro-batch no longer fits: the largest budget that can be paid */
     double low = log(all * 1e-4), high = log(all);
     for (int i = 0; i < BISECTIONS; i++) {
         const double middle = (low + high) / 2;
         const bool last = i + 1 == BISECTIONS;
         q->ask.flops = exp(last ? low : middle);
         const status s = answer(a);
-        // a larger run has a larger batch, which may keep all ranks busy
+        /* a larger run has a larger batch, which may keep all ranks busy */
         const bool idle = s == ERR_CONFIG && !last && plan_machine_idle(a);
         if (!idle) TRY(s);
         if (idle || affordable(a))
@@ -240,7 +240,7 @@ static status build(plan_answer *a, const plan_options *o)
         REQUIRE(!o->flops || !o->tokens, ERR_CONFIG,
                 "--flops and --tokens with --model: two of them give the third; leave one out");
         q->ask.params = (double)block_param_count(&a->cfg.model);
-        // a run config says its tokens
+        /* a run config says its tokens */
         if (a->based && !o->flops && !o->tokens && !q->machine && !o->tokens_per_param)
             q->ask.tokens = (double)a->base.train.tokens;
         q->asked = true;
@@ -249,7 +249,7 @@ static status build(plan_answer *a, const plan_options *o)
             "plan needs a question: --flops, --params, --tokens, --loss, --gpus and --hours, "
             "--budget, --model or --systems (--help shows examples)");
     if (!isfinite(q->ask.unique)) q->ask.unique = a->data.tokens;
-    // tokens to be served are a question about fresh ones
+    /* tokens to be served are a question about fresh ones */
     if (isfinite(q->ask.inference)) q->ask.unique = NAN;
     TRY(q->machine ? answer_machine(a) : answer(a));
     plan_words_reason(a);

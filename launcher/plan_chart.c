@@ -157,7 +157,7 @@ static void put_contours(FILE *out, const extent *e)
 {
     const double low = log10(6) + e->low_n + e->low_d, high = log10(6) + e->high_n + e->high_d;
     for (int c = (int)ceil(low / 2) * 2; c < high; c += 2) {
-        // where the line leaves the picture: the lower or the right border
+        /* where the line leaves the picture: the lower or the right border */
         double n = e->high_n - 0.08, d = c - log10(6) - n;
         if (d < e->low_d + 0.1) d = e->low_d + 0.1, n = c - log10(6) - d;
         if (n > e->low_n + 0.5 && d < e->high_d - 0.2)

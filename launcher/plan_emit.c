@@ -112,7 +112,7 @@ static status script_text(char **text, const plan_answer *a, const char *folder)
 {
     size_t bytes = 0;
     char place[4 * PATH_BYTES], self[4 * PATH_BYTES], link[PATH_BYTES] = "isoflop";
-    // Slurm runs a copy of the script: where the plan lies is written into it
+    /* Slurm runs a copy of the script: where the plan lies is written into it */
     char *absolute = realpath(folder, NULL), *program = realpath("/proc/self/exe", NULL);
     if (program) (void)snprintf(link, sizeof link, "%s", program);
     quote(place, sizeof place, absolute ? absolute : folder);

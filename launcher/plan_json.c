@@ -191,7 +191,7 @@ static json_t *prediction_object(const plan_answer *a)
                               .sharding = m->sharding,
                               .tokens = (double)(a->steps * a->batch_tokens)};
     json_t *o = predict_case_json(&r, &one);
-    // the run's own numbers beside the step's
+    /* the run's own numbers beside the step's */
     json_t *run = json_object_get(o, "run");
     json_object_update_missing(o, run);
     json_object_del(o, "run");

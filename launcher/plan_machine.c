@@ -166,7 +166,7 @@ status plan_machine_predict(plan_answer *a)
     TRY(plan_machine_ranks(&ranks, a));
     TRY(given_micro(&micro, a));
     if (!said) {
-        // ranks beyond the micro-batches of a step would have nothing to do
+        /* ranks beyond the micro-batches of a step would have nothing to do */
         const int64_t work = most_ranks(a, micro);
         if (work < ranks) ranks = (int32_t)(work > 1 ? work : 1);
         TRY(choose_ranks(&ranks, a, ranks, micro, largest));

@@ -33,7 +33,7 @@ static status read_data(plan_data *d, const char *folder)
         "--data %.200s: neither train/manifest.json nor manifest.json is there; isoflop prepare "
         "makes such a folder",
         folder);
-    // absolute: the config that is emitted runs from anywhere
+    /* absolute: the config that is emitted runs from anywhere */
     char *absolute = realpath(folder, NULL);
     if (absolute && strlen(absolute) < sizeof d->train - 16) folder = absolute;
     (void)snprintf(d->train, sizeof d->train, "%.750s%s", folder, both ? "/train" : "");
@@ -121,7 +121,7 @@ status plan_model_read(plan_answer *a)
                           .bytes_per_token = NAN};
     if (o->data) TRY(read_data(&a->data, o->data));
     TRY(cli_integer(&context, "--sequence", o->predict.sequence, 1, 1048576));
-    // a law of one's own holds at the context of its runs
+    /* a law of one's own holds at the context of its runs */
     const published_law *own = NULL;
     for (int32_t i = 0; i < a->laws.count; i++)
         if (a->laws.row[i].fitted) own = &a->laws.row[i];
@@ -186,7 +186,7 @@ status plan_model_of_per_token(double *without, const plan_answer *a, double per
         *without = (double)block_param_count_without_embedding(&a->cfg.model);
         return OK;
     }
-    // width hardly moves with N: each round is a tenth of the last one's error
+    /* width hardly moves with N: each round is a tenth of the last one's error */
     double n = per_token / 6, before = 0;
     for (int i = 0; i < ROUNDS && fabs(n - before) > 1e-9 * n; i++) {
         before = n;
@@ -295,7 +295,7 @@ status plan_model_build(plan_answer *a)
             "is --sequence",
             a->tokens, (long long)a->batch_tokens, (long long)a->cfg.model.context);
     a->steps = (int64_t)ceil(a->tokens / (double)a->batch_tokens);
-    // the unit of arithmetic: as many sequences as divide the batch, at most 8
+    /* the unit of arithmetic: as many sequences as divide the batch, at most 8 */
     const int64_t sequences = a->batch_tokens / a->cfg.model.context;
     a->micro_batch = 1;
     while (2 * a->micro_batch <= MICRO_MOST && sequences % (2 * a->micro_batch) == 0)

@@ -51,7 +51,7 @@ static status read_numbers(plan_question *q, const plan_options *o)
     REQUIRE(!o->gpus || q->gpus == floor(q->gpus), ERR_CONFIG, "--gpus: %s is not a whole number",
             o->gpus);
     if (!o->mfu) return OK;
-    // 0.4 or 40%
+    /* 0.4 or 40% */
     char text[64];
     const size_t n = strlen(o->mfu);
     const bool sign = n > 1 && n < sizeof text && o->mfu[n - 1] == '%';

@@ -24,7 +24,7 @@ INLINE void amx_begin(void)
         config.row_bytes[i] = 64;
         config.rows[i] = 16;
     }
-    // gcc 12 takes only the first bytes of the operand for an input and would drop the stores above
+    /* gcc 12 takes only the first bytes of the operand for an input: it would drop the stores */
     __asm__ volatile("" ::"r"(&config) : "memory");
     _tile_loadconfig(&config);
 }

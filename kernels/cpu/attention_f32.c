@@ -232,7 +232,7 @@ static void attention_backward_tile(const attention_backward_args *a, const back
     const head_view dout = {a->dout.data, at, a->NH * HS, bf16};
     head_pack(w->queries, w->queries_t, q, q0, count, BT, HS, wide, BT, scale);
     head_pack(w->dout, w->dout_t, dout, q0, count, BT, HS, wide, BT, 1.f);
-    // delta = sum_i dout out; queries past the end get p = 0
+    /* delta = sum_i dout out; queries past the end get p = 0 */
     float lse[BT], delta[BT];
     for (int64_t t = 0; t < BT; t++) {
         lse[t] = t < count ? ((const float *)a->lse.data)[(b * a->NH + h) * T + q0 + t] : 1e30f;

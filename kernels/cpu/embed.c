@@ -41,7 +41,7 @@ void CPU_FN(embed_backward)(const embed_backward_args *a)
     float *dtable = a->dtable.data, *dpositions = a->dpositions.data;
     for (int64_t n = 0; n < N; n++) add_row(dtable + tokens[n] * C, dout + n * C, C);
     if (!dpositions) return;
-    // rows of the table past the longest sequence get no gradient
+    /* rows of the table past the longest sequence get no gradient */
     memset(dpositions, 0, (size_t)tensor_bytes(a->dpositions));
     for (int64_t n = 0; n < N; n++) add_row(dpositions + n % a->T * C, dout + n * C, C);
 }

@@ -102,7 +102,7 @@ void CPU_FN(gemm_f32)(cpu_scratch s, const int64_t size[3], gemm_matrix a, gemm_
     const int64_t M = size[0], N = size[1], K = size[2];
     float *b_pack = scratch_take(&s, (int64_t)KC * NC * 4);
     float *a_pack = scratch_take(&s, (int64_t)KC * MC * 4);
-    // sums wait in scratch only where K takes more than one block
+    /* sums wait in scratch only where K takes more than one block */
     float *part = K > KC ? scratch_take(&s, (M + MC) / MC * MC * NC * 4) : NULL;
     for (int64_t n0 = 0; n0 < N; n0 += NC) {
         const int64_t columns = N - n0 < NC ? N - n0 : NC;
@@ -132,7 +132,7 @@ INLINE void column_sums_of(float *out, const void *from, int64_t M, int64_t N, c
 {
     for (int64_t n = 0; n < N; n += VL) {
         const int64_t left = lanes_at(n, N);
-        // four sums apart: shorter chains, smaller error
+        /* four sums apart: shorter chains, smaller error */
         vf part[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
         int64_t m = 0;
         for (; m + 4 <= M; m += 4) UNROLL

@@ -20,7 +20,7 @@ static float head_row(float *row, int64_t V, int32_t target, float z_loss, float
     for (int64_t v = 0; v < V; v += VL) {
         const int64_t left = lanes_at(v, V);
         const vf x = vf_load_n(row + v, left);
-        // lanes past the row repeat the maximum so far; a NaN stays: it is the second one
+        /* lanes past the row repeat the maximum so far; a NaN stays: it is the second one */
         top = vf_max(top, left < VL ? vf_blend_n(x, top, left) : x);
     }
     const float most = vf_top(top), hit = row[target];
@@ -60,7 +60,7 @@ static void head_f32(cpu_scratch s, const head_args *a)
                 head_row(logits + n * V, V, ((const int32_t *)a->targets.data)[n0 + n], a->z_loss,
                          1.f / (float)N, a->dx.data != NULL);
         if (!a->dx.data) continue;
-        // dx = dlogits w; dw (+)= dlogits^T x
+        /* dx = dlogits w; dw (+)= dlogits^T x */
         char *dx = (char *)a->dx.data + n0 * C * dtype_bytes(a->dx.type);
         const gemm_target to_dx = {.out = dx, .ld = C, .out_bf16 = bf16};
         CPU_FN(gemm_f32)

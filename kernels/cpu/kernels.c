@@ -25,7 +25,7 @@ static int64_t amx_bytes(const op_shapes *s)
 
 int64_t CPU_FN(scratch_bytes)(const op_shapes *s)
 {
-    // the highest product: tokens, or rows of any weight (its gradient)
+    /* the highest product: tokens, or rows of any weight (its gradient) */
     const int64_t widths = most(most(s->C, 2 * s->F), (s->NH + 2 * s->NKV) * s->HS);
     int64_t bytes = CPU_FN(gemm_f32_bytes)(most(s->B * s->T, most(widths, s->V)));
     bytes = most(bytes, CPU_FN(attention_bytes)(s));

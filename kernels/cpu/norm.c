@@ -27,7 +27,7 @@ INLINE row_moments norm_sum(const norm_args *a, const float *x, int64_t at, int6
     squares = vf_set(0);
     for (int64_t c = 0; c < C; c += VL) {
         const int64_t left = lanes_at(c, C);
-        // lanes past the row are read as the mean, so they add nothing
+        /* lanes past the row are read as the mean, so they add nothing */
         vf v = vf_sub(vf_load_n(from + c, left), vf_set(mean));
         if (left < VL) v = vf_first(v, left);
         squares = vf_fma(v, v, squares);

@@ -31,7 +31,7 @@ INLINE float log_f32(float x)
     if (!(x > 0.f) || x > 3.4e38f) return x > 0.f ? x : x == 0.f ? -INFINITY : NAN;
     uint32_t bits;
     memcpy(&bits, &x, 4);
-    // x = m 2^e with m in [sqrt(1/2), sqrt(2))
+    /* x = m 2^e with m in [sqrt(1/2), sqrt(2)) */
     const int32_t e = (int32_t)(bits - 0x3f3504f3u) >> 23;
     bits -= (uint32_t)e << 23;
     float m;

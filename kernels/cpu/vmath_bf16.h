@@ -56,7 +56,7 @@ INLINE vf vf_gelu_grad_bf16(vf x)
     const vf u = vf_mul(x, vf_fma(xx, vf_set(GELU_G3), vf_set(GELU_G1)));
     const vf e = vf_exp2_rough(vf_min(vf_set(126.f), u));
     const vf s = _mm512_rcp14_ps(vf_add(vf_set(1.f), e));
-    // 2u' from the constants of the exponential form
+    /* 2u' from the constants of the exponential form */
     const vf du = vf_fma(xx, vf_set(0.2140644488f), vf_set(1.5957691216f));
     return vf_fma(vf_mul(vf_mul(x, du), s), vf_mul(s, e), s); // 1 - s = s e
 }

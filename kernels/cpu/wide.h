@@ -49,7 +49,7 @@ INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, boo
         return fits != 0xff;
     }
     const __m512i old = _mm512_loadu_si512(sum), now = _mm512_add_epi64(old, add);
-    // a sum left int64 where both addends have the other sign
+    /* a sum left int64 where both addends have the other sign */
     const __mmask8 leaves = _mm512_movepi64_mask(
         _mm512_and_si512(_mm512_xor_si512(old, now), _mm512_xor_si512(add, now)));
     _mm512_storeu_si512(sum, _mm512_mask_mov_epi64(now, leaves, old));

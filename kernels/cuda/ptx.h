@@ -155,7 +155,7 @@ template <int newest> DEVICE void copy_wait()
 #ifndef CUDA_EMU
     asm volatile("cp.async.wait_group %0;\n" ::"n"(newest) : "memory");
 #else
-    // the last list is the group still open
+    /* the last list is the group still open */
     auto &groups = emu::cur->copies;
     while ((int)groups.size() > newest + 1) {
         for (const emu::async_copy &copy : groups.front()) {

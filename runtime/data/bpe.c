@@ -102,7 +102,7 @@ status bpe_spell(bpe *b, int32_t id, const uint8_t *bytes, int64_t count)
     return OK;
 }
 
-// ---- merges ----
+/* ---- merges ---- */
 
 static uint32_t slot_hash(int32_t left, int32_t right)
 {
@@ -168,7 +168,7 @@ status bpe_finish(bpe *b)
     return b->slots ? OK : grow_slots(b);
 }
 
-// ---- encoding ----
+/* ---- encoding ---- */
 
 /* rank of merging two neighbours, INT32_MAX if they do not merge */
 static int32_t rank_of(const bpe *b, int32_t left, int32_t right)
@@ -280,7 +280,7 @@ static status encode_long(const bpe *b, const uint8_t *piece, int64_t count, int
     return OK;
 }
 
-// ---- the cache ----
+/* ---- the cache ---- */
 
 static uint32_t piece_hash(const uint8_t *piece, int64_t count)
 {

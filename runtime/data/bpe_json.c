@@ -47,7 +47,7 @@ static int64_t bytes_of(const alphabet *a, uint8_t *out, const char *shown, int6
     return made;
 }
 
-// ---- reading ----
+/* ---- reading ---- */
 
 /* a vocabulary under way: ids by spelling */
 typedef struct reader {
@@ -153,7 +153,7 @@ static int64_t largest_id(json_t *vocab)
     return largest;
 }
 
-// ---- tokenizer.json ----
+/* ---- tokenizer.json ---- */
 
 static bool is_type(const json_t *part, const char *type)
 {
@@ -260,7 +260,7 @@ status bpe_json_read(bpe **out, const char *text, int64_t bytes, const char *pat
     return s;
 }
 
-// ---- GPT-2 ----
+/* ---- GPT-2 ---- */
 
 /* lines "left right" behind one that begins with #version */
 static status read_merge_lines(reader *r, const char *text)
@@ -309,7 +309,7 @@ status bpe_json_read_gpt2(bpe **out, const char *folder)
     return s;
 }
 
-// ---- writing ----
+/* ---- writing ---- */
 
 static json_t *shown(const alphabet *a, const bpe *b, int32_t id)
 {

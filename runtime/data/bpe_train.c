@@ -44,7 +44,7 @@ static void *grown(void *array, int64_t *room, int64_t wanted, size_t size)
 
 static status no_memory(void) { FAIL(ERR_MEMORY, "no memory to train a tokenizer"); }
 
-// ---- pairs ----
+/* ---- pairs ---- */
 
 static int64_t pair_slot(const trainer *t, int32_t left, int32_t right)
 {
@@ -110,7 +110,7 @@ static status count_word(trainer *t, int64_t w, int64_t sign, int32_t fresh)
     return OK;
 }
 
-// ---- the heap ----
+/* ---- the heap ---- */
 
 static bool better(const trainer *t, const heap_row *a, const heap_row *b)
 {
@@ -168,7 +168,7 @@ static int64_t best_pair(trainer *t)
     return -1;
 }
 
-// ---- one merge ----
+/* ---- one merge ---- */
 
 /* the id of left + right: a new one, or that of a token that already spells the same */
 static status merged_id(trainer *t, const bpe *b, const pair_row *p, int32_t *id)
@@ -222,7 +222,7 @@ static status merge_pair(trainer *t, bpe *b, int64_t at)
     return s == OK ? push_touched(t) : s;
 }
 
-// ---- training ----
+/* ---- training ---- */
 
 static status start(trainer *t, bpe *b)
 {

@@ -29,7 +29,7 @@ struct corpus {
     int64_t room;
 };
 
-// ---- files ----
+/* ---- files ---- */
 
 static status map_file(uint8_t **out, int64_t *bytes, const char *path)
 {
@@ -107,7 +107,7 @@ static status add_megatron(corpus *c, const char *bin, const char *idx)
     return OK;
 }
 
-// ---- prepared folders ----
+/* ---- prepared folders ---- */
 
 /* a shard against its row of the manifest: size first, then as much of the content as `whole` says
  */
@@ -145,7 +145,7 @@ static status add_prepared(corpus *c, const char *folder, const char *split)
     return OK;
 }
 
-// ---- what a source names ----
+/* ---- what a source names ---- */
 
 static bool is_folder(const char *path)
 {
@@ -249,7 +249,7 @@ static status add_source(corpus *c, const char *source, const char *split)
     FAIL(ERR_IO, "no token file or folder %s (isoflop prepare makes one from text)", source);
 }
 
-// ---- what the tokens are, whatever the files are called ----
+/* ---- what the tokens are, whatever the files are called ---- */
 
 static void set_identity(corpus *c)
 {

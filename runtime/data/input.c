@@ -27,7 +27,7 @@ struct input {
     int64_t taken; /* disk bytes of the sources before the current one */
 };
 
-// ---- where documents end ----
+/* ---- where documents end ---- */
 
 /* pieces of a file that will be joined again: behind a blank line if one comes in time */
 static int64_t cut_auto(const uint8_t *at, int64_t count, bool end)
@@ -71,7 +71,7 @@ int64_t document_cut(cut_rule rule, const uint8_t *at, int64_t count, bool end)
     return end ? count : 0;
 }
 
-// ---- blocks ----
+/* ---- blocks ---- */
 
 static status push(document_block *b, const document *d)
 {
@@ -104,7 +104,7 @@ void document_block_deinit(document_block *b)
     *b = (document_block){0};
 }
 
-// ---- reading ----
+/* ---- reading ---- */
 
 static bool is_blank(const uint8_t *at, int64_t count)
 {
@@ -228,7 +228,7 @@ status input_next(input *in, document_block *b)
     return OK;
 }
 
-// ---- opening ----
+/* ---- opening ---- */
 
 status input_open(input **out, const input_options *options)
 {
@@ -278,7 +278,7 @@ int64_t input_taken(const input *in)
     return in->taken + (in->stream ? byte_stream_taken(in->stream) : 0);
 }
 
-// ---- JSON lines ----
+/* ---- JSON lines ---- */
 
 status document_json(uint8_t **out, int64_t *count, const uint8_t *line, const document *d,
                      const char *field)

@@ -51,7 +51,7 @@ typedef struct job {
 
 const char *prepare_split_name(int32_t split) { return split_names[split]; }
 
-// ---- which split ----
+/* ---- which split ---- */
 
 static int by_print(const void *a, const void *b)
 {
@@ -85,7 +85,7 @@ static void set_ends(job *j)
     j->end[TEST] = hash_at(validation + test);
 }
 
-// ---- pass 1: survey ----
+/* ---- pass 1: survey ---- */
 
 /* words of a document of train; pieces longer than any word are no lesson */
 static status count_words(job *j, int32_t worker, const pass_item *item)
@@ -208,7 +208,7 @@ static status survey(job *j)
     return OK;
 }
 
-// ---- the tokenizer ----
+/* ---- the tokenizer ---- */
 
 /* "bpe:VOCAB" is trained on what the survey counts; everything else is there already */
 static status open_tokenizer(job *j)
@@ -264,7 +264,7 @@ static status write_tokenizer(const job *j)
     return file_write_text(path, text, bytes);
 }
 
-// ---- pass 2: write ----
+/* ---- pass 2: write ---- */
 
 static status write_work(void *context, int32_t worker, pass_item *item)
 {
@@ -325,7 +325,7 @@ static status write_all(job *j)
     return OK;
 }
 
-// ---- what is said about it, and where it goes ----
+/* ---- what is said about it, and where it goes ---- */
 
 static status list_append(json_t *list, const char *text)
 {
@@ -405,7 +405,7 @@ static status publish(const job *j)
     return prepare_folder_publish(&j->folder, parts, count);
 }
 
-// ---- from options to files ----
+/* ---- from options to files ---- */
 
 static status open_inputs(job *j)
 {

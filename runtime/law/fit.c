@@ -168,7 +168,7 @@ static void set_seed_spread(fit_result *r, const points *p)
 static void set_calibration(fit_result *r, int32_t drawn)
 {
     const double n = r->options.form->constants, points_count = r->points;
-    // too few to tell: as many as can be
+    /* too few to tell: as many as can be */
     const double count = fmax(drawn, n + 1);
     double inside = r->options.loss == FIT_MSE;
     for (int32_t i = 0; i < r->points && r->options.loss == FIT_HUBER; i++)
@@ -333,7 +333,7 @@ status fit_predict(fit_forecast *out, const fit_result *r, law_case at)
     if (!r->replicate) return OK;
     double *sample = calloc((size_t)count * DRAWS, sizeof *sample), constant[LAW_CONSTANTS];
     REQUIRE(sample, ERR_MEMORY, "no memory for a forecast");
-    // residuals of a fit are too small: it has used up n degrees of freedom
+    /* residuals of a fit are too small: it has used up n degrees of freedom */
     const double widen = sqrt((double)r->points / (r->points - n));
     for (int32_t k = 0; k < count; k++) {
         replicate_constants(constant, r, k, r->calibration);

@@ -63,7 +63,7 @@ static void check_ridge(const checks *k)
     for (int32_t i = 0; i < n; i++) {
         const double variance = k->r->covariance[i * n + i];
         if (!form->logarithm[i] || !(variance > log(2) * log(2))) continue;
-        // the exponent that goes with it
+        /* the exponent that goes with it */
         int32_t with = -1;
         double strongest = 0;
         for (int32_t j = 0; j < n; j++) {
@@ -102,7 +102,7 @@ static void check_terms(const checks *k)
     objective_residuals(&k->o, k->r->parameter);
     const int32_t at[2] = {A, B};
     for (int term = 0; term < 2; term++) {
-        // the slope of ln L by ln A is the share of the term in the loss
+        /* the slope of ln L by ln A is the share of the term in the loss */
         double least = 1, most = 0;
         for (int32_t i = 0; i < n; i++) {
             const double share = k->o.slope[(ptrdiff_t)at[term] * k->c->padded + i];

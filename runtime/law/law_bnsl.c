@@ -18,7 +18,7 @@ void bnsl_log_loss(const law *self, const law_points *p, const double *parameter
         for (int32_t j = 0; j < breaks; j++) {
             const double *at = parameter + FIRST + PER_BREAK * j;
             const double c = at[0], f = exp(at[2]), t = (x - at[1]) / f;
-            // softplus ln(1 + e^t) and its slope
+            /* softplus ln(1 + e^t) and its slope */
             const double soft = t > 0 ? t + log1p(exp(-t)) : log1p(exp(t));
             const double by_t = 1 / (1 + exp(-t));
             power -= c * f * soft;

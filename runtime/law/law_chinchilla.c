@@ -90,7 +90,7 @@ void constrained_log_loss(const law *self, const law_points *p, const double *pa
     (void)self;
     const double alpha = parameter[ALPHA], beta = parameter[BETA], sum = alpha + beta;
     const double r_n = exp(parameter[R_N]), r_d = exp(parameter[R_D]);
-    // fresh parameters: what is compute-optimal for the fresh tokens, ln U_N = g + slant (g + u)
+    /* fresh parameters: what is compute-optimal for the fresh tokens, ln U_N = g + slant (g + u) */
     const double g = (log(alpha / beta) + parameter[A] - parameter[B]) / sum;
     const double slant = beta / alpha;
     for (int32_t i = 0; i < p->padded; i++) {
@@ -105,7 +105,7 @@ void constrained_log_loss(const law *self, const law_points *p, const double *pa
         value[i] = largest + log(all);
         if (!slope) continue;
         const double by_x = px / all, by_y = py / all;
-        // by g and slant, through ln U_N
+        /* by g and slant, through ln U_N */
         const double by_u_n = -alpha * by_x * n.by_log_u;
         const double by_g = by_u_n * (1 + slant), by_slant = by_u_n * (g + u);
         double *at = slope + i;

@@ -70,7 +70,7 @@ static void covariance_of(double *out, const optima *o)
 
 void law_file_of_optima(law_file *out, const optima *o, const law_origin *origin)
 {
-    // in the order of law_lines
+    /* in the order of law_lines */
     const fit_value *const constant[OPTIMA_LINE] = {&o->params_factor, &o->a, &o->tokens_factor,
                                                     &o->b};
     *out = (law_file){.form = &law_lines[o->approach - 1],
@@ -452,7 +452,7 @@ status law_file_read(law_file *out, const char *path)
 /* Every replicate's loss under every residual, and the percentiles of them all. */
 static bool predict_replicates(law_forecast *out, const law_file *f, law_case at, double level)
 {
-    // normal quantiles 1/32, 3/32, ... of the upper half; the lower half mirrors them
+    /* normal quantiles 1/32, 3/32, ... of the upper half; the lower half mirrors them */
     static const double z[] = {0.0784124, 0.2372021, 0.4022501, 0.5791322,
                                0.7764218, 1.0099902, 1.3180109, 1.8627319};
     enum { HALF = sizeof z / sizeof *z };
@@ -485,7 +485,7 @@ bool law_file_predict(law_forecast *out, const law_file *f, law_case at, double 
     if (!isfinite(variance)) return false;
     if (f->replicates > 1) return predict_replicates(out, f, at, level);
     if (!f->has_covariance) return false;
-    // ln L is nearly linear in the parameters over their errors
+    /* ln L is nearly linear in the parameters over their errors */
     for (int32_t i = 0; i < n; i++)
         for (int32_t j = 0; j < n; j++) variance += slope[i] * f->covariance[i * n + j] * slope[j];
     const double sides = level > 0.9 ? 1.959963984540054 : 1.2815515655446004;

@@ -131,7 +131,7 @@ void law_to_constants(const law *form, const double *parameter, double *constant
 
 double law_loss(const law *form, const double *constant, law_case at, double *slope)
 {
-    // one point, padded as the forms expect it
+    /* one point, padded as the forms expect it */
     double column[5][LANES], value[LANES], slopes[LAW_CONSTANTS * LANES];
     double parameter[LAW_CONSTANTS], zeros[LANES] = {0};
     const double fields[5] = {at.params, at.tokens, at.unique > 0 ? at.unique : at.tokens, at.x, 1};
@@ -149,7 +149,7 @@ bool law_frontier_of(law_frontier *out, const law *form, const double *constant)
     const int32_t A = law_constant(form, "A"), B = law_constant(form, "B");
     const int32_t alpha = law_constant(form, "alpha"), beta = law_constant(form, "beta");
     if (A < 0 || B < 0 || alpha < 0 || beta < 0) return false;
-    // Hoffmann et al. 2022, eq. 4
+    /* Hoffmann et al. 2022, eq. 4 */
     const double sum = constant[alpha] + constant[beta];
     out->a = constant[beta] / sum;
     out->b = constant[alpha] / sum;

@@ -86,7 +86,7 @@ double minimize_bfgs(const minimize_problem *p, double *x, minimize_stop stop,
         if (fresh) set_identity(h, n, 0.5 / size);
         for (int32_t k = 0; k < n; k++) direction[k] = -product(h + k * n, here.gradient, n);
         if (!search(p, &here, direction, &next)) {
-            // a stale shape gets one more try along the plain gradient
+            /* a stale shape gets one more try along the plain gradient */
             if (fresh) break;
             fresh = true;
             idle++;
@@ -153,7 +153,7 @@ static bool move_worst(const minimize_problem *p, simplex *s)
     double centre[MINIMIZE_MAX] = {0}, reflected[MINIMIZE_MAX], other[MINIMIZE_MAX];
     for (int32_t i = 0; i < n; i++)
         for (int32_t k = 0; k < n; k++) centre[k] += s->x[i][k] / n;
-    // coefficients that adapt to the number of variables (Gao and Han 2012)
+    /* coefficients that adapt to the number of variables (Gao and Han 2012) */
     const double grow = 1 + 2.0 / n, inside = 0.75 - 0.5 / n, shrink = 1 - 1.0 / n;
     towards(reflected, centre, s->x[n], -1, n);
     const double f = value_at(p, reflected, NULL);

@@ -118,7 +118,7 @@ static double window_of(const double *n, const bool *here, int32_t count, double
         double d = fabs(n[i] - best);
         bool seen = !here[i];
         for (int32_t j = 0; j < i && !seen; j++) seen = here[j] && n[j] == n[i];
-        // the LEAST smallest distances, rising
+        /* the LEAST smallest distances, rising */
         for (int32_t j = 0; j < LEAST && !seen; j++) {
             if (j == known) {
                 away[known++] = d;
@@ -215,7 +215,7 @@ static bool lines(const parabolas *w, double line[OPTIMA_LINE], bool drawn, doub
         n[count] = lowest(curve, g->center_n);
         if (!parabola(curve, g->d, g->center_d, y, g->count)) continue;
         d[count] = lowest(curve, g->center_d);
-        // a drawn minimum far outside its sizes is no minimum
+        /* a drawn minimum far outside its sizes is no minimum */
         if (!(fabs(n[count] - g->center_n) < 5) || !(fabs(d[count] - g->center_d) < 5)) continue;
         if (minimum) minimum[2 * k] = exp(n[count]), minimum[2 * k + 1] = exp(d[count]);
         x[count++] = log(w->o->budget[k].flops);
@@ -274,7 +274,7 @@ static status resample(parabolas *w)
     if (kept < count)
         optima_warn(o, "%d of %d resamples have fewer than two minima and are left out",
                     count - kept, count);
-    // intervals of each minimum; a resample without it is beyond every interval
+    /* intervals of each minimum; a resample without it is beyond every interval */
     double *sample = calloc((size_t)count, sizeof *sample);
     REQUIRE(sample, ERR_MEMORY, "no memory for %d replicates", count);
     for (int32_t k = 0; k < 2 * o->budgets; k++) {

@@ -50,7 +50,7 @@ static status read_header(int32_t *index, int32_t *count, char *line, place at)
                 index[c] = *count;
             }
     for (int c = PARAMS; c <= LOSS; c++) {
-        // tokens follow from FLOPs and parameters
+        /* tokens follow from FLOPs and parameters */
         if (c == TOKENS && index[FLOPS] >= 0) continue;
         REQUIRE(index[c] >= 0, ERR_CONFIG,
                 "%s:%d: column %s is missing; the header needs params,tokens,loss", at.path,
@@ -96,7 +96,7 @@ static status read_row(points *p, const int32_t *index, int32_t count, char *lin
                               &row.flops,  &row.unique, &row.params_nonemb};
     for (int c = 0; c < GROUP; c++) {
         if (index[c] < 0) continue;
-        // an optional column may be empty
+        /* an optional column may be empty */
         if (c > LOSS && !cell[index[c]][0]) continue;
         TRY(read_number(target[c], cell[index[c]], (column)c, at));
     }
@@ -126,7 +126,7 @@ static status read_lines(points *p, char *text, const char *path, char **group)
             TRY(read_row(p, index, count, at, where, group));
             continue;
         }
-        // a byte order mark is no part of the first name
+        /* a byte order mark is no part of the first name */
         if (strncmp(at, "\xef\xbb\xbf", 3) == 0) at += 3;
         TRY(read_header(index, &count, at, where));
         header = true;
@@ -148,7 +148,7 @@ status points_read(points *out, const char *path)
     status s = OK;
     if ((int64_t)strlen(text) != bytes)
         s = status_set(ERR_CONFIG, __FILE__, __LINE__, "%s: not a text file", path);
-    // one name of a group per line at most
+    /* one name of a group per line at most */
     size_t lines = 1;
     for (const char *at = text; (at = strchr(at, '\n')); at++) lines++;
     char **group = calloc(lines, sizeof *group);

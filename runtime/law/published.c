@@ -188,7 +188,7 @@ status published_add(published *p, const char *name, const law_file *file)
                    file->origin.source[0] ? file->origin.source : "a law file");
     (void)snprintf(out->data, sizeof out->data, "%.95s",
                    file->origin.data[0] ? file->origin.data : "not said");
-    // a surface is minimised along 6 N D; lines were drawn over the FLOPs of their runs
+    /* a surface is minimised along 6 N D; lines were drawn over the FLOPs of their runs */
     (void)snprintf(out->flop_count, sizeof out->flop_count, "%.23s",
                    lines && file->origin.flop_count[0] ? file->origin.flop_count
                    : out->without_embedding            ? "six_nd_nonemb"

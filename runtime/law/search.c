@@ -68,7 +68,7 @@ typedef struct front {
 
 static void keep(front *k, const double *parameter, double f)
 {
-    // ends of the same value are the same end
+    /* ends of the same value are the same end */
     for (int32_t i = 0; i < k->count; i++)
         if (fabs(f - k->f[i]) <= 1e-5 * fabs(f)) {
             if (f >= k->f[i]) return;

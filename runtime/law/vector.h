@@ -42,7 +42,7 @@ IN_LOOPS double exp_negative(double in)
     const double x = larger(in, -708), magic = 0x1.8p52; /* x / ln 2, rounded, in the low bits */
     const double shifted = x * 0x1.71547652b82fep0 + magic, k = shifted - magic;
     const double r = (x - k * 0x1.62e42feep-1) - k * 0x1.a39ef35793c76p-33;
-    // Taylor: |r| < 0.347, the first term left out is below 5e-18
+    /* Taylor: |r| < 0.347, the first term left out is below 5e-18 */
     double p = 1.0 / 6227020800;
     p = p * r + 1.0 / 479001600;
     p = p * r + 1.0 / 39916800;
@@ -63,12 +63,12 @@ IN_LOOPS double exp_negative(double in)
 /* ln x for normal x >= 1 */
 IN_LOOPS double log_above_1(double x)
 {
-    // x = 2^k m, m in [sqrt(1/2), sqrt(2))
+    /* x = 2^k m, m in [sqrt(1/2), sqrt(2)) */
     const uint64_t above = bits_of(x) - UINT64_C(0x3fe6a09e667f3bcd) + (UINT64_C(1) << 52);
     const uint64_t power = above >> 52;
     const double k = double_of(power | UINT64_C(0x4330000000000000)) - (0x1p52 + 1);
     const double m = double_of(bits_of(x) - (power << 52) + (UINT64_C(1) << 52));
-    // ln m = 2 atanh(s), |s| < 0.1716
+    /* ln m = 2 atanh(s), |s| < 0.1716 */
     const double s = (m - 1) / (m + 1), q = s * s;
     double p = 1.0 / 23;
     p = p * q + 1.0 / 21;

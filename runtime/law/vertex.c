@@ -100,7 +100,7 @@ static int32_t entering(const objective *o, const vertex *v, int32_t out, double
         for (int32_t k = 0; k < n; k++) a[i * n + k] = slope_at(o, v->zero[i], k);
     d[out] = multiplier > 0 ? 1 : -1;
     if (!minimize_solve(a, d, n)) return -1;
-    // breakpoints in order until the slope of the sum turns
+    /* breakpoints in order until the slope of the sum turns */
     double fall = fabs(multiplier) - p->weight[v->zero[out]], past = 0;
     for (;;) {
         int32_t next = -1;

@@ -121,7 +121,7 @@ static bool serve(const published_law *row, double inference, double *params, do
     const double B = c[law_constant(row->form, "B")], x = c[law_constant(row->form, "alpha")];
     const double y = c[law_constant(row->form, "beta")];
     const double reducible = A * pow(*params, -x) + B * pow(*tokens, -y);
-    // at low the term of N alone is the whole loss
+    /* at low the term of N alone is the whole loss */
     double low = log(A / reducible) / x, high = log(*params), d = *tokens;
     for (int i = 0; i < BISECTIONS; i++) {
         const double n = (low + high) / 2, of_n = A * exp(-x * n), of_d = reducible - of_n;
@@ -176,7 +176,7 @@ static void answer(allocation *out, const published_law *row, const allocate_que
         answer_pair(out, q);
     else
         answer_line(out, row, q);
-    // lines that are no pair: tokens beside params would claim to spend the budget together
+    /* lines that are no pair: tokens beside params would claim to spend the budget together */
     const bool alone = !row->pair && parts < 2 && !given(q->tokens_per_param);
     if (alone && !given(q->tokens)) out->tokens = NAN;
     if (alone && given(q->tokens)) out->params = NAN;
@@ -282,7 +282,7 @@ static void add_ranges(allocation *out, const published_law *row, const allocate
         for (int32_t i = 0; i < n; i++)
             for (int32_t j = 0; j < n; j++)
                 variance[what] += slope[what][i] * f->covariance[i * n + j] * slope[what][j];
-    // a given quantity moves by rounding alone
+    /* a given quantity moves by rounding alone */
     for (int what = 0; what < 3; what++)
         if (variance[what] < 1e-12) variance[what] = NAN;
     out->params_range = around(out->params, variance[0]);
@@ -339,7 +339,7 @@ bool allocate_flatness(flatness *out, const published_law *row, double flops, do
     double n = NAN, d = NAN;
     spend(row, flops, &q, &n, &d);
     if (!isfinite(n)) return false;
-    // a form whose lines are not its own minimum
+    /* a form whose lines are not its own minimum */
     law_frontier f;
     if (!law_frontier_of(&f, row->form, row->constant))
         n = least_loss_params(row, flops, n, unique);

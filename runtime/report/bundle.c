@@ -23,18 +23,19 @@ char *bundle_scrub(const char *text)
     for (const char *at = text; out && *at;) {
         const char *end = at;
         while (path_letter(*end)) end++;
-        // a word with a slash is a path: its last part stays
+        /* a word with a slash is a path: its last part stays */
         const char *from = end;
         while (from > at && from[-1] != '/') from--;
         if (from == end && end > at && end[-1] == '/') {
             from = end - 1;
             while (from > at && from[-1] != '/') from--;
         }
-        // somebody's home has no other name than theirs
-        static const char *const homes[] = {"/home/", "/Users/"};
+        /* somebody's home has no other name than theirs */
+        static const char *const homes[] = {"home", "Users"};
         for (size_t k = 0; k < sizeof homes / sizeof *homes; k++) {
             const ptrdiff_t n = (ptrdiff_t)strlen(homes[k]);
-            if (from - at >= n && strncmp(from - n, homes[k], (size_t)n) == 0) {
+            if (from - at >= n + 2 && from[-n - 2] == '/' &&
+                strncmp(from - n - 1, homes[k], (size_t)n) == 0) {
                 *to++ = '~';
                 from = end;
             }

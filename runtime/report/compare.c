@@ -17,7 +17,7 @@ static void value_text(table_cell *c, const json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(8)) : NULL;
     const char *from = text ? text : "absent";
-    // no folder of anybody's machine
+    /* no folder of anybody's machine */
     const char *slash = json_is_string(value) ? strrchr(from, '/') : NULL;
     cell_text(c, "%s%s", slash ? "\"" : "", slash ? slash + 1 : from);
     free(text);
@@ -29,7 +29,7 @@ static status differences(table *t, const json_t *a, const json_t *b, const char
     const char *key;
     json_t *value;
     char name[TABLE_TEXT];
-    // keys of a, then those of b alone
+    /* keys of a, then those of b alone */
     for (int side = 0; side < 2; side++) {
         json_object_foreach((json_t *)(intptr_t)(side ? b : a), key, value)
         {

@@ -21,7 +21,7 @@ status figure_init(figure *f, const char *name, const char *title)
     (void)snprintf(f->title, sizeof f->title, "%s", title);
     f->to = open_memstream(&f->script, &f->script_bytes);
     REQUIRE(f->to, ERR_MEMORY, "no memory for the figure %s", name);
-    // what all figures share: thin grey axes; a grid behind, but for letters
+    /* what all figures share: thin grey axes; a grid behind, but for letters */
     (void)fputs("set encoding utf8\nset border 3 lw 0.6 lc rgb '#666666'\n"
                 "set tics nomirror out scale 0.6 textcolor rgb '#333333'\n"
                 "if (GPVAL_TERM ne 'dumb') set grid lw 0.4 lc rgb '#dddddd' lt 1\n"
@@ -137,9 +137,9 @@ status figure_draw(figure *f, const char *folder, int columns)
     (void)snprintf(said, sizeof said, "%s/.%s.txt", folder, f->name);
     TRY(file_write_text(script, f->script, (int64_t)f->script_bytes));
     if (!figure_can_draw()) return OK;
-    // '' inside '...' is one quote
+    /* '' inside '...' is one quote */
     REQUIRE(!strchr(svg, '\''), ERR_CONFIG, "%s: gnuplot takes no path with a quote", folder);
-    // letters and _ only
+    /* letters and _ only */
     char name[sizeof f->name];
     for (size_t i = 0; i < sizeof name; i++) name[i] = f->name[i] == '-' ? '_' : f->name[i];
     (void)snprintf(terminal, sizeof terminal,

@@ -56,7 +56,7 @@ static status draw(page *p, const run_set *set, const systems *all)
                   "set ylabel 'training tokens D'\nset xrange [%.3g:1e12]\nset yrange "
                   "[%.3g:1e14]\nset samples 50\nplot \\\n",
                   low[0], low[1]);
-    // contours of compute, then 20 tokens per parameter
+    /* contours of compute, then 20 tokens per parameter */
     for (int power = 12; power <= 24; power += 3)
         (void)fprintf(f->to, "  1e%d/(6*x) with lines lw 0.6 dt 3 lc rgb '#888888' %s, \\\n", power,
                       power == 12 ? "title '6 N D = 10^{12} .. 10^{24}'" : "notitle");

@@ -9,7 +9,7 @@
 
 double part_half_width(double sd, int32_t count)
 {
-    // quantile 0.975 of Student's t with 1, 2, ... degrees of freedom
+    /* quantile 0.975 of Student's t with 1, 2, ... degrees of freedom */
     static const double t[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306,
                                2.262,  2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
                                2.110,  2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064,
@@ -233,10 +233,10 @@ status part_laws(page *p, const run_set *set, const report_options *options)
     left_out left = {0};
     law_origin origin;
     if (set->count < LEAST) return OK;
-    // variants differ on purpose: part_variants fits each by itself
+    /* variants differ on purpose: part_variants fits each by itself */
     for (int32_t i = 0; i < set->count; i++)
         if (*json_text_at(set->run[i].role, "variant")) return OK;
-    // messages name runs, not the folders they lie in
+    /* messages name runs, not the folders they lie in */
     run_record *named = calloc((size_t)set->count, sizeof *named);
     REQUIRE(named, ERR_MEMORY, "no memory for a report");
     for (int32_t i = 0; i < set->count; i++) {

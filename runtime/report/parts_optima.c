@@ -220,7 +220,7 @@ status part_optima(page *p, const points *runs, const optima *o)
     TRY(part_value(t, "b", &o->b));
     TRY(part_value(t, "kN", &o->params_factor));
     TRY(part_value(t, "kD", &o->tokens_factor));
-    // without the published rows the figures still show these runs
+    /* without the published rows the figures still show these runs */
     if (published_read(&papers) != OK)
         s = page_add(p, BLOCK_WARNING, "published laws are not drawn: %s", status_message());
     if (s == OK) s = optima_figure(p, o, &papers, false);

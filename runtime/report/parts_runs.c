@@ -9,7 +9,7 @@
 
 const char *part_colour(char out[8], double place)
 {
-    // dark to light, told apart on paper and by most eyes
+    /* dark to light, told apart on paper and by most eyes */
     static const double anchor[5][3] = {
         {68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 180, 80}, {214, 170, 20}};
     const double at = 4 * fmin(fmax(place, 0), 1);

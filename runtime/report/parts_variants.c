@@ -31,7 +31,7 @@ static status fit_variant(variant *v, const run_set *set, const report_options *
         if (strcmp(name_of(&set->run[i]), v->name) == 0) mine[count++] = set->run[i];
     v->count = json_text_at(mine[0].role, "flop_count");
     v->nonemb = strcmp(v->count, "six_nd_nonemb") == 0;
-    // a variant of a constant rate asks for runs that have not decayed
+    /* a variant of a constant rate asks for runs that have not decayed */
     const bool constant =
         strcmp(json_text_at(mine[0].header, "config.schedule.name"), "constant") == 0;
     status s = run_points_of(&v->points, &left, &origin, mine, count,
@@ -42,7 +42,7 @@ static status fit_variant(variant *v, const run_set *set, const report_options *
                                 (optima_options){NULL, 0, v->nonemb, options->bootstrap, 1});
     }
     v->fitted = s == OK;
-    // what is drawn beside the parabolas is in their N
+    /* what is drawn beside the parabolas is in their N */
     for (int32_t i = 0; v->nonemb && i < v->points.count; i++)
         v->points.row[i].params = v->points.row[i].params_nonemb;
     if (s == ERR_CONFIG) {

@@ -37,7 +37,7 @@ static status add_commands(page *p, const run_set *set)
     size_t bytes = 0;
     FILE *memory = open_memstream(&text, &bytes);
     REQUIRE(memory, ERR_MEMORY, "no memory for a report");
-    // a page shows no folder of anybody's machine
+    /* a page shows no folder of anybody's machine */
     for (int32_t i = 0; i < set->count; i++) {
         char *command = bundle_scrub(json_text_at(set->run[i].header, "command"));
         if (command) (void)fprintf(memory, "%s\n", command);
@@ -149,7 +149,7 @@ status report_build(page *out, const run_set *set, const char *title, const repo
                         "(fitted or predicted), published. A dash is a number that is not known.");
     for (int32_t i = 0; i < set->notes && s == OK; i++)
         s = page_add(&p, BLOCK_WARNING, "%s", set->note[i]);
-    // answers first, then what they come from
+    /* answers first, then what they come from */
     if (s == OK) s = part_study(&p, set);
     if (s == OK) s = part_variants(&p, set, options);
     if (s == OK) s = part_laws(&p, set, options);

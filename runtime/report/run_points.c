@@ -141,7 +141,7 @@ static void take_recipe(law_recipe *out, const points *p, const run_record *run)
         if (!(fabs(rate_of(&run[p->row[i].line - 1]) - at) < far)) return;
     }
     r.rate = exp(my), r.params = exp(mx);
-    // whole steps make it differ a little
+    /* whole steps make it differ a little */
     r.warmup_ratio = high - low < 0.01 ? (low + high) / 2 : (double)NAN;
     r.init_scale = init[1] < 1.1 * init[0] ? sqrt(init[0] * init[1]) : (double)NAN;
     if (isfinite(r.rate) && r.batch_tokens >= 1 && r.beta2 >= 0 && r.weight_decay >= 0) *out = r;
@@ -260,7 +260,7 @@ status run_curves_of(run_curves *out, const run_record *run, int32_t runs)
             flops[k] = r->step[k].flops;
             loss[k] = r->step[k].skipped ? NAN : r->step[k].loss;
         }
-        // a run that has not come far draws no curve
+        /* a run that has not come far draws no curve */
         if (r->steps < 2 || !(run_record_params(r) > 0)) continue;
         out->curve[out->count++] = (loss_curve){
             run_record_params(r), run_record_params_nonemb(r), r->steps, tokens, flops, loss};

@@ -102,7 +102,7 @@ static status read_record(run_record *r)
     REQUIRE(file_exists(path), ERR_CONFIG, "%s: no run directory (it has no record.jsonl)",
             r->folder);
     TRY(file_read_text(&text, &bytes, path, record_limit));
-    // a hole of zero bytes is damage of its line, not the end of the text
+    /* a hole of zero bytes is damage of its line, not the end of the text */
     for (int64_t i = 0; i < bytes; i++)
         if (!text[i]) text[i] = 1;
     const status s = read_lines(r, text, path);
@@ -136,7 +136,7 @@ status run_record_read(run_record *out, const char *folder)
     status s = r.folder && r.events ? OK : ERR_MEMORY;
     if (s != OK) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a record");
     if (s == OK) {
-        // the last part of the path, without slashes at its end
+        /* the last part of the path, without slashes at its end */
         size_t length = strlen(r.folder);
         while (length > 1 && r.folder[length - 1] == '/') r.folder[--length] = 0;
         const char *slash = strrchr(r.folder, '/');

@@ -49,7 +49,7 @@ static status add_folder(run_set *s, const char *folder)
         (void)snprintf(path, sizeof path, "%.4000s/%s", folder, entry[i]->d_name);
         if (code == OK && run_record_is(path)) {
             code = add_run(s, path);
-            // one damaged run does not take the others with it
+            /* one damaged run does not take the others with it */
             if (code == ERR_CONFIG) code = add_note(s, "%s", status_message());
         }
         free(entry[i]);

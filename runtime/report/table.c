@@ -17,7 +17,7 @@ const char *number_source_name(number_source s)
 static void scaled(char out[32], double x, const char *const *unit, int units)
 {
     int i = 0;
-    // 999.7 would round up to the next unit
+    /* 999.7 would round up to the next unit */
     while (fabs(x) >= 999.5 && i + 1 < units) x /= 1000, i++;
     (void)snprintf(out, 32,
                    fabs(x) >= 99.95 || (x == floor(x) && fabs(x) < 1000 && i == 0) ? "%.0f%s"
@@ -158,7 +158,7 @@ static int32_t width_of(const table *t, int32_t c)
     const int32_t source = letters(number_source_name(t->column[c].source));
     width = width > source ? width : source;
     for (int32_t r = 0; r < t->rows; r++) {
-        // a star marks a number of another source
+        /* a star marks a number of another source */
         const bool other = source_of(t, r, c) != t->column[c].source;
         const int32_t here = letters(shown(out, t, r, c)) + other;
         width = here > width ? here : width;
@@ -212,7 +212,7 @@ void table_text(const table *t, FILE *out, int32_t width)
         if (first > 1) (void)fputc('\n', out);
         text_block(t, out, each, first, last);
     }
-    // what the stars mean
+    /* what the stars mean */
     for (int32_t c = 0; c < columns; c++)
         for (int32_t r = 0; r < t->rows; r++) {
             if (source_of(t, r, c) == t->column[c].source) continue;

@@ -26,14 +26,14 @@ void grade_run(grade *out, const run *r, const run_summary *s)
                      (f->validation_set[0] && !same_set(r, f->validation_set));
     if (!out->forecast || out->other_run) return;
 
-    // the loss, at the end alone
+    /* the loss, at the end alone */
     out->has_loss = f->loss > 0;
     if (out->has_loss) out->loss = f->loss, out->low = f->low, out->high = f->high;
     if (s->last.windows > 0) out->got = s->last.loss;
     out->graded = out->has_loss && s->finished && isfinite(out->got);
     out->inside = out->graded && out->got >= out->low && out->got <= out->high;
 
-    // the machine: only as many ranks as planned
+    /* the machine: only as many ranks as planned */
     if (f->ranks != r->layout.ranks) return;
     if (f->time_s > 0) out->time_s.predicted = f->time_s;
     if (f->bytes_per_rank > 0) out->bytes_per_rank.predicted = (double)f->bytes_per_rank;

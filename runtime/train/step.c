@@ -342,7 +342,7 @@ status run_weights_needed(void *context, int32_t unit)
     double start = clock_s();
     while (r->arriving > 0 && r->layout.buckets[r->arriving - 1].ready_layer <= unit)
         TRY(comm_wait(r->comm, r->requests[--r->arriving]));
-    // within the deadline: the host's other waits for the device have none
+    /* within the deadline: the host's other waits for the device have none */
     if (some && r->arriving == 0 && r->ops->native_queue)
         TRY(comm_complete(r->comm, r->requests[0]));
     r->times.comm += clock_s() - start;

@@ -48,7 +48,7 @@ Test(json, a_written_tree_is_read_back_whole_or_was_never_written)
     cr_assert_eq(json_number_at(again, "third"), 1.0 / 3.0);
     json_decref(again);
     free(text);
-    // a tree that could not be built leaves the file as it was; a folder that is not there is said
+    /* a tree that could not be built leaves the file as it was; a missing folder is said */
     cr_assert_eq(json_write(NULL, path), ERR_MEMORY);
     cr_assert(strstr(status_message(), path), "%s", status_message());
     cr_assert(file_exists(path));

@@ -46,7 +46,7 @@
 #define CUDA_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                                \
     emu::start(#kernel, (kernel), (grid), (block), (shared_bytes), (stream), __VA_ARGS__)
 
-// --- context switch: registers the ABI keeps, and the stack pointer -----------------------------
+/* --- context switch: registers the ABI keeps, and the stack pointer -------------------------- */
 #if !defined(__x86_64__)
 #error "cuda_emu: the context switch is written for x86-64"
 #endif
@@ -71,11 +71,11 @@ struct async_copy {
     size_t bytes;
 };
 
-// what the lanes of a warp publish for one operation
+/* what the lanes of a warp publish for one operation */
 typedef unsigned char slots[WARP][SLOT];
 
-// One meeting per (warp, mask): lanes publish, the last one combines and releases the others.
-// Double-buffered, so that a lane may start the next operation while others still read.
+/* One meeting per (warp, mask): lanes publish, the last one combines and releases the others.
+ * Double-buffered, so that a lane may start the next operation while others still read. */
 struct meeting {
     uint32_t mask = 0, arrived = 0, turn = 0;
     alignas(16) slots in[2], out[2];
@@ -130,7 +130,7 @@ inline thread_local fiber *cur = nullptr;
     abort();
 }
 
-// --- fibers -------------------------------------------------------------------------------------
+/* --- fibers ---------------------------------------------------------------------------------- */
 
 inline void to_scheduler()
 {
@@ -170,7 +170,7 @@ inline void fiber_main()
         (*blk->body)();
         cur->copies.clear();
         cur->state = DONE;
-        // a thread that has ended counts as arrived
+        /* a thread that has ended counts as arrived */
         if (--blk->alive && blk->arrived == blk->alive) release_block();
         to_scheduler();
     }
@@ -189,8 +189,8 @@ inline void resume(fiber *f)
     cur = nullptr;
 }
 
-// a stack above a guard page, entered at fiber_main; stacks begin at different lines of a page, or
-// all would share the same few lines of the cache
+/* a stack above a guard page, entered at fiber_main; stacks begin at different lines of a page, or
+ * all would share the same few lines of the cache */
 inline fiber *new_fiber(size_t number)
 {
     fiber *f = new fiber;
@@ -214,7 +214,7 @@ inline void delete_fiber(fiber *f)
     delete f;
 }
 
-// the fibers of this thread, kept from launch to launch
+/* the fibers of this thread, kept from launch to launch */
 struct fiber_pool {
     std::vector<fiber *> fibers;
     ~fiber_pool()
@@ -223,7 +223,7 @@ struct fiber_pool {
     }
 };
 
-// --- meetings of a block and of a warp ----------------------------------------------------------
+/* --- meetings of a block and of a warp ------------------------------------------------------- */
 
 inline bool barrier(bool vote, const char *what)
 {
@@ -250,8 +250,8 @@ inline meeting *find_meeting(uint32_t mask)
 
 typedef void (*combiner)(const slots in, slots out, unsigned lanes);
 
-// Publishes value; once all lanes of mask have, combine makes out from in (NULL: out is in).
-// Returns the table, valid until this lane's next operation.
+/* Publishes value; once all lanes of mask have, combine makes out from in (NULL: out is in).
+ * Returns the table, valid until this lane's next operation. */
 template <class T>
 inline const slots *meet(uint32_t mask, const T &value, const char *what, combiner combine)
 {
@@ -287,7 +287,7 @@ template <class T> inline T shuffle(uint32_t mask, T value, unsigned source, con
     return out;
 }
 
-// --- launch -------------------------------------------------------------------------------------
+/* --- launch ---------------------------------------------------------------------------------- */
 
 struct warp_order {
     bool reverse = false, random = false;
@@ -330,7 +330,7 @@ inline void start_block(size_t index, size_t shared_bytes)
     }
 }
 
-// one warp as far as it can, then the next
+/* one warp as far as it can, then the next */
 inline void run_block(warp_order &order, std::vector<unsigned> &warps, std::vector<unsigned> &lanes)
 {
     while (blk->alive) {
@@ -379,7 +379,7 @@ inline void run_grid(const char *name, dim3 grid, dim3 dim, size_t shared_bytes,
     blk = nullptr;
 }
 
-// A mock runtime may set this to put the launch on its stream; until then launches run at once.
+/* A mock runtime may set this to put the launch on its stream; until then launches run at once. */
 inline void (*enqueue)(cudaStream_t, std::function<void()>) = nullptr;
 
 inline cudaError_t launch(const char *name, dim3 grid, dim3 dim, size_t shared_bytes,
@@ -401,7 +401,7 @@ inline cudaError_t launch(const char *name, dim3 grid, dim3 dim, size_t shared_b
     return cudaSuccess;
 }
 
-// arguments are copied now, as a device does
+/* arguments are copied now, as a device does */
 template <class... P, class... A>
 inline cudaError_t start(const char *name, void (*kernel)(P...), dim3 grid, dim3 dim,
                          size_t shared_bytes, cudaStream_t stream, A... arguments)
@@ -410,7 +410,7 @@ inline cudaError_t start(const char *name, void (*kernel)(P...), dim3 grid, dim3
 }
 } // namespace emu
 
-// --- the device language ------------------------------------------------------------------------
+/* --- the device language --------------------------------------------------------------------- */
 #define threadIdx (emu::cur->tid)
 #define blockIdx  (emu::blk->bid)
 #define blockDim  (emu::blk->dim)

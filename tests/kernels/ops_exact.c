@@ -150,7 +150,7 @@ ParameterizedTestParameters(exact, long_calls_give_the_sums_of_short_ones)
 ParameterizedTest(int *index, exact, long_calls_give_the_sums_of_short_ones)
 {
     op_target t = op_target_open(*index, false);
-    // on processors above the length from which sums pass the caches
+    /* on processors above the length from which sums pass the caches */
     const int64_t n = (strcmp(t.o->name, "cpu") == 0 ? 1 << 20 : 1 << 12) + 27;
     float *gradient = malloc((size_t)n * 4);
     int64_t *whole = malloc((size_t)n * 8), *pieces = malloc((size_t)n * 8);

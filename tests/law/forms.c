@@ -39,7 +39,7 @@ Test(law_forms, slopes_match_finite_differences)
         }
         law_points c;
         cr_assert(points_columns(&c, &p, X_TOKENS, false) == OK);
-        // parameters in the middle of the starts, where the law is curved
+        /* parameters in the middle of the starts, where the law is curved */
         double x[LAW_CONSTANTS] = {0.5, 6, 7, 0.33, 0.37, 1.6, 2.7};
         if (form->needs == LAW_OF_X || form->constants < 5)
             cr_assert(form->start(form, &c, form->constants > 5 ? 7 : 37, x));
@@ -77,7 +77,7 @@ Test(law_forms, repeated_data_gives_the_published_losses)
         law_loss(form, c, (law_case){.params = 8.67e9, .tokens = 178e9, .unique = 25e9}, NULL);
     cr_expect(fabs(x - 2.225644088998448) < 2e-12, "%.15g", x);
     cr_expect(fabs(y - 2.226963407508787) < 2e-12, "%.15g", y);
-    // fresh data: the plain law
+    /* fresh data: the plain law */
     const law_case fresh = {.params = 1e9, .tokens = 20e9};
     cr_expect(fabs(law_loss(form, c, fresh, NULL) -
                    law_loss(law_find("chinchilla"), c, fresh, NULL)) < 1e-13);

@@ -60,7 +60,7 @@ Test(law_fit, lad_of_the_240_points_is_the_published_vector)
     for (int k = 0; k < 5; k++)
         expect_near(r.options.form->constant[k], r.parameter[k], expected[k], 1e-6);
     expect_near("objective", r.objective, 1.129494097 + 0.5 * 4.7e-9 * 240, 2e-8);
-    // a vertex: as many residuals vanish as there are constants
+    /* a vertex: as many residuals vanish as there are constants */
     int zeros = 0;
     for (int i = 0; i < p.count; i++) zeros += fabs(r.residual[i]) < 1e-13;
     cr_expect(zeros == 5, "%d residuals vanish", zeros);
@@ -100,7 +100,7 @@ Test(law_fit, bootstrap_errors_are_the_published_ones_within_a_tenth)
     expect_near("a", r.a.standard_error, 0.0195, 0.00195);
     expect_near("a, 10 %", r.a.interval.p10, 0.4927, 0.004);
     expect_near("a, 90 %", r.a.interval.p90, 0.5414, 0.004);
-    // runs with more parameters than tokens change the exponent, and this is said
+    /* runs with more parameters than tokens change the exponent, and this is said */
     bool said = false;
     for (int i = 0; i < r.warnings; i++)
         said = said || (strstr(r.warning[i], "6 points have params >= tokens") &&

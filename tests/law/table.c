@@ -96,7 +96,7 @@ Test(published, every_row_says_where_it_comes_from_and_what_it_counts)
         cr_expect(row->range_params[1] > 0 || row->range_flops[1] > 0, "%s has no range",
                   row->name);
         cr_expect(published_find(&table, row->name) == row);
-        // a pair of lines that spends the budget does so within the rounding of its constants
+        /* a pair of lines that spends the budget does so within the rounding of its constants */
         const published_optimum o = published_optimum_of(row, 1e21);
         if (row->form && (row->form->needs & LAW_OF_X)) continue;
         const double spent = 6 * o.params * o.tokens / 1e21;

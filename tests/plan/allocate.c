@@ -45,7 +45,7 @@ Test(allocate, repeated_tokens_give_the_published_allocation)
     cr_expect(near(6 * a.params * a.tokens, 1e22, 1e-12));
     const double theirs = allocate_loss(row, 7022364735.88, 237336955477.55, 25e9);
     cr_expect(a.loss <= theirs && theirs - a.loss < 1e-6, "%.9f against %.9f", a.loss, theirs);
-    // fresh tokens in plenty: the plain law
+    /* fresh tokens in plenty: the plain law */
     q.unique = 1e15;
     allocate(&a, row, &q);
     allocation plain;
@@ -68,9 +68,9 @@ Test(allocate, tokens_to_be_served_give_the_published_smaller_model)
     cr_expect(near(served.tokens, 3.4397e11, 1e-4), "%.6g", served.tokens);
     cr_expect(near(served.tokens / plain.tokens, 1.164, 5e-4));
     cr_expect(near(served.loss, plain.loss, 1e-12), "the quality stays");
-    // cheaper over its life than the model that is optimal for training alone
+    /* cheaper over its life than the model that is optimal for training alone */
     cr_expect(served.lifetime_flops < 6 * plain.params * plain.tokens + 2 * plain.params * 1e11);
-    // no law without a loss answers
+    /* no law without a loss answers */
     allocate(&served, law_called("llama3"), &q);
     cr_expect(isnan(served.params) && served.why);
 }
@@ -128,7 +128,7 @@ Test(allocate, no_other_size_of_the_same_budget_is_better)
             }
         }
         cr_expect(f.half_loss > 0 && f.twice_loss > 0);
-        // the stated compute makes the half-sized model as good
+        /* the stated compute makes the half-sized model as good */
         const double n = a.params / 2;
         cr_expect(near(allocate_loss(row, n, 1e21 * f.half_flops / 6 / n, NAN), a.loss, 1e-9));
     }
@@ -150,7 +150,7 @@ Test(allocate, intervals_stand_only_where_a_covariance_is)
         if (!has) continue;
         cr_expect(a.params_range.low < a.params && a.params < a.params_range.high);
         cr_expect(a.loss_range.low < a.loss && a.loss < a.loss_range.high);
-        // on a fixed budget N up is D down
+        /* on a fixed budget N up is D down */
         cr_expect(near(a.params_range.high / a.params, a.tokens / a.tokens_range.low, 1e-3));
         allocation far;
         q.flops = 1e25;
@@ -173,7 +173,7 @@ Test(allocate, lines_of_a_law_file_allocate_with_an_interval)
                   .range_tokens = {1e8, 1e11},
                   .range_flops = {1e17, 1e20},
                   .origin = {.flop_count = "model"}};
-    // ln N at C is uncertain by sd: from ln kN and a, which move against each other
+    /* ln N at C is uncertain by sd: from ln kN and a, which move against each other */
     f.covariance[0] = sd * sd + 1e-4 * lnC * lnC;
     f.covariance[5] = 1e-4;
     f.covariance[1] = f.covariance[4] = -1e-4 * lnC;

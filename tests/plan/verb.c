@@ -208,11 +208,11 @@ Test(plan, the_object_has_all_its_keys)
     cr_expect_str_eq(json_string_value(at(root, "recommendation.law")), "besiroglu");
     cr_expect(number(root, "training.steps") * number(root, "training.batch_tokens") >=
               number(root, "recommendation.tokens"));
-    // what a law does not say is null and not missing
+    /* what a law does not say is null and not missing */
     json_t *row = law_of(root, "kaplan");
     cr_expect(json_is_null(json_object_get(row, "tokens")));
     cr_expect(json_is_null(json_object_get(law_of(root, "hoffmann-1"), "params_interval")));
-    // N without embeddings is converted by exact counts: less than with them
+    /* N without embeddings is converted by exact counts: less than with them */
     cr_expect(number(row, "params") < number(row, "params_total"));
     json_decref(root);
 }
@@ -361,7 +361,7 @@ Test(plan, machine_time_and_money_are_spent)
     json_t *b = answer("--budget 5000 --ranks 8 --cluster 8xh100");
     const double spent = number(b, "prediction.cost");
     cr_expect(spent <= 5005 && spent > 4500, "%g of 5000", spent);
-    // nobody says how many ranks: as many as the batch keeps busy
+    /* nobody says how many ranks: as many as the batch keeps busy */
     json_t *c = answer("--budget 5000 --cluster 8xh100");
     cr_expect(number(c, "prediction.cost") <= 5000 && number(c, "prediction.cost") > 4500);
     json_t *d = answer("--gpus 512 --hours 1h --cluster 8xh100");
@@ -384,7 +384,7 @@ Test(plan, flops_per_token_are_converted_by_the_model_s_own)
     cr_expect(n < M / 6, "attention counts: %g of %g", n, M / 6);
     expect_near(6 * n + attention, M, 0.01, "6 N + 12 L d T");
     cr_expect(json_is_null(json_object_get(law_of(root, "besiroglu"), "flops_per_token")));
-    // the other way round: the tokens of a size
+    /* the other way round: the tokens of a size */
     char back[64];
     (void)snprintf(back, sizeof back, "--params %.17g --law deepseek", number(row, "params_total"));
     json_t *again = answer(back);
@@ -464,7 +464,7 @@ Test(plan, a_chart_is_drawn_with_the_plan_among_the_systems)
     (void)snprintf(path, sizeof path, "%s/a.svg", folder);
     const bool drawn = access(path, R_OK) == 0;
     cr_expect(drawn || strstr(r.text, "gnuplot is not here"), "%s", r.text);
-    // a folder that is no run is refused before anything is drawn
+    /* a folder that is no run is refused before anything is drawn */
     free(r.text);
     (void)snprintf(arguments, sizeof arguments, "--flops 1e23 --chart %s/b.svg /nowhere", folder);
     r = plan(arguments);
