@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ typedef struct seen {
     double at_s;    /* when the beats last changed              */
     bool has_state; /* the process could be looked up at first  */
     int missing;    /* looks in a row that found no process     */
+    bool starved;   /* and it was said                          */
 } seen;
 
 struct world_watch {
@@ -177,6 +179,22 @@ static char process_state(int32_t pid)
     return after && after[1] == ' ' ? after[2] : '?';
 }
 
+/* A heart that stands still because its thread is ready and waits for a processor: the machine or
+ * its control group gives it none. A stopped, hung or dead process has no such thread. */
+static bool is_starved(world_watch *v, int32_t l, double age_s)
+{
+    const world *w = v->w;
+    int32_t watcher = atomic_load(&w->desks[l]->watcher);
+    if (!v->local[l].has_state || watcher == 0 || process_state(watcher) != 'R') return false;
+    if (!v->local[l].starved)
+        log_warn("comm",
+                 "rank %d on %s gets hardly any processor time: its heartbeat has been ready for "
+                 "%.1f s and did not run",
+                 w->members[l], v->host[w->members[l]], age_s);
+    v->local[l].starved = true;
+    return true;
+}
+
 static const char *state_text(char state)
 {
     return state == 'T' || state == 't' ? "stopped by a signal or a debugger"
@@ -200,12 +218,16 @@ static void judge_local(world_watch *v, int32_t l, double now_s)
     seen *s = &v->local[l];
     int32_t pid = atomic_load(&w->desks[l]->pid);
     int64_t beats = atomic_load(&w->desks[l]->beats);
-    if (beats != s->beats) *s = (seen){.beats = beats, .at_s = now_s, .has_state = s->has_state};
+    if (beats != s->beats) {
+        s->beats = beats;
+        s->at_s = now_s;
+        s->missing = 0;
+    }
     if (l == w->local_rank || !atomic_load(&w->desks[l]->watched)) return;
     double age_s = now_s - s->at_s;
     if (age_s < 2 * v->tick_s) return;
     bool gone = is_gone(s, pid);
-    if (!gone && age_s < v->heartbeat_s) return;
+    if (!gone && (age_s < v->heartbeat_s || is_starved(v, l, age_s))) return;
     /* a rank that ends in order says so before it goes; one that aborts speaks for itself */
     if (!atomic_load(&w->desks[l]->watched) || atomic_load(&w->desks[0]->aborting)) return;
     char text[1024], place[TEXT_BYTES] = "";
@@ -330,6 +352,7 @@ static void *watch_main(void *context)
     world_watch *v = context;
     const world *w = v->w;
     double last_s = clock_s();
+    atomic_store(&own_desk(w)->watcher, (int32_t)syscall(SYS_gettid));
     for (int64_t turn = 0; next_tick(v); turn++) {
         double now_s = clock_s();
         (void)atomic_fetch_add(&own_desk(w)->beats, 1);

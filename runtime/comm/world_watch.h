@@ -3,7 +3,8 @@
  * collectives it entered. A thread of each process counts heartbeats there; on several nodes the
  * first living rank of each sends what stands there to the first two nodes by UDP (IPv4; where
  * datagrams do not pass, only the deadlines of collectives are left). Threads never call MPI.
- *   - a process that is gone, or whose heartbeat stands still, is named by its own node;
+ *   - a process that is gone, or whose heartbeat stands still, is named by its own node; one whose
+ *     heart would beat if it got a processor is not: that is said once, and waited for;
  *   - a node that is silent while others wait for it is named by the first node, or the second;
  *   - a rank that lives but does not come is named by those who wait, when the deadline of their
  *     collective ends.
@@ -66,7 +67,7 @@ typedef struct world_desk {
     _Alignas(64) _Atomic int64_t calls; /* collective calls of the world, for naming who is late  */
     _Atomic int32_t aborting;           /* of local rank 0: somebody prints the last message      */
     _Atomic int32_t watched;            /* between open and close of the watch                    */
-    _Atomic int32_t pid;
+    _Atomic int32_t pid, watcher;       /* the process; its thread whose heart beats             */
     _Atomic int32_t phase;
     _Atomic int64_t step;
     _Atomic int64_t entered; /* collectives of the world and its comms                 */
