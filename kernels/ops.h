@@ -237,7 +237,7 @@ typedef struct device_part {
     int64_t workspace_bytes; /* of what workspace_bytes counts; -1: not known before it is opened */
     int64_t grown_bytes;     /* more in use on the device once it was started; -1: not measured   */
 } device_part;
-enum { DEVICE_PARTS_MAX = 4 };
+enum { DEVICE_PARTS_MAX = 5 };
 
 typedef struct ops {
     const char *name; /* "ref", "cpu", "cuda" */

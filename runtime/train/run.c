@@ -222,11 +222,17 @@ static status agree_on_arithmetic(run *r)
     return world_agree(r->world, s);
 }
 
+/* -1: not known here */
+static int64_t device_used(const run *r)
+{
+    return r->ops->used_bytes ? r->ops->used_bytes(r->device) : -1;
+}
+
 /* One arena from the communicator (windows, registered memory) or from the device, touched so that
  * a lack of memory shows now and not in the middle of a run. */
 static status open_arena(run *r, memory_kind kind)
 {
-    int64_t bytes = r->plan.bytes[kind];
+    int64_t bytes = r->plan.bytes[kind], before = device_used(r);
     void *base = NULL;
     if (memory_on_host(kind)) {
         if (bytes > 0) TRY(arena_init(&r->arenas[kind], memory_kind_name(kind), bytes));
@@ -237,6 +243,11 @@ static status open_arena(run *r, memory_kind kind)
     if (bytes > 0)
         TRY(shared ? comm_alloc(r->comm, &base, bytes) : r->ops->alloc(r->device, &base, bytes));
     arena_view(&r->arenas[kind], memory_kind_name(kind), base, bytes);
+    const int64_t grown = device_used(r) - before - bytes;
+    if (shared && (before < 0 || grown < 0 || r->rounded_bytes < 0))
+        r->rounded_bytes = -1;
+    else if (shared)
+        r->rounded_bytes += grown;
     return bytes > 0 ? r->ops->zero(r->device, base, bytes) : OK;
 }
 
@@ -342,10 +353,10 @@ status run_check_like(run **out, const config *cfg, world *w, run *like)
 static status open_comm(run *r)
 {
     comm_device on = {.ops = r->ops, .device = r->device, .share = r->cfg->run.share_gpu};
-    const int64_t before = r->ops->used_bytes ? r->ops->used_bytes(r->device) : -1;
+    const int64_t before = device_used(r);
     TRY(comm_open_device(&r->comm, r->world, &on, r->cfg->limits.collective_deadline_s));
     if (!r->ops->parts || world_size(r->world) == 1) return OK;
-    const int64_t now = r->ops->used_bytes(r->device);
+    const int64_t now = device_used(r);
     const int64_t grown = before < 0 || now < before ? -1 : now - before;
     r->parts[r->part_count++] = (device_part){"NCCL", 0, grown};
     if (grown >= 0)
@@ -363,6 +374,14 @@ status run_start(run *r)
     if (r->attention[0]) log_info("train", "attention: %s", r->attention);
     TRY(open_comm(r));
     TRY(world_agree(r->world, open_memory(r)));
+    /* a communicator of the device's library maps whole pages of its own size for its peers */
+    if (r->ops->parts && world_size(r->world) > 1) {
+        const device_part rounding = {"NCCL's rounding of its buffers", 0, r->rounded_bytes};
+        r->parts[r->part_count++] = rounding;
+        if (rounding.grown_bytes >= 0)
+            log_info("train", "besides, %s: %.1f MiB", rounding.name,
+                     (double)rounding.grown_bytes / 1048576);
+    }
     return initial_weights(r);
 }
 

@@ -79,6 +79,7 @@ typedef struct run {
     memory_plan plan;
     device_part parts[DEVICE_PARTS_MAX]; /* what takes device memory besides the arenas      */
     int32_t part_count;
+    int64_t rounded_bytes; /* that comm_alloc took beyond what it was asked for; -1: not measured */
     arena arenas[MEMORY_KINDS];
     samples *train, *validation; /* validation NULL: none given */
     split judge;                 /* what validation is: the validation or the test part */

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct ncclComm {
 
 namespace
 {
+/* what each piece of ncclMemAlloc took besides */
+std::map<void *, void *> rounding;
+
 /* One collective: host copies travel, the result is put where it belongs at the end. */
 struct transfer {
     std::vector<char> out, in;
@@ -233,12 +237,23 @@ ncclResult_t ncclCommAbort(ncclComm_t c)
     c->aborted = true;
     return ncclSuccess;
 }
+/* what is taken is a multiple of 2 MiB, in a piece of its own, so that the end is still guarded */
 ncclResult_t ncclMemAlloc(void **out, size_t bytes)
 {
-    return cudaMalloc(out, bytes) == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+    const size_t page = 2 << 20;
+    void *rest = nullptr;
+    if (cudaMalloc(out, bytes) != cudaSuccess) return ncclUnhandledCudaError;
+    if (cudaMalloc(&rest, (page - bytes % page) % page) != cudaSuccess) {
+        (void)cudaFree(*out);
+        return ncclUnhandledCudaError;
+    }
+    rounding[*out] = rest;
+    return ncclSuccess;
 }
 ncclResult_t ncclMemFree(void *p)
 {
+    if (cudaFree(rounding[p]) != cudaSuccess) return ncclUnhandledCudaError;
+    rounding.erase(p);
     return cudaFree(p) == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
 }
 ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type,
