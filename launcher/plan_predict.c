@@ -240,7 +240,7 @@ void plan_parts(char *text, size_t bytes, const config *cfg, const cluster *hw, 
     const size_t used = strlen(text);
     (void)snprintf(text + used, bytes - used, "%s%s",
                    cfg->train.attention == ATTENTION_CUDNN ? ", cuDNN" : "",
-                   ranks > 1 ? ", NCCL, NCCL's rounding of its buffers" : "");
+                   ranks > 1 ? ", NCCL and its rounding" : "");
 }
 
 /* Windows that the run of a config file will be evaluated on, as run_open counts them; its data may
