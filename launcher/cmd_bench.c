@@ -107,35 +107,39 @@ static status show(const bench_arguments *a, json_t *result)
 static status compare(const bench_arguments *a)
 {
     json_t *before = NULL, *after = NULL;
-    bench_change *changes = NULL;
-    int32_t count = 0;
+    bench_comparison c = {0};
     page p = {0};
     status s = bench_result_read(&before, a->compare[0]);
     if (s == OK) s = bench_result_read(&after, a->compare[1]);
-    if (s == OK) s = bench_compare(&changes, &count, before, after);
-    if (s == OK) s = bench_compare_page(&p, changes, count);
+    if (s == OK) s = bench_compare(&c, before, after);
+    if (s == OK) s = bench_compare_page(&p, &c);
     if (s == OK && a->json) s = cli_json(page_json(&p));
     if (s == OK && !a->json) page_text(&p, stdout, COLUMNS);
     page_deinit(&p);
-    free(changes);
+    bench_comparison_deinit(&c);
     json_decref(before);
     json_decref(after);
     return s;
+}
+
+/* names: "A,B", cut into pieces here. */
+static status read_results(json_t **results, int32_t *count, char *names)
+{
+    for (char *name; (name = strsep(&names, ",")) != NULL; (*count)++) {
+        REQUIRE(*name, ERR_CONFIG, "--from: an empty name; allowed: A.json or A.json,B.json");
+        REQUIRE(*count < RESULTS_MAX, ERR_CONFIG, "--from: more than %d results", RESULTS_MAX);
+        TRY(bench_result_read(&results[*count], name));
+    }
+    return OK;
 }
 
 static status write_from(const bench_arguments *a)
 {
     json_t *results[RESULTS_MAX] = {NULL};
     int32_t count = 0;
-    char *names = strdup(a->from), *rest = names;
+    char *names = strdup(a->from);
     REQUIRE(names, ERR_MEMORY, "no memory for names");
-    status s = OK;
-    for (char *name; s == OK && (name = strsep(&rest, ",")) != NULL;) {
-        s = count < RESULTS_MAX ? bench_result_read(&results[count], name)
-                                : status_set(ERR_CONFIG, __FILE__, __LINE__,
-                                             "--from: more than %d results", RESULTS_MAX);
-        count += s == OK;
-    }
+    status s = read_results(results, &count, names);
     if (s == OK) s = bench_cluster_write((const json_t *const *)results, count, a->write);
     if (s == OK) printf("wrote %s\n", a->write);
     for (int32_t i = 0; i < count; i++) json_decref(results[i]);

@@ -25,8 +25,10 @@ typedef struct asked {
     int64_t workspace_bytes, eval_windows;
     int64_t accumulate; /* weak scaling; 0: the batch is fixed */
     int64_t micro_most; /* most micro-batches of a step        */
+    bool critical;      /* the critical batch was said         */
     int32_t ranks;      /* 0: all of the cluster               */
     int32_t list[LIST_MAX], list_count;
+    bool cut; /* the list ends where the critical batch has no more work */
     double tokens;
     predict_answer answer;
     predict_case *cases; /* owned */
@@ -34,6 +36,14 @@ typedef struct asked {
 } asked;
 
 /* --- options -------------------------------------------------------------- */
+
+/* Beyond the critical batch no rank has work: a range of --scale ends there. */
+static int64_t end_of_range(asked *a, int64_t from, int64_t to)
+{
+    if (!a->critical || to <= a->micro_most || from > a->micro_most) return to;
+    a->cut = true;
+    return a->micro_most;
+}
 
 /* "1..4096": powers of two and both ends; "1,2,8"; or both, rising. */
 static status parse_list(asked *a, const char *text)
@@ -52,6 +62,7 @@ static status parse_list(asked *a, const char *text)
         if (dots) TRY(cli_integer(&to, "--scale", dots + 2, 1, RANKS_MAX));
         REQUIRE(from <= to, ERR_CONFIG, "--scale: %lld..%lld falls; nearest: %lld..%lld",
                 (long long)from, (long long)to, (long long)to, (long long)from);
+        if (dots) to = end_of_range(a, from, to);
         for (int64_t n = from;;) {
             REQUIRE(a->list_count < LIST_MAX, ERR_CONFIG, "--scale: more than %d numbers",
                     LIST_MAX);
@@ -145,7 +156,8 @@ static status read_batch(asked *a, const plan_predict_options *o)
     if (o->critical_batch) {
         int64_t critical = 0;
         TRY(cli_integer(&critical, "--critical-batch", o->critical_batch, micro, INT64_C(1) << 50));
-        if (critical / micro < a->micro_most) a->micro_most = critical / micro;
+        a->critical = critical / micro < a->micro_most;
+        if (a->critical) a->micro_most = critical / micro;
     }
     return OK;
 }
@@ -266,6 +278,7 @@ static status read_all(asked *a, const plan_predict_options *o)
     TRY(cluster_load(&a->hw, o->cluster));
     TRY(read_model(a, o));
     TRY(plan_choices(&a->sharding, &a->cfg, o));
+    cost_complete(&a->hw, a->cfg.train.precision);
     TRY(read_batch(a, o));
     TRY(read_answer(a, o));
     int64_t ranks = 0;
@@ -288,6 +301,18 @@ static int64_t micro_batches(const asked *a, int32_t n)
     return grown < a->micro_most ? grown : a->micro_most;
 }
 
+/* Tokens of a step are counted in 63 bits. */
+static status check_batch(const asked *a, int32_t n)
+{
+    const double micro = (double)(a->cfg.train.micro_batch * a->cfg.model.context),
+                 most = (double)(INT64_C(1) << 62);
+    REQUIRE((double)micro_batches(a, n) * micro <= most, ERR_CONFIG,
+            "--accumulate: %lld x %d ranks x micro-batches of %.4g tokens are more tokens than can "
+            "be counted",
+            (long long)a->accumulate, (int)n, micro);
+    return OK;
+}
+
 static predict_question question(const asked *a, config *cfg, int32_t n)
 {
     *cfg = a->cfg;
@@ -302,6 +327,7 @@ static predict_question question(const asked *a, config *cfg, int32_t n)
 static status answer_one(predict_case *out, const asked *a, int32_t n)
 {
     config cfg;
+    TRY(check_batch(a, n));
     const predict_question q = question(a, &cfg, n);
     TRY(predict_step(&out->p, &q, &a->hw));
     if (a->tokens > 0) predict_run(&out->run, &out->p, &q, &a->hw, a->tokens);
@@ -382,7 +408,10 @@ static int32_t candidates(int32_t *out, int32_t capacity, const asked *a)
         out[count++] = (int32_t)n;
         const int64_t step = n < DENSE ? 1 : n / DENSE;
         int64_t next = n + step;
-        if (next > per_node && per_node > 1) next = (next + per_node - 1) / per_node * per_node;
+        if (n < per_node && next > per_node)
+            next = per_node;
+        else if (next > per_node)
+            next = (next + per_node - 1) / per_node * per_node;
         n = next > most && n < most ? most : next;
     }
     return count;
@@ -411,6 +440,10 @@ static status answer_question(predict_report *r, asked *a)
     r->count = count;
     r->base_ranks = a->base_ranks;
     r->answer = a->answer;
+    r->weak = a->accumulate > 0;
+    r->list = a->list_count > 0;
+    r->critical_ranks = a->critical ? a->micro_most : 0;
+    r->cut = a->cut;
     return OK;
 }
 
@@ -431,8 +464,6 @@ status plan_predict(const plan_predict_options *o)
     status s = read_all(a, o);
     predict_report r = {.model = o->model, .cfg = &a->cfg, .hw = &a->hw, .sharding = a->sharding};
     r.tokens = a->tokens;
-    r.weak = a->accumulate > 0;
-    r.list = a->list_count > 0;
     if (s == OK) s = answer_question(&r, a);
     if (s == OK) find_largest(&r, a);
     if (s == OK && o->json)

@@ -1,6 +1,7 @@
 #include "plan_predict_print.h"
 
 #include "base/json.h"
+#include "base/log.h"
 #include "cli.h"
 #include "plan_predict.h"
 
@@ -94,8 +95,9 @@ static void print_run(const predict_report *r, const run_cost *c)
         printf("  %-14s %12s hours with failures: one in %s hours, checkpoint each %s,\n", "",
                amount(c->wall_hours, "%.4g").text, amount(c->mtbf_hours, "%.4g").text,
                cli_duration(c->checkpoint_interval_s).text);
-        printf("  %-14s %12s useful share; a checkpoint stops work for %s s\n", "",
-               amount(c->goodput * 100, "%.2f %%").text, amount(c->checkpoint_s, "%.3g").text);
+        printf("  %-14s %12s useful share; a checkpoint stops work for %s s, written in %s s\n", "",
+               amount(c->goodput * 100, "%.2f %%").text, amount(c->checkpoint_s, "%.3g").text,
+               amount(c->checkpoint_write_s, "%.3g").text);
     }
     printf("  %-14s %12s kWh (watts %s, PUE %s)\n", "energy",
            amount(c->energy_j / 3.6e6, "%.5g").text, value_source_name(r->hw->power_w.source),
@@ -111,7 +113,7 @@ static void print_case(const predict_report *r, const predict_case *c)
     const prediction *p = &c->p;
     printf("\n%d rank%s on %d node%s%s; a step is %s tokens, %lld micro-batch%s a rank\n",
            (int)p->ranks, p->ranks == 1 ? "" : "s", (int)p->nodes, p->nodes == 1 ? "" : "s",
-           p->beyond ? " (more than the cluster has)" : "", cli_count(p->batch_tokens).text,
+           p->beyond ? " (more than it has)" : "", cli_count(p->batch_tokens).text,
            (long long)p->accumulate, p->accumulate == 1 ? "" : "es");
     printf("  %-14s %12.5g s\n", "step", p->step_time_s);
     for (int i = 0; i < STEP_PARTS; i++)
@@ -132,14 +134,14 @@ static void print_row(const predict_report *r, const predict_case *c)
 {
     const prediction *p = &c->p;
     const double *part = p->part_s, step = p->step_time_s;
-    printf("%7d %6d %8s %9.4g %8s %6.1f %6.1f %5.1f %5.1f %9s%s", (int)p->ranks, (int)p->nodes,
+    printf("%7d %6d %8s %9.4g %7s %6.1f %6.1f %5.1f %5.1f %8s%s", (int)p->ranks, (int)p->nodes,
            cli_count(p->batch_tokens).text, step, cli_count(p->tokens_per_s).text,
            100 * c->efficiency, 100 * p->mfu, 100 * part[PART_COMMUNICATION] / step,
            100 * part[PART_SLOWEST] / step, cli_bytes((double)p->held_bytes).text,
            p->fits ? " " : "!");
     if (r->tokens > 0)
         printf(" %8s %9s", amount(run_hours(&c->run), "%.4g").text,
-               amount(c->run.money, "%.5g").text);
+               amount(c->run.money, "%.4g").text);
     printf("%s\n", p->beyond ? "+" : "");
 }
 
@@ -147,8 +149,8 @@ static void print_list(const predict_report *r)
 {
     printf("%s scaling: the batch %s\n\n", r->weak ? "weak" : "strong",
            r->weak ? "grows with the ranks" : "stays");
-    printf("%7s %6s %8s %9s %8s %6s %6s %5s %5s %9s ", "ranks", "nodes", "batch", "step s",
-           "tokens/s", "eff. %", "MFU %", "comm", "wait", "memory");
+    printf("%7s %6s %8s %9s %7s %6s %6s %5s %5s %8s ", "ranks", "nodes", "batch", "step s", "tok/s",
+           "eff. %", "MFU %", "comm", "wait", "memory");
     if (r->tokens > 0) printf(" %8s %9s", "hours", r->hw->currency);
     printf("\n");
     bool beyond = false, large = false;
@@ -157,10 +159,14 @@ static void print_list(const predict_report *r)
         beyond |= r->cases[i].p.beyond;
         large |= !r->cases[i].p.fits;
     }
-    printf("\neff.: tokens/s per rank against %d ranks; comm: communication that nothing hides,\n"
+    printf("\neff.: tokens/s per rank against %d rank%s; comm: communication that nothing hides,\n"
            "wait: for the slowest rank, %% of the step%s%s\n",
-           (int)r->base_ranks, large ? "; !: does not fit in memory" : "",
+           (int)r->base_ranks, r->base_ranks == 1 ? "" : "s",
+           large ? "; !: does not fit in memory" : "",
            beyond ? ";\n+: more ranks than the cluster has" : "");
+    if (r->cut)
+        printf("more than %lld ranks have no work: the critical batch is %lld micro-batches\n",
+               (long long)r->critical_ranks, (long long)r->critical_ranks);
 }
 
 static void print_answer(const predict_report *r)
@@ -188,7 +194,11 @@ static void print_answer(const predict_report *r)
     }
     if (!a->met)
         printf(", %.3g %% efficiency%s\n", 100.0 * c->efficiency,
-               c->p.fits ? "" : "; it does not fit in memory");
+               c->p.fits ? "" : ";\nit does not fit in memory");
+    if (r->weak && r->critical_ranks == 0)
+        printf("(the batch grows with the ranks, here to %s tokens, as if that cost no loss: give\n"
+               "--critical-batch where it is known)\n",
+               cli_count(c->p.batch_tokens).text);
 }
 
 /* The values behind the numbers, by source. */
@@ -253,7 +263,9 @@ static json_t *run_object(const predict_report *r, const run_cost *c)
     json_object_set_new(out, "goodput", json_finite(c->goodput));
     json_object_set_new(out, "mtbf_hours", json_finite(c->mtbf_hours));
     json_object_set_new(out, "checkpoint_s", json_finite(c->checkpoint_s));
+    json_object_set_new(out, "checkpoint_write_s", json_finite(c->checkpoint_write_s));
     json_object_set_new(out, "checkpoint_interval_s", json_finite(c->checkpoint_interval_s));
+    json_object_set_new(out, "restart_s", json_finite(c->restart_s));
     json_object_set_new(out, "energy_j", json_finite(c->energy_j));
     json_object_set_new(out, "energy_source", json_string("modelled"));
     json_object_set_new(out, "co2_g", json_finite(c->co2_g));
@@ -330,6 +342,8 @@ static json_t *answer_object(const predict_report *r)
         json_object_set_new(out, "cost", json_finite(c->run.money));
     }
     json_object_set_new(out, "efficiency_reached", json_finite(c->efficiency));
+    json_object_set_new(out, "fits", json_boolean(c->p.fits));
+    json_object_set_new(out, "critical_batch_said", json_boolean(r->critical_ranks > 0));
     if (a->deadline_hours > 0)
         json_object_set_new(out, "deadline_hours", json_real(a->deadline_hours));
     if (a->budget > 0) json_object_set_new(out, "budget", json_real(a->budget));
@@ -339,6 +353,9 @@ static json_t *answer_object(const predict_report *r)
 
 status predict_print_json(const predict_report *r)
 {
+    if (r->cut)
+        log_warn("plan", "the list ends at %lld ranks: the critical batch has no work for more",
+                 (long long)r->critical_ranks);
     json_t *list = json_array(), *root;
     for (int32_t i = 0; r->list && i < r->count; i++)
         json_array_append_new(list, predict_case_json(r, &r->cases[i]));

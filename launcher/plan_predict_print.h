@@ -27,10 +27,12 @@ typedef struct predict_report {
     const config *cfg;
     const cluster *hw;
     predict_sharding sharding;
-    double tokens;      /* of the run; 0: not said                      */
-    int32_t base_ranks; /* the fewest of 1, 2, 4, ... on which it fits */
-    bool weak;          /* the batch grows with the ranks               */
-    bool list;          /* --scale was given: the cases are the answer  */
+    double tokens;          /* of the run; 0: not said                      */
+    int32_t base_ranks;     /* the fewest of 1, 2, 4, ... on which it fits */
+    bool weak;              /* the batch grows with the ranks               */
+    bool list;              /* --scale was given: the cases are the answer  */
+    int64_t critical_ranks; /* that the critical batch keeps at work; 0: not said */
+    bool cut;               /* the list ends there, before what was asked         */
     const predict_case *cases;
     int32_t count;
     predict_answer answer;

@@ -1,4 +1,5 @@
-/* bench_compare.h — what changed between two results of isoflop bench, beyond their spread. */
+/* bench_compare.h — what changed between two results of isoflop bench, beyond their spread.
+ * Flow: bench_result.h -> bench_compare -> bench_page.h */
 #ifndef BENCH_BENCH_COMPARE_H
 #define BENCH_BENCH_COMPARE_H
 
@@ -8,7 +9,7 @@
 #include <stdbool.h>
 
 typedef struct bench_change {
-    char what[160];       /* "gemm qkv forward bf16 512x1152x384: flops" */
+    char what[160];       /* "gemm qkv forward bf16 m 512 n 1152 k 384" */
     double before, after; /* of the same quantity                        */
     double ratio;         /* after / before                              */
     double noise;         /* what the spreads of both allow, as a ratio - 1 */
@@ -16,8 +17,16 @@ typedef struct bench_change {
     bool changed;         /* |ratio - 1| beyond noise                    */
 } bench_change;
 
-/* Rows of both, matched by what they are; *out is malloc'ed, *count its length. ERR_CONFIG when
- * nothing matches. */
-status bench_compare(bench_change **out, int32_t *count, const json_t *before, const json_t *after);
+/* Rows of both, matched by what they are. */
+typedef struct bench_comparison {
+    bench_change *changes; /* owned                                       */
+    int32_t count, changed;
+    int32_t alone[2];  /* rows that only the one, only the other has  */
+    char differs[600]; /* "version 0.1.0 -> 0.2.0; device ...": what else is not the same; "" */
+} bench_comparison;
+
+/* ERR_CONFIG when nothing matches. */
+status bench_compare(bench_comparison *out, const json_t *before, const json_t *after);
+void bench_comparison_deinit(bench_comparison *c);
 
 #endif

@@ -98,11 +98,17 @@ static status link_rows(page *p, const json_t *comms)
     table *t;
     size_t i;
     json_t *one;
-    TRY(page_add_table(&t, p, "links",
-                       "latency and bytes / bandwidth as plan counts them, fitted to scatters and "
-                       "gathers; bus bandwidth of an all-reduce of 64 MiB against what all ranks "
-                       "copy at once",
-                       column, COLUMNS(column)));
+    char bytes[32];
+    const double copied = json_number_at(json_array_get(comms, 0), "beside_copy.bytes");
+    TRY(page_add(
+        p, BLOCK_PARAGRAPH,
+        "Latency and bytes / bandwidth as plan counts them, fitted to scatters and gathers."));
+    if (isfinite(copied))
+        TRY(page_add(p, BLOCK_PARAGRAPH,
+                     "Of a copy: bus bandwidth of an all-reduce of %s bytes against what all ranks "
+                     "copy at once.",
+                     number_text(bytes, copied, CELL_COUNT)));
+    TRY(page_add_table(&t, p, "links", "Links", column, COLUMNS(column)));
     json_array_foreach(comms, i, one)
     {
         const json_t *link = json_object_get(one, "link");
@@ -285,14 +291,14 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
     if (!step) return OK;
     char rate[32], mfu[32], peak[32], theirs[32];
     bool bf16 = strcmp(json_text_at(step, "precision"), "bf16") == 0;
+    const double ranks = json_number_at(step, "ranks");
     TRY(page_add(p, BLOCK_HEADING, "The step"));
     TRY(step_rows(p, step));
     TRY(stragglers(p, json_object_get(step, "by_rank")));
     TRY(page_add(p, BLOCK_PARAGRAPH,
-                 "%s tokens/s on %.0f ranks; MFU %s of the measured peak (%s FLOP/s a rank).",
-                 number_text(rate, json_number_at(step, "tokens_per_s"), CELL_COUNT),
-                 json_number_at(step, "ranks"),
-                 number_text(mfu, json_number_at(step, "mfu"), CELL_SHARE),
+                 "%s tokens/s on %.0f rank%s; MFU %s of the measured peak (%s FLOP/s a rank).",
+                 number_text(rate, json_number_at(step, "tokens_per_s"), CELL_COUNT), ranks,
+                 ranks == 1 ? "" : "s", number_text(mfu, json_number_at(step, "mfu"), CELL_SHARE),
                  number_text(peak, json_number_at(step, "peak_flops_per_rank"), CELL_COUNT)));
     if (vendor) {
         double vendors = bf16 ? vendor->peak_bf16.value : vendor->peak_fp32.value;
@@ -362,7 +368,21 @@ status bench_page(page *out, const json_t *result, const cluster *vendor)
     return OK;
 }
 
-status bench_compare_page(page *out, const bench_change *changes, int32_t count)
+static status compare_heading(page *p, const bench_comparison *c)
+{
+    (void)snprintf(p->title, sizeof p->title, "isoflop bench: two results");
+    TRY(page_add(p, BLOCK_PARAGRAPH, "%d of %d quantities changed beyond the spread.",
+                 (int)c->changed, (int)c->count));
+    if (c->alone[0] + c->alone[1] > 0)
+        TRY(page_add(p, BLOCK_PARAGRAPH,
+                     "Not compared: %d that only the first result has, %d that only the second "
+                     "has.",
+                     (int)c->alone[0], (int)c->alone[1]));
+    if (!c->differs[0]) return OK;
+    return page_add(p, BLOCK_PARAGRAPH, "What was measured is not the same: %s.", c->differs);
+}
+
+status bench_compare_page(page *out, const bench_comparison *c)
 {
     static const table_column column[] = {
         {"what", "what", CELL_TEXT, FROM_CONFIG},
@@ -374,23 +394,20 @@ status bench_compare_page(page *out, const bench_change *changes, int32_t count)
     };
     page p = {0};
     table *t;
-    int32_t changed = 0;
-    for (int32_t i = 0; i < count; i++) changed += changes[i].changed;
-    (void)snprintf(p.title, sizeof p.title, "isoflop bench: two results");
-    status s = page_add(&p, BLOCK_PARAGRAPH, "%d of %d quantities changed beyond the spread.",
-                        changed, count);
+    status s = compare_heading(&p, c);
     if (s == OK) s = page_add_table(&t, &p, "changes", "What changed", column, COLUMNS(column));
-    for (int32_t i = 0; s == OK && i < count; i++) {
-        if (!changes[i].changed) continue;
-        table_cell *c = table_row(t);
-        if (!c) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a table");
-        if (!c) break;
-        cell_text(&c[0], "%s", changes[i].what);
-        c[1].number = changes[i].before;
-        c[2].number = changes[i].after;
-        c[3].number = changes[i].ratio;
-        c[4].number = changes[i].noise;
-        cell_text(&c[5], "%s", changes[i].better ? "better" : "worse");
+    for (int32_t i = 0; s == OK && i < c->count; i++) {
+        const bench_change *one = &c->changes[i];
+        if (!one->changed) continue;
+        table_cell *cell = table_row(t);
+        if (!cell) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a table");
+        if (!cell) break;
+        cell_text(&cell[0], "%s", one->what);
+        cell[1].number = one->before;
+        cell[2].number = one->after;
+        cell[3].number = one->ratio;
+        cell[4].number = one->noise;
+        cell_text(&cell[5], "%s", one->better ? "better" : "worse");
     }
     if (s != OK) {
         page_deinit(&p);

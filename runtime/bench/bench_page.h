@@ -9,7 +9,7 @@
 
 /* vendor: peaks to set beside the measured ones; NULL: none. The caller deinits. */
 status bench_page(page *out, const json_t *result, const cluster *vendor);
-/* Two results side by side: what changed beyond the spread first. */
-status bench_compare_page(page *out, const bench_change *changes, int32_t count);
+/* Two results side by side: what changed beyond the spread, and what else is not the same. */
+status bench_compare_page(page *out, const bench_comparison *c);
 
 #endif

@@ -71,7 +71,8 @@ static status stack_figure(page *p, const json_t *rows)
         (void)fprintf(f->to, "%s $rows using %d%s title \"%s\"", k ? "," : "", k + 2,
                       k ? "" : ":xtic(1)", series_parts[k]);
     (void)fputc('\n', f->to);
-    return page_end_figure(f, "A fixed batch on more and more ranks (strong scaling).");
+    return page_end_figure(f, "A fixed batch on more and more ranks (strong scaling); means of "
+                              "all steps.");
 }
 
 /* ranks and efficiency by plan: of the batch of the strong series, or of batches that grow */

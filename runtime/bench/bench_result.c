@@ -1,12 +1,35 @@
 #include "bench/bench_result.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "bench/bench.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BYTES_MAX = 64 << 20 };
+
+/* What later arithmetic counts with. */
+static status check_counts(const json_t *root, const char *path)
+{
+    static const struct {
+        const char *path;
+        double most;
+    } counts[] = {{"hardware.nodes", 1e7},
+                  {"hardware.ranks", 1e7},
+                  {"hardware.ranks_on_node", 1e5},
+                  {"step.ranks", 1e7},
+                  {"step.batch_tokens", 1e15}};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        const double n = json_number_at(root, counts[i].path);
+        if (strncmp(counts[i].path, "step", 4) == 0 && !json_at(root, "step")) continue;
+        REQUIRE(n >= 1 && n <= counts[i].most && n == floor(n), ERR_CONFIG,
+                "%s: %s: not a whole number from 1 on; the result is damaged: measure again", path,
+                counts[i].path);
+    }
+    return OK;
+}
 
 status bench_result_read(json_t **out, const char *path)
 {
@@ -29,8 +52,10 @@ status bench_result_read(json_t **out, const char *path)
         json_decref(root);
         return s;
     }
-    *out = root;
-    return OK;
+    const status s = check_counts(root, path);
+    if (s != OK) json_decref(root);
+    if (s == OK) *out = root;
+    return s;
 }
 
 status bench_result_config(config *out, const json_t *result)

@@ -6,8 +6,8 @@
 
 #include <jansson.h>
 
-/* Reads a result. ERR_IO: unreadable, ERR_CONFIG: no result of isoflop bench, or of another schema.
- * The caller json_decrefs. */
+/* Reads a result. ERR_IO: unreadable, ERR_CONFIG: no result of isoflop bench, of another schema, or
+ * its ranks are no number. The caller json_decrefs. */
 status bench_result_read(json_t **out, const char *path);
 /* The config that was measured, as the result holds it. ERR_CONFIG: it holds none. */
 status bench_result_config(config *out, const json_t *result);

@@ -39,8 +39,8 @@ static status rank_counts(world *w, int32_t *counts, int32_t *n)
 typedef struct point {
     int32_t ranks, nodes;
     int64_t micro_batches;
-    bench_times step; /* one median of STEPS steps per repeat */
-    double part_s[SERIES_PARTS];
+    bench_times step;                    /* one median of STEPS steps per repeat */
+    double part_s[SERIES_PARTS], wall_s; /* means of all steps: the parts sum to it */
     double energy_j, tokens;
 } point;
 
@@ -64,9 +64,11 @@ static status take_point(bench *b, world *group, int64_t micro_batches, point *o
     for (int32_t k = 0; code == OK && k < b->options->repeats; k++) {
         code = series_take(&s, k == 0 ? WARM : 0, STEPS, steps);
         out->step.s[out->step.count++] = median_wall(steps, STEPS);
-        for (int p = 0; p < SERIES_PARTS; p++)
-            for (int i = 0; i < STEPS; i++)
+        for (int i = 0; i < STEPS; i++) {
+            out->wall_s += steps[i].wall_s / (STEPS * b->options->repeats);
+            for (int p = 0; p < SERIES_PARTS; p++)
                 out->part_s[p] += steps[i].part_s[p] / (STEPS * b->options->repeats);
+        }
     }
     /* of this node, warm-up included; several nodes' meters are not added here */
     out->energy_j = energy_read_j(&meter) - before_j;
@@ -110,12 +112,12 @@ static json_t *row_of(const bench *b, const point *one, const point *p, bool wea
 {
     double n = p->ranks, speedup = speedup_of(one, p, weak, 0.5, 0.5);
     bool metered = isfinite(p->energy_j) && world_nodes(b->w) == 1;
-    return json_pack("{s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:[f, f], s:b, s:o, s:o}", "ranks",
+    return json_pack("{s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:[f, f], s:b, s:o, s:o}", "ranks",
                      p->ranks, "nodes", p->nodes, "micro_batches", (json_int_t)p->micro_batches,
-                     "step_time_s", bench_quantile(&p->step, 0.5), "spread", bench_spread(&p->step),
-                     "speedup", speedup, "efficiency", speedup / n, "efficiency_interval",
-                     speedup_of(one, p, weak, 0.1, 0.9) / n, speedup_of(one, p, weak, 0.9, 0.1) / n,
-                     "oversubscribed",
+                     "step_time_s", bench_quantile(&p->step, 0.5), "wall_s", p->wall_s, "spread",
+                     bench_spread(&p->step), "speedup", speedup, "efficiency", speedup / n,
+                     "efficiency_interval", speedup_of(one, p, weak, 0.1, 0.9) / n,
+                     speedup_of(one, p, weak, 0.9, 0.1) / n, "oversubscribed",
                      (int)(p->ranks > sysconf(_SC_NPROCESSORS_ONLN) * world_nodes(b->w)), "parts",
                      parts_object(p), "energy_per_token_j",
                      metered ? json_real(p->energy_j / p->tokens) : json_null());

@@ -140,7 +140,7 @@ status bench_step(bench *b, json_t **out)
     means *all = calloc((size_t)ranks * 2, sizeof *all);
     series_step first = {0};
     ASSERT(all);
-    bench_say(b, "step", "opening a run of %d ranks", ranks);
+    bench_say(b, "step", "opening a run of %d rank%s", ranks, ranks == 1 ? "" : "s");
     status code = series_init(&s, b->options, b->w, (int64_t)MICRO_BATCHES * ranks);
     if (code == OK) code = series_take(&s, 1, 1, &first);
     /* as many steps as the time allows, the same on all ranks */

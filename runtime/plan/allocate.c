@@ -36,10 +36,7 @@ static law_case run_of(const published_law *row, double params, double tokens, d
 
 double allocate_loss(const published_law *row, double params, double tokens, double unique)
 {
-    const bool repeats = knows_repeats(row) && given(unique) && unique > 0 && tokens > unique;
-    return published_loss(row, (law_case){.params = params,
-                                          .tokens = tokens,
-                                          .unique = repeats ? unique : 0});
+    return published_loss(row, run_of(row, params, tokens, unique));
 }
 
 /* Along a budget: params with the least loss, by golden section in ln N. */

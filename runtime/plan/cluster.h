@@ -59,7 +59,7 @@ typedef struct cluster_value {
     X("efficiency.overlap",     overlap,          0, 1,     MODELLED,   "share of eligible communication hidden by products") \
     X("efficiency.launch_s",    launch_s,         0, 1,     MODELLED,   "seconds to start one operation")                  \
     X("efficiency.units",       units,            1, 1e5,   MODELLED,   "processors that share a product: SMs, cores, arrays") \
-    X("efficiency.step_spread", step_spread,      0, 1,     MODELLED,   "spread (sd / mean) of a rank's step time")        \
+    X("efficiency.step_spread", step_spread,      0, 1e4,   MODELLED,   "spread (sd / mean) of a rank's step time")        \
     X("storage_bandwidth",      storage,          1, 1e18,  MODELLED,   "bytes/s one node writes to storage")              \
     X("restart_s",              restart_s,        0, 1e6,   MODELLED,   "seconds from a failure to training again")
 // clang-format on

@@ -21,63 +21,90 @@ static const double attention_of_products = 0.58, attention_with_watts = 0.72;
 static const double stream_share = 0.85, link_share = 0.8, overlap_share = 0.1, overlap_cores = 0.5;
 static const double launch_gpu_s = 5e-6, launch_cpu_s = 2e-7, spread_default = 0.01;
 static const double units_gpu = 128.0, products_of_cores = 0.2;
+/* What one node writes to shared storage; how long it takes to queue, start and load again. */
+static const double storage_default = 2e9, restart_default_s = 300.0;
 
-static double either(const cluster_value *v, double otherwise)
-{
-    return isnan(v->value) ? otherwise : v->value;
-}
+static bool known(const cluster_value *v) { return !isnan(v->value); }
 
 bool cluster_of_cores(const cluster *c)
 {
     if (c->backend[0]) return strcmp(c->backend, "cpu") == 0;
-    return fmax(either(&c->peak_bf16, 0), either(&c->peak_fp32, 0)) < 20e12;
+    return !(c->peak_bf16.value >= 20e12) && !(c->peak_fp32.value >= 20e12);
 }
 
-static machine_link link_of(const cluster_value *latency, const cluster_value *bandwidth,
-                            double share)
+static double peak_of(const cluster *c, int32_t precision)
 {
-    if (isnan(bandwidth->value)) return (machine_link){0};
-    return (machine_link){latency->value, bandwidth->value * share};
+    return precision == PRECISION_BF16 ? c->peak_bf16.value : c->peak_fp32.value;
 }
 
 /* The sustained share of the peak where nobody measured it. */
 static double products_by_power(const cluster *c, double peak, bool cores)
 {
     if (cores) return products_of_cores;
-    if (isnan(c->power_w.value)) return products_default;
+    if (!known(&c->power_w)) return products_default;
     return fmin(products_most, products_of_power * sqrt(c->power_w.value / (peak / 1e12)));
 }
 
-static double attention_share(const cluster *c, double peak, bool cores)
+static double attention_share(double by_power, bool cores)
 {
-    const bool spare = !cores && products_by_power(c, peak, cores) == products_most;
-    return spare ? attention_with_watts : attention_of_products;
+    return !cores && by_power == products_most ? attention_with_watts : attention_of_products;
 }
 
-status machine_of(machine *out, const cluster *c, int32_t precision)
+static void by_rule(cluster_value *v, double value)
 {
-    const bool bf16 = precision == PRECISION_BF16, cores = cluster_of_cores(c);
-    const double peak = bf16 ? c->peak_bf16.value : c->peak_fp32.value;
+    if (known(v) || isnan(value)) return;
+    *v = (cluster_value){.value = value, .source = SOURCE_MODELLED, .from = "a rule of plan"};
+}
+
+void cost_complete(cluster *c, int32_t precision)
+{
+    const bool cores = cluster_of_cores(c);
+    const double by_power = products_by_power(c, peak_of(c, precision), cores);
+    by_rule(&c->products, by_power);
+    by_rule(&c->attention, attention_share(by_power, cores) * c->products.value);
+    by_rule(&c->memory, stream_share);
+    by_rule(&c->optimizer, c->memory.value);
+    by_rule(&c->links, link_share);
+    by_rule(&c->overlap, cores ? overlap_cores : overlap_share);
+    by_rule(&c->launch_s, cores ? launch_cpu_s : launch_gpu_s);
+    by_rule(&c->units, cores ? 1.0 : units_gpu);
+    by_rule(&c->step_spread, spread_default);
+    by_rule(&c->storage, storage_default);
+    by_rule(&c->restart_s, restart_default_s);
+}
+
+static machine_link link_of(const cluster_value *latency, const cluster_value *bandwidth,
+                            double share)
+{
+    if (!known(bandwidth)) return (machine_link){0};
+    return (machine_link){latency->value, bandwidth->value * share};
+}
+
+status machine_of(machine *out, const cluster *given, int32_t precision)
+{
+    const bool bf16 = precision == PRECISION_BF16, cores = cluster_of_cores(given);
+    const double peak = peak_of(given, precision);
     REQUIRE(!isnan(peak), ERR_CONFIG, "cluster %s: peak_flops.%s is unknown; nearest: precision %s",
-            c->name, bf16 ? "bf16" : "fp32", bf16 ? "fp32" : "bf16");
-    machine m = {.peak = peak, .ranks_per_node = c->ranks_per_node.value};
-    m.products = either(&c->products, products_by_power(c, peak, cores));
-    m.attention = either(&c->attention, attention_share(c, peak, cores) * m.products);
-    m.stream = c->memory_bandwidth.value * either(&c->memory, stream_share);
-    m.optimizer =
-        isnan(c->optimizer.value) ? m.stream : c->memory_bandwidth.value * c->optimizer.value;
-    m.units = either(&c->units, cores ? 1.0 : units_gpu);
-    m.launch_s = either(&c->launch_s, cores ? launch_cpu_s : launch_gpu_s);
-    m.overlap = either(&c->overlap, cores ? overlap_cores : overlap_share);
-    m.spread = either(&c->step_spread, spread_default);
-    m.staged = cores;
-    const double share = either(&c->links, link_share);
-    m.in_node = link_of(&c->node_latency_s, &c->node_bandwidth, share);
+            given->name, bf16 ? "bf16" : "fp32", bf16 ? "fp32" : "bf16");
+    cluster c = *given;
+    cost_complete(&c, precision);
+    *out = (machine){.peak = peak,
+                     .products = c.products.value,
+                     .attention = c.attention.value,
+                     .stream = c.memory_bandwidth.value * c.memory.value,
+                     .optimizer = c.memory_bandwidth.value * c.optimizer.value,
+                     .units = c.units.value,
+                     .launch_s = c.launch_s.value,
+                     .overlap = c.overlap.value,
+                     .spread = c.step_spread.value,
+                     .ranks_per_node = c.ranks_per_node.value,
+                     .staged = cores};
+    const double share = c.links.value;
+    out->in_node = link_of(&c.node_latency_s, &c.node_bandwidth, share);
     /* cores meet in a shared window, whatever the node's link is */
-    if (m.in_node.bandwidth == 0 || (cores && !isnan(c->core_bandwidth.value)))
-        m.in_node = link_of(&c->core_latency_s, &c->core_bandwidth, share);
-    m.between = link_of(&c->network_latency_s, &c->network_bandwidth, share);
-    *out = m;
+    if (out->in_node.bandwidth == 0 || (cores && known(&c.core_bandwidth)))
+        out->in_node = link_of(&c.core_latency_s, &c.core_bandwidth, share);
+    out->between = link_of(&c.network_latency_s, &c.network_bandwidth, share);
     return OK;
 }
 
@@ -168,30 +195,60 @@ static phase_cost in_stages(const machine *hw, cost_phase phase, double bytes, d
     return (phase_cost){s, s * (1.0 - cost_free_share(hw, ranks))};
 }
 
-/* One ring through all ranks, as wide as its narrowest link: every byte passes every rank; ranks -
- * 1 steps, of which nodes - 1 leave a node. */
+static double best_s(double latency, double transfer)
+{
+    double best = INFINITY;
+    for (int i = 0; i < PROTOCOLS; i++)
+        best = fmin(best, latency * protocols[i].latency + transfer / protocols[i].bandwidth);
+    return best;
+}
+
+/* Seconds for bytes that pass once over the links of a node and over the ways between nodes, those
+ * of all ranks of the node that has fewest, with so long a latency. While they wait for a network
+ * that is narrower than the node's link they disturb nobody. */
+static phase_cost over_links(const machine *hw, double passed, double latency, double ranks)
+{
+    const double nodes = cost_nodes(hw, ranks), fewest = floor(ranks / nodes);
+    const double inside = hw->in_node.bandwidth > 0 ? passed / hw->in_node.bandwidth : INFINITY;
+    const double outside = nodes > 1 ? passed / fewest / hw->between.bandwidth : 0.0;
+    const double narrowest = ranks > nodes ? fmax(inside, outside) : outside;
+    return (phase_cost){best_s(latency, narrowest),
+                        (1.0 - hw->overlap) * best_s(latency, fmin(inside, narrowest))};
+}
+
+/* One ring through all ranks: every byte passes every rank, and every way from node to node; ranks
+ * - 1 steps, of which nodes - 1 leave a node. */
 static phase_cost in_a_ring(const machine *hw, double bytes, double ranks)
 {
-    const double nodes = cost_nodes(hw, ranks), local = ceil(ranks / nodes);
-    const double passed = bytes * (ranks - 1.0) / ranks;
-    const double inside = hw->in_node.bandwidth > 0 ? passed / hw->in_node.bandwidth : INFINITY;
-    const double outside =
-        nodes > 1 ? bytes / local * (nodes - 1.0) / nodes / hw->between.bandwidth : 0.0;
-    const double narrowest = local > 1 ? fmax(inside, outside) : outside;
+    const double nodes = cost_nodes(hw, ranks);
     double latency = (ranks - nodes) * hw->in_node.latency_s;
     if (nodes > 1) latency += (nodes - 1.0) * hw->between.latency_s;
-    phase_cost best = {INFINITY, 0.0};
-    for (int i = 0; i < PROTOCOLS; i++) {
-        const double wait = latency * protocols[i].latency, share = protocols[i].bandwidth;
-        if (wait + narrowest / share >= best.s) continue;
-        best.s = wait + narrowest / share;
-        best.taken_s = (1.0 - hw->overlap) * (wait + fmin(inside, narrowest) / share);
-    }
-    return best;
+    return over_links(hw, bytes * (ranks - 1.0) / ranks, latency, ranks);
+}
+
+/* Up and down two trees of nodes, a chain of ranks in each: fewer steps, a little less bandwidth
+ * (NCCL's own model again). */
+static const double tree_share = 0.92;
+static phase_cost in_a_tree(const machine *hw, double bytes, double ranks)
+{
+    const double nodes = cost_nodes(hw, ranks), local = ceil(ranks / nodes);
+    const double steps = (local - 1.0) * hw->in_node.latency_s +
+                         (nodes > 1 ? ceil(log2(nodes)) * hw->between.latency_s : 0.0);
+    return over_links(hw, 2.0 * bytes / tree_share, 2.0 * steps, ranks);
 }
 
 phase_cost cost_collective(const machine *hw, cost_phase phase, double bytes, double ranks)
 {
     if (ranks <= 1) return (phase_cost){0};
     return hw->staged ? in_stages(hw, phase, bytes, ranks) : in_a_ring(hw, bytes, ranks);
+}
+
+phase_cost cost_all_reduce(const machine *hw, double bytes, double ranks)
+{
+    const phase_cost sum = cost_collective(hw, COST_SUM, bytes, ranks);
+    const phase_cost gather = cost_collective(hw, COST_GATHER, bytes, ranks);
+    const phase_cost both = {sum.s + gather.s, sum.taken_s + gather.taken_s};
+    if (hw->staged || ranks <= hw->ranks_per_node) return both;
+    const phase_cost tree = in_a_tree(hw, bytes, ranks);
+    return (phase_cost){fmin(both.s, tree.s), fmin(both.taken_s, tree.taken_s)};
 }

@@ -31,7 +31,10 @@ typedef struct machine {
     bool staged; /* collectives go in two stages (in the node, then between), not one ring  */
 } machine;
 
-/* precision: PRECISION_*. ERR_CONFIG when its peak is unknown. */
+/* Gives every value that has a rule and that the file leaves out (CLUSTER_VALUES: MODELLED), marked
+ * modelled. precision: PRECISION_*. */
+void cost_complete(cluster *c, int32_t precision);
+/* The same as rates and shares. ERR_CONFIG when the peak of this precision is unknown. */
 status machine_of(machine *out, const cluster *c, int32_t precision);
 /* True when the ranks are cores: backend cpu, or not said and a peak below 20 TFLOP/s. */
 bool cluster_of_cores(const cluster *c);
@@ -50,11 +53,13 @@ typedef enum cost_phase { COST_SUM, COST_GATHER } cost_phase; /* reduce-scatter,
 typedef struct phase_cost {
     double s, taken_s;
 } phase_cost;
-/* Of `bytes` (the whole array) on `ranks`, node after node full. Beside work a ring takes what its
- * bytes would at the speed of the node's link, but for `overlap` of it: while they wait for a
- * network that is narrower they disturb nobody. Cores sum and copy themselves: for nothing goes
- * only what moves between nodes, of that the share cost_free_share. */
+/* Of `bytes` (the whole array) on `ranks`, evenly on as few nodes as hold them. Beside work a ring
+ * takes what its bytes would at the speed of the node's link, but for `overlap` of it: while they
+ * wait for a network that is narrower they disturb nobody. Cores sum and copy themselves: for
+ * nothing goes only what moves between nodes, of that the share cost_free_share. */
 phase_cost cost_collective(const machine *hw, cost_phase phase, double bytes, double ranks);
+/* Both phases at once: over several nodes of devices by two trees where they are quicker. */
+phase_cost cost_all_reduce(const machine *hw, double bytes, double ranks);
 /* Bytes that count for a rank in a window its node shares: of a sum it reads its part in every
  * buffer and writes it once; what it gathers it reads, and writes to lines that are read before. */
 double cost_window_bytes(cost_phase phase, double bytes, double ranks);

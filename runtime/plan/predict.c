@@ -65,46 +65,53 @@ static void add_pass(prediction *p, const pass_cost *c, double times)
     p->part_s[PART_MEMORY] += times * c->memory_s;
 }
 
+/* Operations are started one after the other while earlier ones run: a pass lasts at least as long
+ * as its starts. */
+static double lasts(const stepping *s, const pass_cost *p)
+{
+    return fmax(pass_seconds(p), p->operations * s->hw.launch_s);
+}
+
 static void compute(stepping *s)
 {
-    pass_cost one = {0};
-    pass_add(&one, &s->micro.layer_forward, s->layers);
-    pass_add(&one, &s->micro.layer_backward, s->layers);
-    pass_add(&one, &s->micro.head, 1.0);
-    pass_add(&one, &s->micro.embed, 1.0);
+    const pass_cost *passes[] = {&s->micro.layer_forward, &s->micro.layer_backward, &s->micro.head,
+                                 &s->micro.embed};
+    const double times[] = {s->layers, s->layers, 1.0, 1.0};
+    double launch = 0.0;
+    for (int i = 0; i < 4; i++) {
+        add_pass(s->out, passes[i], s->accumulate * times[i]);
+        launch += times[i] * (lasts(s, passes[i]) - pass_seconds(passes[i]));
+    }
+    s->out->part_s[PART_LAUNCH] += s->accumulate * launch;
     /* the gradient of a micro-batch is added to the sums: read it, read and write the sum */
     const double elements =
         s->q->sharding == PREDICT_FULL ? (double)s->l->shard : (double)s->l->physical;
     const double first = 4.0 + s->sum_bytes, later = 4.0 + 2.0 * s->sum_bytes;
     const double sums = cost_stream_s(&s->hw, elements * (first + (s->accumulate - 1.0) * later));
-    add_pass(s->out, &one, s->accumulate);
     s->out->part_s[PART_MEMORY] += sums;
-    /* operations are started one after the other while earlier ones run */
-    const double start = one.operations * s->hw.launch_s;
-    s->out->part_s[PART_LAUNCH] += s->accumulate * fmax(0.0, start - pass_seconds(&one));
 }
 
 /* --- buckets: reduced while backward of the last micro-batch goes on ------ */
 
 static double backward_until(const stepping *s, int32_t ready_layer)
 {
-    const double head = pass_seconds(&s->micro.head) * 2.0 / 3.0;
+    const double head = lasts(s, &s->micro.head) * 2.0 / 3.0;
     if (ready_layer < 0)
-        return head + s->layers * pass_seconds(&s->micro.layer_backward) +
-               pass_seconds(&s->micro.embed) / 2.0;
-    return head + (s->layers - (double)ready_layer) * pass_seconds(&s->micro.layer_backward);
+        return head + s->layers * lasts(s, &s->micro.layer_backward) +
+               lasts(s, &s->micro.embed) / 2.0;
+    return head + (s->layers - (double)ready_layer) * lasts(s, &s->micro.layer_backward);
 }
 
 static void reduce_buckets(stepping *s)
 {
     double busy_until = 0.0;
     phase_cost total = {0};
-    const bool whole = s->q->sharding == PREDICT_NONE; /* all-reduce: both phases */
+    const bool whole = s->q->sharding == PREDICT_NONE;
     for (int32_t b = 0; b < s->l->bucket_count; b++) {
         const bucket *k = &s->l->buckets[b];
         const double bytes = (double)k->stripe * s->ranks * s->sum_bytes;
-        phase_cost one = collective(s, COST_SUM, bytes);
-        if (whole) one = both(one, collective(s, COST_GATHER, bytes));
+        const phase_cost one =
+            whole ? cost_all_reduce(&s->hw, bytes, s->ranks) : collective(s, COST_SUM, bytes);
         busy_until = fmax(busy_until, backward_until(s, k->ready_layer)) + one.s;
         total = both(total, one);
     }
@@ -115,7 +122,7 @@ static void reduce_buckets(stepping *s)
 static double forward_until(const stepping *s, int32_t layer)
 {
     if (layer < 0) return 0.0;
-    return pass_seconds(&s->micro.embed) / 2.0 + layer * pass_seconds(&s->micro.layer_forward);
+    return lasts(s, &s->micro.embed) / 2.0 + layer * lasts(s, &s->micro.layer_forward);
 }
 
 /* On a device bucket after bucket arrives while the next forward pass runs on those before it;
@@ -149,8 +156,8 @@ static void gather_layers(stepping *s)
     const phase_cost pair = both(gather, reduce);
     const phase_cost ends = both(collective(s, COST_GATHER, rest * s->act_bytes),
                                  collective(s, COST_SUM, rest * s->sum_bytes));
-    const double forward = pass_seconds(&s->micro.layer_forward);
-    const double backward = pass_seconds(&s->micro.layer_backward);
+    const double forward = lasts(s, &s->micro.layer_forward);
+    const double backward = lasts(s, &s->micro.layer_backward);
     const double inner = s->accumulate * (s->layers - 1.0);
 
     /* the first gather and the last reduction of a micro-batch stand alone */

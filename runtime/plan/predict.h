@@ -66,6 +66,8 @@ typedef struct run_cost {
     /* with failures (goodput.h); NaN without mtbf_hours */
     double mtbf_hours;            /* of all nodes together                                */
     double checkpoint_s;          /* seconds training stands still for one checkpoint     */
+    double checkpoint_write_s;    /* seconds until it is on disk, beside training or not  */
+    double restart_s;             /* seconds from a failure to training again             */
     double checkpoint_interval_s; /* Daly's                                               */
     double goodput;               /* useful time / wall time                              */
     double wall_hours;            /* hours / goodput                                      */

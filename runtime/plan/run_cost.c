@@ -6,10 +6,9 @@
 
 #include <math.h>
 
-/* Where the file does not say: what one node writes to shared storage, and how long it takes to
- * queue, start and load again. */
-static const double storage_default = 2e9, restart_default_s = 300.0;
 enum { STATE_BYTES = 12 }; /* of a checkpoint, per parameter: master and two moments, fp32 */
+/* What a device sends to its host: PCIe 4 x16, of whose 32 GB/s copies reach this much. */
+static const double host_link = 25e9;
 
 double cluster_energy_j(const cluster *hw, double rank_hours)
 {
@@ -26,43 +25,56 @@ double cluster_money(const cluster *hw, double rank_hours)
     return rank_hours * hw->price_per_hour.value;
 }
 
-/* Seconds until a checkpoint is on disk, and for which training stands still: the whole write, or
- * the copy that a thread then writes. */
+/* Seconds until a checkpoint is on disk. */
 static double write_seconds(const prediction *p, const predict_question *q, const cluster *hw)
 {
-    const double storage = isnan(hw->storage.value) ? storage_default : hw->storage.value;
-    return STATE_BYTES * (double)block_param_count(&q->cfg->model) / (storage * p->nodes);
+    return STATE_BYTES * (double)block_param_count(&q->cfg->model) / (hw->storage.value * p->nodes);
 }
 
+/* Seconds that training stands still for it: the whole write, or the copy in the host's memory that
+ * a thread then writes. */
 static double stall_seconds(const prediction *p, const predict_question *q, const cluster *hw)
 {
     if (!q->cfg->checkpoint.asynchronous) return write_seconds(p, q, hw);
     const double own = STATE_BYTES * (double)block_param_count(&q->cfg->model) / p->ranks;
-    return 2.0 * own / hw->memory_bandwidth.value;
+    return own / (cluster_of_cores(hw) ? hw->memory_bandwidth.value / 2.0 : host_link);
 }
 
-void predict_run(run_cost *out, const prediction *p, const predict_question *q, const cluster *hw,
-                 double tokens)
+/* Failures and checkpoints. A checkpoint that is still being written when a failure comes is lost
+ * too: on average the work of as long as that write takes beside training. */
+static void add_failures(run_cost *r, const prediction *p, const predict_question *q,
+                         const cluster *hw)
+{
+    r->checkpoint_s = stall_seconds(p, q, hw);
+    r->checkpoint_write_s = write_seconds(p, q, hw);
+    r->restart_s = hw->restart_s.value;
+    r->mtbf_hours = hw->mtbf_hours.value / p->nodes;
+    const double beside = q->cfg->checkpoint.asynchronous ? r->checkpoint_write_s : 0.0;
+    const failure_model f = {.mtbf_s = r->mtbf_hours * 3600.0,
+                             .checkpoint_s = r->checkpoint_s,
+                             .restart_s = r->restart_s + beside};
+    /* one checkpoint is written before the next begins */
+    const double daly = goodput_daly_s(&f);
+    r->checkpoint_interval_s = daly < r->checkpoint_write_s ? r->checkpoint_write_s : daly;
+    r->goodput = goodput_share(&f, r->checkpoint_interval_s);
+}
+
+void predict_run(run_cost *out, const prediction *p, const predict_question *q,
+                 const cluster *given, double tokens)
 {
     ASSERT(tokens > 0);
+    cluster hw = *given;
+    cost_complete(&hw, q->cfg->train.precision);
     run_cost r = {.steps = ceil(tokens / p->batch_tokens)};
     r.hours = r.steps * p->step_time_s / 3600.0;
-    r.checkpoint_s = stall_seconds(p, q, hw);
-    r.mtbf_hours = hw->mtbf_hours.value / p->nodes;
-    const failure_model f = {.mtbf_s = r.mtbf_hours * 3600.0,
-                             .checkpoint_s = r.checkpoint_s,
-                             .restart_s = isnan(hw->restart_s.value) ? restart_default_s
-                                                                     : hw->restart_s.value};
-    /* one checkpoint is written before the next begins */
-    r.checkpoint_interval_s = fmax(goodput_daly_s(&f), write_seconds(p, q, hw));
-    r.goodput = goodput_share(&f, r.checkpoint_interval_s);
+    add_failures(&r, p, q, &hw);
     r.wall_hours = r.hours / r.goodput;
     /* failures cost hours too; where nobody knows their rate, none are counted */
     const double hours = isnan(r.wall_hours) ? r.hours : r.wall_hours;
     r.rank_hours = hours * p->ranks;
-    r.energy_j = cluster_energy_j(hw, r.rank_hours);
-    r.co2_g = cluster_co2_g(hw, r.energy_j);
-    r.money = cluster_money(hw, r.rank_hours);
+    r.energy_j = cluster_energy_j(&hw, r.rank_hours);
+    r.co2_g = cluster_co2_g(&hw, r.energy_j);
+    r.money = cluster_money(&hw, r.rank_hours);
     *out = r;
 }
 

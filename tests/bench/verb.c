@@ -1,4 +1,5 @@
 /* What isoflop bench makes of its numbers: laws, fits, comparisons and cluster files. */
+#include "base/json.h"
 #include "bench/bench_calibrate.h"
 #include "bench/bench_cluster.h"
 #include "bench/bench_compare.h"
@@ -123,24 +124,92 @@ static json_t *result(double step_s, double flops)
                      "rows");
 }
 
+/* What a person reads of a page, which is closed. */
+static char *text_of(page *p)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *memory = open_memstream(&text, &bytes);
+    cr_assert(memory);
+    page_text(p, memory, 98);
+    (void)fclose(memory);
+    page_deinit(p);
+    return text;
+}
+
 Test(compare, names_what_changed_beyond_the_spread_and_nothing_else)
 {
     json_t *a = result(1.0, 1e12), *b = result(1.5, 1.04e12);
-    bench_change *changes;
-    int32_t count, changed = 0;
-    cr_assert_eq(bench_compare(&changes, &count, a, b), OK);
-    cr_assert_eq(count, 3);
-    for (int32_t i = 0; i < count; i++) {
-        changed += changes[i].changed;
-        if (!changes[i].changed) continue;
-        cr_assert(strstr(changes[i].what, "step"), "%s", changes[i].what);
-        cr_assert(!changes[i].better);
-        cr_assert(close_to(changes[i].ratio, 1.5, 1e-12));
+    bench_comparison c;
+    cr_assert_eq(bench_compare(&c, a, b), OK);
+    cr_assert_eq(c.count, 3);
+    for (int32_t i = 0; i < c.count; i++) {
+        if (!c.changes[i].changed) continue;
+        cr_assert(strstr(c.changes[i].what, "step"), "%s", c.changes[i].what);
+        cr_assert(!c.changes[i].better);
+        cr_assert(close_to(c.changes[i].ratio, 1.5, 1e-12));
     }
-    cr_assert_eq(changed, 1);
-    free(changes);
+    cr_assert_eq(c.changed, 1);
+    cr_assert_eq(c.alone[0] + c.alone[1], 0);
+    cr_assert_str_eq(c.differs, "");
+    bench_comparison_deinit(&c);
     json_decref(a);
     json_decref(b);
+}
+
+/* Sets the value at "a.b" of a result. */
+static void set(json_t *r, const char *object, const char *key, json_t *value)
+{
+    (void)json_object_set_new(*object ? json_object_get(r, object) : r, key, value);
+}
+
+Test(compare, says_what_was_not_the_same_and_what_stands_alone)
+{
+    json_t *a = result(1.0, 1e12), *b = result(1.0, 1e12);
+    json_t *product = json_array_get(json_at(b, "gemm.rows"), 0);
+    (void)json_object_set_new(product, "m", json_integer(2048)); /* another shape */
+    set(b, "", "version", json_string("9.9.9"));
+    set(b, "hardware", "ranks", json_integer(4));
+    set(b, "", "config", json_string("another"));
+    bench_comparison c;
+    cr_assert_eq(bench_compare(&c, a, b), OK);
+    cr_expect_eq(c.count, 2);
+    cr_expect_eq(c.alone[0], 1);
+    cr_expect_eq(c.alone[1], 1);
+    cr_expect(strstr(c.differs, "version '' -> '9.9.9'"), "%s", c.differs);
+    cr_expect(strstr(c.differs, "hardware.ranks '2' -> '4'"), "%s", c.differs);
+    cr_expect(strstr(c.differs, "config"), "%s", c.differs);
+    page p = {0};
+    cr_assert_eq(bench_compare_page(&p, &c), OK);
+    char *text = text_of(&p);
+    cr_expect(strstr(text, "Not compared: 1 that only the first"), "%s", text);
+    cr_expect(strstr(text, "What was measured is not the same: "), "%s", text);
+    free(text);
+    bench_comparison_deinit(&c);
+    json_decref(a);
+    json_decref(b);
+}
+
+Test(compare, points_of_scaling_are_compared_where_batch_and_ranks_agree)
+{
+    json_t *both[2];
+    for (int i = 0; i < 2; i++) {
+        both[i] = result(1.0, 1e12);
+        (void)json_object_set_new(
+            both[i], "scaling",
+            json_pack("{s:{s:[{s:i, s:i, s:f, s:f}]}, s:{s:[{s:i, s:i, s:f, s:f}]}}", "strong",
+                      "rows", "ranks", 2, "micro_batches", 4, "step_time_s", 1.0 + i, "spread", 0.1,
+                      "weak", "rows", "ranks", 2, "micro_batches", 4 + i, "step_time_s", 1.0,
+                      "spread", 0.1));
+    }
+    bench_comparison c;
+    cr_assert_eq(bench_compare(&c, both[0], both[1]), OK);
+    cr_expect_eq(c.changed, 1);
+    cr_expect_str_eq(c.changes[c.count - 1].what, "strong ranks 2 micro_batches 4");
+    cr_expect_eq(c.alone[0], 1);
+    bench_comparison_deinit(&c);
+    json_decref(both[0]);
+    json_decref(both[1]);
 }
 
 Test(compare, refuses_results_of_another_version_and_other_files)
@@ -149,6 +218,13 @@ Test(compare, refuses_results_of_another_version_and_other_files)
         const char *text, *word;
     } bad[] = {{"{\"type\": \"bench\", \"schema\": 99}", "schema 99"},
                {"{\"loss\": 3}", "not a result"},
+               {"{\"type\": \"bench\", \"schema\": 1}", "hardware.nodes"},
+               {"{\"type\": \"bench\", \"schema\": 1, \"hardware\": {\"nodes\": 1, \"ranks\": 2.5, "
+                "\"ranks_on_node\": 2}}",
+                "hardware.ranks"},
+               {"{\"type\": \"bench\", \"schema\": 1, \"hardware\": {\"nodes\": 1, \"ranks\": 2, "
+                "\"ranks_on_node\": 2}, \"step\": {}}",
+                "step.ranks"},
                {"{", "no JSON"},
                {"", "no JSON"}};
     char path[64];
@@ -229,6 +305,10 @@ Test(cluster, what_is_written_is_what_plan_reads)
     cr_assert_eq(c.core_bandwidth.source, SOURCE_MEASURED);
     cr_assert_eq(c.core_bandwidth.value, 7e9);
     cr_assert_str_eq(c.core_bandwidth.date, "2026-01-02");
+    /* by the version that measured, which may not be this one */
+    set(r, "", "version", json_string("9.9.9"));
+    const cluster_value v = bench_measured(r, 1, "a test");
+    cr_assert_str_eq(v.from, "isoflop bench 9.9.9 (abc): a test");
     cr_assert_eq(c.power_w.source, SOURCE_UNKNOWN);
     char path[64];
     (void)snprintf(path, sizeof path, "bench-%d.yaml", (int)getpid());
@@ -343,5 +423,46 @@ Test(calibrate, a_result_without_its_config_is_refused)
     json_t *r = json_pack("{s:{}}", "step");
     cr_assert_eq(bench_calibrate(&c, r), ERR_CONFIG);
     cr_assert(strstr(status_message(), "config"));
+    json_decref(r);
+}
+
+/* Minutes of measuring are not thrown away because the machine was busy with others. */
+Test(calibrate, what_a_disturbed_machine_measured_is_still_a_cluster)
+{
+    const cluster truth = planted(1, 2);
+    const prediction two = predicted(&truth, 2);
+    json_t *r = result(1.0, 1e12), *step = step_result_of(&two);
+    set(r, "", "config", json_string(step_config));
+    set(r, "", "step", json_incref(json_object_get(step, "step")));
+    (void)json_object_set_new(json_at(r, "step.parts"), "slowest", json_real(50 * two.step_time_s));
+    (void)json_object_set_new(json_at(r, "gemm.best_share"), "bf16", json_real(1.3));
+    cluster again;
+    char path[64];
+    (void)snprintf(path, sizeof path, "disturbed-%d.yaml", (int)getpid());
+    cr_assert_eq(bench_cluster_write((const json_t *const[]){r}, 1, path), OK, "%s",
+                 status_message());
+    cr_assert_eq(cluster_load(&again, path), OK, "%s", status_message());
+    cr_expect(again.step_spread.value > 1, "%g", again.step_spread.value);
+    /* and without a step to correct it */
+    (void)json_object_del(r, "step");
+    cr_assert_eq(bench_cluster_write((const json_t *const[]){r}, 1, path), OK, "%s",
+                 status_message());
+    (void)unlink(path);
+    json_decref(step);
+    json_decref(r);
+}
+
+Test(page, every_line_fits_a_hundred_columns)
+{
+    json_t *r = result(1.0, 1e12);
+    page p = {0};
+    cr_assert_eq(bench_page(&p, r, NULL), OK, "%s", status_message());
+    char *text = text_of(&p), *rest = text;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        size_t columns = 0;
+        for (const char *c = line; *c; c++) columns += ((unsigned char)*c & 0xc0) != 0x80;
+        cr_expect(columns <= 100, "%zu columns: %s", columns, line);
+    }
+    free(text);
     json_decref(r);
 }

@@ -86,6 +86,47 @@ Test(goodput, dalys_interval_is_within_half_a_percent_of_the_simulated_best)
     }
 }
 
+/* Useful share where a thread writes the checkpoint in write_s seconds beside training: until it is
+ * on disk a failure goes back to the one before. */
+static double simulate_beside(const failure_model *f, double write_s, double interval_s,
+                              uint64_t seed)
+{
+    job j = {.model = *f, .seed = seed};
+    double saved = 0.0, pending = 0.0, on_disk_at = INFINITY; /* useful_s of both checkpoints */
+    draw_failure(&j);
+    while (j.failures < FAILURES) {
+        const double end = j.now_s + interval_s + f->checkpoint_s;
+        if (on_disk_at <= fmin(end, j.next_failure_s)) saved = pending, on_disk_at = INFINITY;
+        if (j.next_failure_s < end) {
+            fail_and_restart(&j);
+            j.useful_s = saved;
+            on_disk_at = INFINITY;
+            continue;
+        }
+        j.now_s = end;
+        j.useful_s += interval_s;
+        pending = j.useful_s;
+        on_disk_at = end + write_s;
+    }
+    return saved / j.now_s;
+}
+
+Test(goodput, what_is_still_being_written_is_lost_as_if_the_restart_took_longer)
+{
+    static const double write_s[] = {300, 100, 60};
+    for (int i = 0; i < 3; i++) {
+        const failure_model *f = &models[i];
+        const double tau = goodput_daly_s(f), lost = 1.0 - simulate_beside(f, write_s[i], tau, 3);
+        failure_model longer = *f;
+        longer.restart_s += write_s[i];
+        const double formula = 1.0 - goodput_share(&longer, tau);
+        printf("M %6.0f s, written in %4.0f s: lost %.5f, formula %.5f, without %.5f\n", f->mtbf_s,
+               write_s[i], lost, formula, 1.0 - goodput_share(f, tau));
+        cr_expect(fabs(lost / formula - 1.0) <= 0.03, "model %d: lost %g, formula %g", i, lost,
+                  formula);
+    }
+}
+
 Test(goodput, the_formula_is_best_at_dalys_interval)
 {
     for (int i = 0; i < MODELS; i++) {

@@ -83,6 +83,61 @@ Test(plan_predict, one_prediction_has_the_agreed_fields)
     json_decref(root);
 }
 
+Test(plan_predict, values_that_follow_from_a_rule_are_shown_as_modelled)
+{
+    plan_predict_options o = seven;
+    o.cluster = "8xb200"; /* gives none of these */
+    static const char *const by_rule[] = {"efficiency.products",
+                                          "efficiency.attention",
+                                          "efficiency.memory",
+                                          "efficiency.step_spread",
+                                          "efficiency.launch_s",
+                                          "storage_bandwidth",
+                                          "restart_s"};
+    json_t *root = answer(o), *values = json_object_get(root, "cluster");
+    for (size_t i = 0; i < sizeof by_rule / sizeof by_rule[0]; i++) {
+        const json_t *v = json_object_get(values, by_rule[i]);
+        cr_expect(number(v, "value") > 0, "%s", by_rule[i]);
+        cr_expect_str_eq(json_string_value(json_object_get(v, "source")), "modelled", "%s",
+                         by_rule[i]);
+    }
+    json_decref(root);
+}
+
+Test(plan_predict, a_range_ends_where_the_critical_batch_has_no_more_work)
+{
+    plan_predict_options o = seven;
+    o.ranks = NULL;
+    o.critical_batch = "122880"; /* ten micro-batches */
+    o.scale = "1..4096";
+    json_t *list = answer(o);
+    cr_assert(json_array_size(list) == 5);
+    cr_expect(number(json_array_get(list, 4), "ranks") == 10);
+    json_decref(list);
+    /* what was asked for by name is refused */
+    static const char *const beyond[] = {"1,2,16", "16..4096"};
+    for (int i = 0; i < 2; i++) {
+        o.scale = beyond[i];
+        status code;
+        free(printed(&o, &code));
+        cr_expect(code == ERR_CONFIG, "%s", beyond[i]);
+        cr_expect(strstr(status_message(), "nearest: 10 ranks") != NULL, "%s", status_message());
+    }
+}
+
+Test(plan_predict, a_batch_that_cannot_be_counted_is_refused)
+{
+    plan_predict_options o = seven;
+    o.micro_batch = "65536";
+    o.sequence = "1048576";
+    o.accumulate = "16777216";
+    status code;
+    free(printed(&o, &code));
+    cr_expect(code == ERR_CONFIG);
+    cr_expect(strstr(status_message(), "more tokens than can be counted") != NULL, "%s",
+              status_message());
+}
+
 Test(plan_predict, a_scale_is_an_array_of_powers_of_two_and_the_ends)
 {
     plan_predict_options o = seven;
@@ -183,16 +238,48 @@ Test(plan_predict, efficiency_is_kept_and_one_more_node_would_lose_it)
     json_decref(list);
 }
 
+Test(plan_predict, a_whole_node_is_always_among_the_answers)
+{
+    static const int sizes[] = {1, 8, 131, 192, 1000};
+    char path[64];
+    (void)snprintf(path, sizeof path, "node-%d.yaml", (int)getpid());
+    plan_predict_options o = {.model = "gpt2-small", .cluster = path, .efficiency = "0.001"};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        FILE *f = fopen(path, "w");
+        cr_assert(f);
+        (void)fprintf(f,
+                      "name: one\nnodes: 1\nranks_per_node: %d\npeak_flops: {fp32: 1e13, bf16: "
+                      "1e14}\nmemory_bytes: 80e9\nmemory_bandwidth: 1e12\nlinks: {node: "
+                      "{latency_s: 1e-6, bandwidth: 1e11}}\npower_w: unknown\npue: "
+                      "unknown\ngrid_g_per_kwh: unknown\nprice_per_hour: unknown\nmtbf_hours: "
+                      "unknown\n",
+                      sizes[i]);
+        (void)fclose(f);
+        json_t *root = answer(o);
+        cr_expect_eq(number(json_object_get(root, "answer"), "ranks"), sizes[i]);
+        json_decref(root);
+    }
+    (void)unlink(path);
+}
+
 Test(plan_predict, text_fits_a_hundred_columns)
 {
-    plan_predict_options all[3] = {seven, seven, seven};
+    plan_predict_options all[5] = {seven, seven, seven, seven, seven};
     all[0].tokens = "1.4T";
     all[1].ranks = NULL;
-    all[1].scale = "1..100000";
-    all[1].tokens = "1.4T";
+    all[1].scale = "1..10000000";
+    all[1].tokens = "1e20";
     all[2].model = "mpt-70b";
     all[2].sharding = "zero1";
-    for (int i = 0; i < 3; i++) {
+    all[3].ranks = "10000000";
+    all[4] = (plan_predict_options){.model = "mpt-70b",
+                                    .cluster = "8xh100",
+                                    .sharding = "none",
+                                    .tokens = "1e20",
+                                    .deadline = "1",
+                                    .budget = "1e9",
+                                    .efficiency = "0.999"};
+    for (int i = 0; i < 5; i++) {
         status code;
         char *text = printed(&all[i], &code), *rest = text;
         cr_assert(code == OK, "%s", status_message());
