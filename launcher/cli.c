@@ -1,5 +1,6 @@
 #include "cli.h"
 
+#include "base/nearest.h"
 #include "config/config.h"
 
 #include <errno.h>
@@ -12,33 +13,12 @@
 
 enum { COLUMNS = 100 };
 
-/* Edit distance of two short names; for "did you mean". */
-static int distance(const char *a, const char *b)
-{
-    int row[64], length = (int)strlen(b);
-    if (length > 60) return 99;
-    for (int j = 0; j <= length; j++) row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= length; j++) {
-            int above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            if (above + 1 < best) best = above + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            diagonal = above;
-            row[j] = best;
-        }
-    }
-    return row[length];
-}
-
 static status unknown_option(const char *name, const cli_option *options)
 {
-    const cli_option *nearest = options;
-    for (const cli_option *o = options; o->name; o++)
-        if (distance(name, o->name) < distance(name, nearest->name)) nearest = o;
+    nearest n = nearest_any(name);
+    for (const cli_option *o = options; o->name; o++) (void)nearest_offer(&n, o->name);
     FAIL(ERR_CONFIG, "unknown option %s; nearest: %s (--help shows all)", name,
-         nearest->name ? nearest->name : "--help");
+         n.found ? n.found : "--help");
 }
 
 static const cli_option *find(const char *name, size_t length, const cli_option *options)

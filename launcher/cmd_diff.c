@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char help[] =
     "usage: isoflop diff RUN_A RUN_B [--json]\n"
@@ -19,10 +20,23 @@ static const char help[] =
     "\n"
     "example: isoflop diff runs/one-rank runs/four-ranks\n";
 
+/* One key of the configs in a line. */
+static void print_keys(const char *key)
+{
+    for (const char *label = "configs   "; *key; label = "          ") {
+        const char *end = strstr(key, "; ");
+        if (!end) end = key + strlen(key);
+        printf("%s %.*s\n", label, (int)(end - key), key);
+        key = *end ? end + 2 : end;
+    }
+}
+
 static void print_text(const run_difference *d)
 {
-    if (d->config_key[0]) printf("configs    %s\n", d->config_key);
-    if (d->step < 0)
+    print_keys(d->config_keys);
+    if (d->steps == 0 && d->step < 0)
+        printf("records    no step in common\n");
+    else if (d->step < 0)
         printf("records    the same losses, data and weights in all %" PRId64 " common steps\n",
                d->steps);
     else
@@ -37,9 +51,11 @@ static void print_text(const run_difference *d)
                d->rank_b);
     else if (d->shapes)
         printf("weights    not compared: the runs have models of different shapes\n");
+    else if (d->compared == 0)
+        printf("weights    not compared: no step has a checkpoint in both\n");
     else
-        printf("weights    the same bits in %" PRId64 " checkpoints of the same step\n",
-               d->compared);
+        printf("weights    the same bits in the checkpoints of %" PRId64 " step%s\n", d->compared,
+               d->compared == 1 ? "" : "s");
     printf("arithmetic A %s\n           B %s\n", d->arithmetic[0], d->arithmetic[1]);
 }
 
@@ -59,7 +75,7 @@ static status print_json(const run_difference *d)
     return cli_json(json_pack(
         "{s:b, s:o, s:I, s:o, s:b, s:b, s:b, s:o, s:o, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:o, "
         "s:o, s:o, s:[s, s]}",
-        "differ", found(d), "config", d->config_key[0] ? json_string(d->config_key) : json_null(),
+        "differ", found(d), "config", d->config_keys[0] ? json_string(d->config_keys) : json_null(),
         "steps", (json_int_t)d->steps, "first_step", or_null(d->step >= 0, d->step), "data",
         d->data, "weights", d->weights, "loss", d->loss, "loss_a",
         json_finite(d->step < 0 ? (double)NAN : d->loss_a), "loss_b",

@@ -45,8 +45,8 @@ static const char help[] =
     "study.json (everything).\n"
     "\n"
     "examples:\n"
-    "  mpirun -n 2 isoflop study configs/studies/gopher-vs-chinchilla-cpu.yaml --minutes 10\n"
-    "  isoflop study configs/studies/isoflop-cpu.yaml --dry-run --law law.json\n";
+    "  mpirun -n 2 isoflop study gopher-vs-chinchilla-cpu --minutes 10\n"
+    "  isoflop study isoflop-cpu --dry-run --law law.json\n";
 
 static volatile sig_atomic_t stop_asked = 0;
 

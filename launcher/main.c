@@ -1,5 +1,6 @@
 /* main.c — the verbs. Called as `plan`, the program is `isoflop plan`. */
 #include "cli.h"
+#include "base/nearest.h"
 #include "commands.h"
 
 #include <stdio.h>
@@ -27,12 +28,13 @@ static const verb verbs[] = {
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
-static void print_verbs(FILE *out)
+static void print_verbs(void)
 {
     (void)fputs("isoflop — data-parallel training for scaling studies\n\nusage: isoflop VERB "
                 "[...]; isoflop VERB --help\n\n",
-                out);
-    for (int i = 0; i < VERBS; i++) (void)fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].does);
+                stdout);
+    for (int i = 0; i < VERBS; i++)
+        (void)fprintf(stdout, "  %-9s %s\n", verbs[i].name, verbs[i].does);
 }
 
 /* The name it was called by, without the folder. */
@@ -55,7 +57,7 @@ int main(int argc, char **argv)
     if (argc > 0 && strcmp(called(argv[0]), "plan") == 0) return printed(cmd_plan(argc, argv));
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        print_verbs(stdout);
+        print_verbs();
         return printed(OK);
     }
     if (strcmp(name, "--version") == 0) {
@@ -67,7 +69,12 @@ int main(int argc, char **argv)
         const int code = verbs[i].run(argc - 1, argv + 1);
         return verbs[i].progress ? code : printed(code);
     }
-    (void)fprintf(stderr, "isoflop: error: unknown verb '%s'\n\n", name);
-    print_verbs(stderr);
+    nearest n = nearest_slip(name);
+    for (int i = 0; i < VERBS; i++) (void)nearest_offer(&n, verbs[i].name);
+    (void)fprintf(stderr, "isoflop: error: unknown verb '%s'", name);
+    if (n.found)
+        (void)fprintf(stderr, "; nearest: %s (--help shows all)\n", n.found);
+    else
+        (void)fputs("; isoflop --help shows all\n", stderr);
     return ERR_CONFIG;
 }

@@ -65,7 +65,7 @@ static status read_given(plan_answer *a, const char *name)
     status s = plain ? config_model_row(&m, name) : ERR_CONFIG;
     if (s != OK) {
         char path[1024];
-        if (plain && config_find(path, sizeof path, name) != OK) {
+        if (plain && config_find(path, sizeof path, "", name) != OK) {
             (void)config_model_row(&m, name); /* its message again: the nearest row */
             return status_prefix(ERR_CONFIG, "--model");
         }

@@ -120,7 +120,7 @@ static status read_model(asked *a, const plan_predict_options *o)
         return config_of_row(&a->cfg, o->model, count, overrides);
     }
     char path[1024];
-    if (named && config_find(path, sizeof path, o->model) != OK) {
+    if (named && config_find(path, sizeof path, "", o->model) != OK) {
         (void)config_model_row(&row, o->model); /* its message again: the nearest row */
         return status_prefix(ERR_CONFIG, "--model");
     }

@@ -1,7 +1,7 @@
 #include "plan_words.h"
 
+#include "base/nearest.h"
 #include "cli.h"
-#include "config/table.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -85,14 +85,12 @@ void plan_words_agreement(plan_answer *a)
 
 status plan_words_unknown_law(const published *known, const char *name)
 {
-    const char *nearest = "";
-    int32_t best = INT32_MAX;
+    nearest n = nearest_any(name);
     char all[512] = "";
     for (int32_t i = 0; i < known->count; i++) {
-        const int32_t d = table_distance(name, known->row[i].name);
-        if (d < best) best = d, nearest = known->row[i].name;
+        (void)nearest_offer(&n, known->row[i].name);
         add(all, sizeof all, "%s%s", i ? ", " : "", known->row[i].name);
     }
-    FAIL(ERR_CONFIG, "--law: '%.60s' is not known and no file; nearest: %s; all: %s", name, nearest,
+    FAIL(ERR_CONFIG, "--law: '%.60s' is not known and no file; nearest: %s; all: %s", name, n.found,
          all);
 }

@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include "base/nearest.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -41,8 +43,8 @@ status file_write_at(int fd, const char *path, int64_t offset, const void *from,
 static status require_regular(int *fd, const char *path)
 {
     struct stat about;
-    REQUIRE(*fd >= 0 || errno == EISDIR || errno == ENXIO, ERR_IO, "cannot open %s: %s", path,
-            strerror(errno));
+    REQUIRE(*fd >= 0 || errno == EISDIR || errno == ENXIO, ERR_IO, "cannot open %s: %s%s", path,
+            strerror(errno), nearest_file(path).text);
     if (*fd >= 0 && fstat(*fd, &about) == 0 && S_ISREG(about.st_mode)) return OK;
     if (*fd >= 0) (void)close(*fd);
     *fd = -1;

@@ -64,9 +64,10 @@ void config_models_deinit(config_models *m);
 status config_load_among(config *out, config_models *models, const char *path, int override_count,
                          const char *const *overrides);
 /* Where a config named without a path lies: as given, $ISOFLOP_CONFIGS, the source tree's configs,
- * PREFIX/share/isoflop/configs; ".yaml" may be left out. Writes the path found. ERR_CONFIG lists
- * where it looked. */
-status config_find(char *path, size_t bytes, const char *name);
+ * PREFIX/share/isoflop/configs, in these also in their folder `kind` ("clusters", "studies"; "" for
+ * run configs); ".yaml" may be left out. Writes the path found. ERR_CONFIG lists where it looked
+ * and names the nearest. */
+status config_find(char *path, size_t bytes, const char *kind, const char *name);
 /* Refuses, by name, what the reader knows and training does not run (relative positions, ...). */
 status config_check_trainable(const config *cfg);
 
@@ -87,6 +88,8 @@ status config_write(const config *cfg, FILE *out);
 void config_hash(const config *cfg, char out[17]);
 /* OK when the identity keys are equal, else ERR_CONFIG naming the first that differs. */
 status config_same_identity(const config *mine, const config *theirs);
+/* "KEY: x in A, y in B; ..." of all identity keys that differ, cut at bytes; "" if none does. */
+void config_differences(char *out, size_t bytes, const config *a, const config *b);
 /* The name of an ENUM value: config_choice("train", "precision", 1) = "bf16". Static text. */
 const char *config_choice(const char *section, const char *key, int32_t value);
 /* The tables of keys, in Markdown, as configs/README.md holds them. */

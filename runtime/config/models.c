@@ -2,6 +2,7 @@
  * fields. */
 #include "config/models.h"
 
+#include "base/nearest.h"
 #include "config/files.h"
 #include "config/reader.h"
 
@@ -195,20 +196,18 @@ typedef struct search {
     const char *name;
     model_config *out;
     bool found;
-    row_name nearest;
-    int32_t distance;
+    nearest best;
+    row_name near_name; /* the found one: a row's name is lent only while it is visited */
 } search;
 
 static status match_row(void *context, const char *name, const model_config *m)
 {
     search *s = context;
-    const int32_t distance = table_distance(s->name, name);
     if (strcmp(name, s->name) == 0) {
         *s->out = *m;
         s->found = true;
-    } else if (distance < s->distance) {
-        s->distance = distance;
-        (void)snprintf(s->nearest, sizeof s->nearest, "%s", name);
+    } else if (nearest_offer(&s->best, name)) {
+        (void)snprintf(s->near_name, sizeof s->near_name, "%s", name);
     }
     return OK;
 }
@@ -250,12 +249,12 @@ static status each_known(config_models *known, row_visitor visit, void *context)
 
 status models_row(model_config *out, config_models *known, const char *name)
 {
-    search s = {.name = name, .out = out, .distance = INT32_MAX};
+    search s = {.name = name, .out = out, .best = nearest_any(name)};
     TRY(known ? each_known(known, match_row, &s) : each_row(match_row, &s));
-    REQUIRE(s.found || *s.nearest, ERR_CONFIG,
+    REQUIRE(s.found || *s.near_name, ERR_CONFIG,
             "'%.60s': there are no models files; set ISOFLOP_CONFIGS", name);
     REQUIRE(s.found, ERR_CONFIG, "'%.60s' is no row of configs/models; nearest: %s", name,
-            s.nearest);
+            s.near_name);
     return OK;
 }
 

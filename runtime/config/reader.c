@@ -1,16 +1,8 @@
 #include "config/reader.h"
 
-#include <string.h>
+#include "base/nearest.h"
 
-/* Keeps the nearer of two candidates. */
-static void consider(const char *key, const char *candidate, const char **nearest,
-                     int32_t *distance)
-{
-    const int32_t d = table_distance(key, candidate);
-    if (d >= *distance) return;
-    *distance = d;
-    *nearest = candidate;
-}
+#include <string.h>
 
 /* "a, b, c": the keys of a section and the sections inside it. */
 static void list_keys(char *out, size_t bytes, const section *s, const char *extra)
@@ -47,15 +39,14 @@ status reader_unknown(const char *place, const section *s, const char *key, cons
     }
 
     /* a slip of the fingers, else the whole list */
-    const char *nearest = "";
-    int32_t distance = (int32_t)strlen(key) / 3 + 2;
-    for (int32_t i = 0; i < s->count; i++) consider(key, s->fields[i].key, &nearest, &distance);
-    if (extra) consider(key, extra, &nearest, &distance);
+    nearest n = nearest_slip(key);
+    for (int32_t i = 0; i < s->count; i++) (void)nearest_offer(&n, s->fields[i].key);
+    if (extra) (void)nearest_offer(&n, extra);
     for (int32_t i = 0; i < SECTIONS && *s->prefix == '\0'; i++)
-        consider(key, all[i].prefix, &nearest, &distance);
-    if (*nearest)
+        (void)nearest_offer(&n, all[i].prefix);
+    if (n.found)
         FAIL(ERR_CONFIG, "%s%s%s%.60s: unknown key; nearest: %s%s%s", place, s->prefix, dot, key,
-             s->prefix, dot, nearest);
+             s->prefix, dot, n.found);
     char list[512];
     list_keys(list, sizeof list, s, extra);
     FAIL(ERR_CONFIG, "%s%s%s%.60s: unknown key; allowed: %s", place, s->prefix, dot, key, list);

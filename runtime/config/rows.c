@@ -1,5 +1,6 @@
 #include "config/rows.h"
 
+#include "base/nearest.h"
 #include "config/files.h"
 #include "config/reader.h"
 
@@ -28,14 +29,10 @@ typedef struct reading {
 static status unknown_field(const reading *r, const char *place, const char *key)
 {
     const section *s = &r->kind->fields;
-    const char *nearest = "";
-    int32_t best = INT32_MAX;
-    for (int32_t i = 0; i < s->count; i++) {
-        const int32_t d = table_distance(key, s->fields[i].key);
-        if (d < best) best = d, nearest = s->fields[i].key;
-    }
+    nearest n = nearest_any(key);
+    for (int32_t i = 0; i < s->count; i++) (void)nearest_offer(&n, s->fields[i].key);
     FAIL(ERR_CONFIG, "%s%.100s: unknown field of a %s; nearest: %s", place, key, r->kind->what,
-         nearest);
+         n.found);
 }
 
 /* One value, or a mapping whose keys are joined to its own. */
@@ -155,7 +152,7 @@ status rows_load(const char *name, const row_kind *kind, rows_visitor visit, voi
 {
     char path[FILES_PATH], *bytes = NULL;
     int64_t size = 0;
-    TRY(config_find(path, sizeof path, name));
+    TRY(config_find(path, sizeof path, "", name));
     TRY(files_read(&bytes, &size, path));
     const status s = rows_parse(path, bytes, size, kind, visit, context);
     free(bytes);

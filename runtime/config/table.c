@@ -200,28 +200,6 @@ void table_write(const field *f, const void *base, char *out, size_t bytes)
     }
 }
 
-int32_t table_distance(const char *a, const char *b)
-{
-    enum { LONGEST = 64 };
-    const size_t n = strlen(a), m = strlen(b);
-    if (n > LONGEST || m > LONGEST) return LONGEST;
-    int32_t row[LONGEST + 1];
-    for (size_t j = 0; j <= m; j++) row[j] = (int32_t)j;
-    for (size_t i = 1; i <= n; i++) {
-        int32_t diagonal = row[0];
-        row[0] = (int32_t)i;
-        for (size_t j = 1; j <= m; j++) {
-            const int32_t above = row[j];
-            int32_t best = diagonal + (a[i - 1] != b[j - 1]);
-            if (above + 1 < best) best = above + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            row[j] = best;
-            diagonal = above;
-        }
-    }
-    return row[m];
-}
-
 /* --- names of choices as C strings ---------------------------------------- */
 
 /* The choices of all ENUM keys with NULs for bars: written once, constant from then on. */

@@ -18,7 +18,7 @@ typedef struct field {
     const char *choices;              /* FIELD_ENUM: "a|b|c"                        */
     const char *fallback;             /* default as a user would write it, or NULL  */
     const char *meaning;
-    size_t offset, bytes;             /* of the member in its section's struct      */
+    size_t offset, bytes; /* of the member in its section's struct      */
     bool identity;
 } field;
 
@@ -34,13 +34,13 @@ typedef struct field {
      .identity = id,                                                                               \
      .meaning = about},
 #define FIELD_ROW_F64(name, low, high, def, id, about)                                             \
-    {FIELD_MEMBER(name),    .kind = FIELD_F64, .min = low,      .max = high,                       \
-     .fallback = def, .identity = id,    .meaning = about},
+    {FIELD_MEMBER(name), .kind = FIELD_F64, .min = low,      .max = high,                          \
+     .fallback = def,    .identity = id,    .meaning = about},
 #define FIELD_ROW_TEXT(name, size, def, id, about)                                                 \
     {FIELD_MEMBER(name), .kind = FIELD_TEXT, .fallback = def, .identity = id, .meaning = about},
 #define FIELD_ROW_ENUM(name, words, def, id, about)                                                \
-    {FIELD_MEMBER(name),    .kind = FIELD_ENUM, .choices = words,                                  \
-     .fallback = def, .identity = id,     .meaning = about},
+    {FIELD_MEMBER(name), .kind = FIELD_ENUM, .choices = words,                                     \
+     .fallback = def,    .identity = id,     .meaning = about},
 #define FIELD_ROW_BOOL(name, def, id, about)                                                       \
     {FIELD_MEMBER(name), .kind = FIELD_BOOL, .fallback = def, .identity = id, .meaning = about},
 
@@ -50,7 +50,7 @@ typedef struct section {
     size_t offset;      /* of its struct in struct config   */
     const field *fields;
     int32_t count;
-    int32_t first;      /* number of its first key over all sections */
+    int32_t first; /* number of its first key over all sections */
 } section;
 
 enum { SECTIONS = 11, FIELDS_MAX = 96, NAME_BYTES = 96 };
@@ -74,7 +74,5 @@ status table_read(const field *f, void *base, const char *text);
 /* The value as text that table_read takes, in a canonical form: the same value, the same text.
  * TEXT without quotes. Truncates at bytes. */
 void table_write(const field *f, const void *base, char *out, size_t bytes);
-/* Edit distance, for suggestions; long texts count as far. */
-int32_t table_distance(const char *a, const char *b);
 
 #endif

@@ -92,7 +92,11 @@ void config_hash(const config *cfg, char out[17])
     (void)snprintf(out, 17, "%016llx", (unsigned long long)hash);
 }
 
-status config_same_identity(const config *mine, const config *theirs)
+/* Calls visit for each identity key whose values differ. */
+static void each_difference(const config *x, const config *y,
+                            void (*visit)(void *context, const char *name, const char *a,
+                                          const char *b),
+                            void *context)
 {
     section all[SECTIONS];
     table_sections(all);
@@ -102,12 +106,46 @@ status config_same_identity(const config *mine, const config *theirs)
             char name[NAME_BYTES], a[VALUE_BYTES], b[VALUE_BYTES];
             if (!f->identity) continue;
             table_name(name, &all[s], f);
-            table_write(f, (const char *)mine + all[s].offset, a, sizeof a);
-            table_write(f, (const char *)theirs + all[s].offset, b, sizeof b);
-            REQUIRE(strcmp(a, b) == 0, ERR_CONFIG,
-                    "%s: %.200s here, %.200s there; it is part of the run's identity", name, a, b);
+            table_write(f, (const char *)x + all[s].offset, a, sizeof a);
+            table_write(f, (const char *)y + all[s].offset, b, sizeof b);
+            if (strcmp(a, b) != 0) visit(context, name, a, b);
         }
-    return OK;
+}
+
+static void refuse_first(void *context, const char *name, const char *a, const char *b)
+{
+    status *s = context;
+    if (*s == OK)
+        *s = status_set(ERR_CONFIG, __FILE__, __LINE__,
+                        "%s: %.200s here, %.200s there; it is part of the run's identity", name, a,
+                        b);
+}
+
+status config_same_identity(const config *mine, const config *theirs)
+{
+    status s = OK;
+    each_difference(mine, theirs, refuse_first, &s);
+    return s;
+}
+
+/* A text that grows as far as it may. */
+typedef struct listing {
+    char *out;
+    size_t bytes;
+} listing;
+
+static void list_one(void *context, const char *name, const char *a, const char *b)
+{
+    const listing *l = context;
+    const size_t used = strlen(l->out);
+    (void)snprintf(l->out + used, l->bytes - used, "%s%s: %.200s in A, %.200s in B",
+                   used ? "; " : "", name, *a ? a : "none", *b ? b : "none");
+}
+
+void config_differences(char *out, size_t bytes, const config *a, const config *b)
+{
+    out[0] = '\0';
+    each_difference(a, b, list_one, &(listing){out, bytes});
 }
 
 /* Markdown: a bar inside a cell is escaped. */

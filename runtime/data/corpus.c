@@ -2,6 +2,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/nearest.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -246,7 +247,8 @@ static status add_source(corpus *c, const char *source, const char *split)
     (void)snprintf(idx, sizeof idx, "%s.idx", source);
     if (file_exists(idx)) return add_file(c, source);
     if (strpbrk(source, "*?[")) return add_pattern(c, source);
-    FAIL(ERR_IO, "no token file or folder %s (isoflop prepare makes one from text)", source);
+    FAIL(ERR_IO, "no token file or folder %s (isoflop prepare makes one from text)%s", source,
+         nearest_file(source).text);
 }
 
 /* ---- what the tokens are, whatever the files are called ---- */

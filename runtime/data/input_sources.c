@@ -1,6 +1,7 @@
 #include "data/input_sources.h"
 
 #include "base/file.h"
+#include "base/nearest.h"
 #include "data/byte_stream.h"
 #include "data/gcide.h"
 
@@ -95,7 +96,8 @@ static status add_folder(source_list *list, const char *path, int depth)
 static status add_path(source_list *list, const char *path, int depth)
 {
     struct stat about;
-    REQUIRE(stat(path, &about) == 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    REQUIRE(stat(path, &about) == 0, ERR_IO, "cannot open %s: %s%s", path, strerror(errno),
+            nearest_file(path).text);
     REQUIRE(depth < 64, ERR_IO, "%s: more than 64 folders deep (a link to a folder above?)", path);
     if (S_ISDIR(about.st_mode)) return add_folder(list, path, depth);
     REQUIRE(S_ISREG(about.st_mode), ERR_IO, "%s is neither a file nor a folder", path);

@@ -1,5 +1,6 @@
 #include "plan/cluster.h"
 
+#include "base/nearest.h"
 #include "config/config.h"
 #include "config/document.h"
 #include "config/files.h"
@@ -160,19 +161,16 @@ static status read_value(reading *r, document *d, int32_t row, const pair *p)
 
 static status unknown_key(const reading *r, const char *key, int32_t line)
 {
-    const char *nearest = "name";
-    int32_t distance = table_distance(key, nearest);
+    nearest n = nearest_any(key);
+    const char *found = "name";
+    (void)nearest_offer(&n, found);
     for (int32_t i = 0; i < ROWS; i++) {
         /* the whole key, or its last part alone */
         const char *last = strrchr(rows[i].key, '.');
-        const int32_t whole = table_distance(key, rows[i].key);
-        const int32_t part = last ? table_distance(key, last + 1) : whole;
-        const int32_t n = whole < part ? whole : part;
-        if (n >= distance) continue;
-        distance = n;
-        nearest = rows[i].key;
+        if (nearest_offer(&n, rows[i].key)) found = rows[i].key;
+        if (last && nearest_offer(&n, last + 1)) found = rows[i].key;
     }
-    FAIL(ERR_CONFIG, "%s:%d: %.80s: unknown key; nearest: %s", r->path, (int)line, key, nearest);
+    FAIL(ERR_CONFIG, "%s:%d: %.80s: unknown key; nearest: %s", r->path, (int)line, key, found);
 }
 
 static status visit_pair(void *context, document *d, const pair *p)
@@ -269,19 +267,13 @@ status cluster_parse(cluster *out, const char *path, const char *bytes, int64_t 
 
 status cluster_load(cluster *out, const char *name)
 {
-    char path[FILES_PATH], inside[FILES_PATH];
+    char path[FILES_PATH];
     char *bytes = NULL;
     int64_t size = 0;
     /* "8xh100" is clusters/8xh100.yaml of the folders of configs */
-    status s = config_find(path, sizeof path, name);
-    if (s == ERR_CONFIG && !strchr(name, '/') && *name &&
-        strlen(name) + sizeof "clusters/" < sizeof inside) {
-        (void)snprintf(inside, sizeof inside, "clusters/%s", name);
-        s = config_find(path, sizeof path, inside);
-    }
-    TRY(s);
+    TRY(config_find(path, sizeof path, "clusters", name));
     TRY(files_read(&bytes, &size, path));
-    s = cluster_parse(out, path, bytes, size);
+    const status s = cluster_parse(out, path, bytes, size);
     free(bytes);
     return s;
 }

@@ -1,6 +1,7 @@
 #include "report/run_set.h"
 
 #include "base/file.h"
+#include "base/nearest.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -113,8 +114,8 @@ status run_set_read(run_set *out, const char *const *path, int32_t paths)
         if (code == OK) code = add_study(&s, path[i], before);
         if (code == OK && s.count == before)
             code = status_set(ERR_CONFIG, __FILE__, __LINE__,
-                              "%s: no run directory (it has no record.jsonl), and none below it",
-                              path[i]);
+                              "%s: no run directory (it has no record.jsonl), and none below it%s",
+                              path[i], nearest_file(path[i]).text);
     }
     if (code == OK)
         *out = s;

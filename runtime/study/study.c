@@ -1,6 +1,7 @@
 #include "study/study.h"
 
 #include "base/file.h"
+#include "base/nearest.h"
 #include "config/config.h"
 #include "config/table.h"
 
@@ -40,16 +41,12 @@ static int32_t find_field(const char *key)
 
 static status unknown_key(const study *s, const tree *t)
 {
-    const char *nearest = "";
-    int32_t distance = (int32_t)strlen(t->key) / 3 + 2;
-    for (int32_t i = 0; i < FIELDS + PARTS; i++) {
-        const char *key = i < FIELDS ? fields[i].key : parts[i - FIELDS];
-        const int32_t d = table_distance(t->key, key);
-        if (d < distance) nearest = key, distance = d;
-    }
-    if (*nearest)
+    nearest n = nearest_slip(t->key);
+    for (int32_t i = 0; i < FIELDS + PARTS; i++)
+        (void)nearest_offer(&n, i < FIELDS ? fields[i].key : parts[i - FIELDS]);
+    if (n.found)
         FAIL(ERR_CONFIG, "%s:%d: %.60s: unknown key; nearest: %s", s->path, t->line, t->key,
-             nearest);
+             n.found);
     char list[512] = "";
     for (int32_t i = 0; i < FIELDS + PARTS; i++) {
         const size_t used = strlen(list);
@@ -243,7 +240,7 @@ status study_load(study *out, const char *name)
 {
     char path[1024], *bytes;
     int64_t size;
-    TRY(config_find(path, sizeof path, name));
+    TRY(config_find(path, sizeof path, "studies", name));
     TRY(file_read_text(&bytes, &size, path, STUDY_BYTES_MAX));
     const status s = study_parse(out, path, bytes, size);
     free(bytes);

@@ -17,6 +17,8 @@ typedef struct reader {
 static status reader_init(reader *out, const char *folder)
 {
     (void)snprintf(out->path, sizeof out->path, "%s/record.jsonl", folder);
+    REQUIRE(!file_exists(folder) || file_exists(out->path), ERR_IO,
+            "%s is no run directory: it holds no record.jsonl", folder);
     TRY(file_read_text(&out->text, NULL, out->path, INT64_C(1) << 33));
     out->next = out->text;
     return OK;
@@ -82,8 +84,7 @@ static void compare_configs(run_difference *out, const char *a, const char *b)
     bool known = two && config_load(&two[0], path, 0, NULL) == OK;
     (void)snprintf(path, sizeof path, "%s/config.yaml", b);
     known = known && config_load(&two[1], path, 0, NULL) == OK;
-    if (known && config_same_identity(&two[0], &two[1]) != OK)
-        (void)snprintf(out->config_key, sizeof out->config_key, "%s", status_message());
+    if (known) config_differences(out->config_keys, sizeof out->config_keys, &two[0], &two[1]);
     free(two);
 }
 
@@ -184,5 +185,9 @@ status compare_runs(run_difference *out, const char *a, const char *b)
         if (out->checkpoint == 0) out->checkpoint = steps[i];
     }
     free(steps);
+    if (s == OK && out->steps == 0 && out->compared == 0 && out->step < 0 && !out->shapes)
+        s = status_set(ERR_IO, __FILE__, __LINE__,
+                       "%s and %s have no step and no checkpoint in common: nothing to compare", a,
+                       b);
     return s;
 }

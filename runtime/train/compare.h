@@ -10,7 +10,7 @@ typedef struct run_difference {
     int64_t step;             /* first that differs; -1: none                           */
     bool data, weights, loss; /* what differs there                                     */
     double loss_a, loss_b;
-    char config_key[2048]; /* message naming the first identity key that differs; "" */
+    char config_keys[2048]; /* the identity keys that differ, as config_differences; "" */
     char arithmetic[2][512];
     int64_t
         checkpoint; /* first step with checkpoints in both whose weights differ; -1: none differ */

@@ -1,5 +1,6 @@
 #include "train/inference.h"
 #include "base/file.h"
+#include "base/nearest.h"
 #include "train/checkpoint.h"
 #include "train/model_json.h"
 
@@ -34,6 +35,8 @@ static status find_step(char out[1024], const char *path)
     }
     (void)snprintf(inside, sizeof inside, "%s/checkpoints", path);
     checkpoint_info found;
+    REQUIRE(file_exists(path), ERR_IO, "there is no run or checkpoint %s%s", path,
+            nearest_file(path).text);
     world *alone = NULL;
     TRY(world_open_self(&alone));
     status s = checkpoint_find(&found, alone, file_exists(inside) ? inside : path, NULL, NULL);

@@ -174,6 +174,8 @@ Test(reader, a_missing_file_says_where_it_was_looked_for)
     cr_assert(strstr(status_message(), "looked in the current folder, "));
     cr_assert_eq(config_load(&c, "./no-such-config.yaml", 0, NULL), ERR_CONFIG);
     cr_assert_str_eq(status_message(), "./no-such-config.yaml: no such file");
+    cr_assert_eq(config_load(&c, "quickstrt", 0, NULL), ERR_CONFIG);
+    cr_assert(strstr(status_message(), "; nearest: quickstart; looked in"), "%s", status_message());
     cr_assert_eq(config_load(&c, "", 0, NULL), ERR_CONFIG);
     cr_assert_eq(config_load(&c, "/", 0, NULL), ERR_CONFIG);
     cr_assert_eq(config_load(&c, "/dev/null", 0, NULL), ERR_CONFIG);
@@ -186,10 +188,22 @@ Test(reader, a_name_is_found_in_the_source_tree_with_and_without_its_ending)
     static const char *const names[] = {"quickstart", "quickstart.yaml", "configs/quickstart.yaml"};
     for (int i = 0; i < 3; i++) {
         config c;
-        cr_assert_eq(config_find(path, sizeof path, names[i]), OK, "%s", status_message());
+        cr_assert_eq(config_find(path, sizeof path, "", names[i]), OK, "%s", status_message());
         cr_assert_eq(config_load(&c, names[i], 0, NULL), OK, "%s", status_message());
         cr_assert_eq(config_check_trainable(&c), OK, "%s", status_message());
     }
+}
+
+Test(reader, a_name_is_found_in_the_folder_of_its_kind)
+{
+    char path[512];
+    cr_assert_eq(config_find(path, sizeof path, "studies", "isoflop-cpu"), OK);
+    cr_expect(strstr(path, "/studies/isoflop-cpu.yaml"), "%s", path);
+    cr_assert_eq(config_find(path, sizeof path, "clusters", "isoflop-cpu"), ERR_CONFIG);
+    cr_assert_eq(config_find(path, sizeof path, "clusters", "8xh10"), ERR_CONFIG);
+    cr_expect(strstr(status_message(), "; nearest: 8xh"), "%s", status_message());
+    cr_assert_eq(config_find(path, sizeof path, "studies", "isoflp-cpu"), ERR_CONFIG);
+    cr_expect(strstr(status_message(), "; nearest: isoflop-cpu;"), "%s", status_message());
 }
 
 Test(reader, what_training_lacks_is_read_and_then_refused_by_name)
