@@ -1,10 +1,12 @@
 #include "data/input.h"
 
 #include "data/byte_stream.h"
+#include "data/foreign.h"
 #include "data/gcide.h"
 #include "data/input_sources.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +55,7 @@ static int64_t cut_auto(const uint8_t *at, int64_t count, bool end)
 
 int64_t document_cut(cut_rule rule, const uint8_t *at, int64_t count, bool end)
 {
-    const uint8_t *found = NULL;
+    const uint8_t *found = NULL, *other;
     if (count == 0) return 0;
     switch (rule) {
     case CUT_AUTO:
@@ -65,10 +67,20 @@ int64_t document_cut(cut_rule rule, const uint8_t *at, int64_t count, bool end)
         break;
     case CUT_BLANK:
         found = memmem(at, (size_t)count, "\n\n", 2);
+        /* or by the line ends of Windows, whichever comes first */
+        other = memmem(at, found ? (size_t)(found - at) : (size_t)count, "\n\r\n", 3);
+        if (other) found = other;
         break;
     }
     if (found) return found - at + 1;
     return end ? count : 0;
+}
+
+/* how many bytes of a line's end stand at the front: \n or \r\n */
+static int64_t line_end(const uint8_t *at, int64_t count)
+{
+    if (count > 0 && at[0] == '\n') return 1;
+    return count > 1 && at[0] == '\r' && at[1] == '\n' ? 2 : 0;
 }
 
 /* ---- blocks ---- */
@@ -128,7 +140,8 @@ static status cut_text(input *in, document_block *b, int64_t *from)
         in->joined = true;
         *from += count;
         /* the blank lines before a document are not part of it */
-        while (rule == CUT_BLANK && d.count > 0 && b->text[d.offset] == '\n') d.offset++, d.count--;
+        for (int64_t n; rule == CUT_BLANK && (n = line_end(b->text + d.offset, d.count)) > 0;)
+            d.offset += n, d.count -= n;
         /* pieces of a file keep every byte; elsewhere blank documents say nothing */
         if (rule == CUT_AUTO || rule == CUT_FILE || !is_blank(b->text + d.offset, d.count))
             TRY(push(b, &d));
@@ -159,12 +172,25 @@ static status read_some(input *in, document_block *b, int64_t aim)
     return OK;
 }
 
+/* a file that begins at text[begin]: refuses what is no text, and takes a byte order mark away */
+static status look_at_front(input *in, document_block *b, int64_t begin)
+{
+    enum { ENOUGH = 300 };
+    TRY(read_some(in, b, begin + ENOUGH));
+    uint8_t *front = b->text + begin;
+    TRY(foreign_refuse(in->sources.source[in->current].path, front, b->bytes - begin));
+    if (b->bytes - begin < 3 || memcmp(front, "\xef\xbb\xbf", 3) != 0) return OK;
+    b->bytes -= 3;
+    memmove(front, front + 3, (size_t)(b->bytes - begin));
+    return OK;
+}
+
 static status next_text(input *in, document_block *b)
 {
     int64_t begin = b->bytes, from = begin, aim = in->block_bytes;
     const source *src = &in->sources.source[in->current];
-    if (!in->stream)
-        TRY(byte_stream_open(&in->stream, src->temporary ? src->temporary : src->path));
+    bool first = !in->stream;
+    if (first) TRY(byte_stream_open(&in->stream, src->temporary ? src->temporary : src->path));
     /* what the last block left over comes first */
     TRY(reserve(&b->text, &b->room, b->bytes + in->rest_bytes + 1));
     if (in->rest_bytes > 0) memcpy(b->text + b->bytes, in->rest, (size_t)in->rest_bytes);
@@ -172,6 +198,8 @@ static status next_text(input *in, document_block *b)
     in->rest_bytes = 0;
     do {
         TRY(read_some(in, b, aim));
+        if (first) TRY(look_at_front(in, b, begin));
+        first = false;
         TRY(cut_text(in, b, &from));
         aim = 2 * b->bytes; /* a document larger than a block: read on until it ends */
     } while (!in->ended && from == begin);
@@ -280,6 +308,22 @@ int64_t input_taken(const input *in)
 
 /* ---- JSON lines ---- */
 
+/* names the fields that hold text */
+static status no_such_field(json_t *root, const document *d, const char *field)
+{
+    char fields[200] = "";
+    const char *name;
+    json_t *value;
+    json_object_foreach(root, name, value)
+    {
+        const size_t used = strlen(fields);
+        if (!json_is_string(value) || used + strlen(name) + 3 > sizeof fields) continue;
+        (void)snprintf(fields + used, sizeof fields - used, "%s%s", used ? ", " : "", name);
+    }
+    FAIL(ERR_IO, "%s:%lld: no text in field \"%s\"; --field: %s", d->path, (long long)d->line,
+         field, *fields ? fields : "the line has no field with text");
+}
+
 status document_json(uint8_t **out, int64_t *count, const uint8_t *line, const document *d,
                      const char *field)
 {
@@ -289,9 +333,7 @@ status document_json(uint8_t **out, int64_t *count, const uint8_t *line, const d
     const json_t *value = json_object_get(root, field);
     status s = OK;
     if (!json_is_object(root) || !json_is_string(value)) {
-        s = status_set(ERR_IO, __FILE__, __LINE__,
-                       "%s:%lld: no text in field \"%s\" (choose it with --field)", d->path,
-                       (long long)d->line, field);
+        s = no_such_field(root, d, field);
     } else {
         size_t n = json_string_length(value);
         *count = (int64_t)n;

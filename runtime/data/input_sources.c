@@ -30,14 +30,18 @@ static status append(source_list *list, const char *path, source_kind kind, int6
     return OK;
 }
 
+static bool ends_in(const char *path, int64_t n, const char *ending)
+{
+    const int64_t m = (int64_t)strlen(ending);
+    return n > m && memcmp(path + n - m, ending, (size_t)m) == 0;
+}
+
 static source_kind kind_of(const char *path)
 {
     static const char *const endings[] = {".jsonl", ".ndjson"};
     int64_t n = byte_stream_stem(path);
-    for (int i = 0; i < 2; i++) {
-        int64_t m = (int64_t)strlen(endings[i]);
-        if (n > m && memcmp(path + n - m, endings[i], (size_t)m) == 0) return SOURCE_JSONL;
-    }
+    for (int i = 0; i < 2; i++)
+        if (ends_in(path, n, endings[i])) return SOURCE_JSONL;
     return SOURCE_TEXT;
 }
 
@@ -101,6 +105,11 @@ static status add_path(source_list *list, const char *path, int depth)
     REQUIRE(depth < 64, ERR_IO, "%s: more than 64 folders deep (a link to a folder above?)", path);
     if (S_ISDIR(about.st_mode)) return add_folder(list, path, depth);
     REQUIRE(S_ISREG(about.st_mode), ERR_IO, "%s is neither a file nor a folder", path);
+    /* in a folder of source code it is text like the rest */
+    REQUIRE(depth > 0 || !ends_in(path, byte_stream_stem(path), ".json"), ERR_CONFIG,
+            "%s: are its lines the documents? Then let its name end in .jsonl. (One array: jq -c "
+            "'.[]' F.json > F.jsonl)",
+            path);
     return append(list, path, kind_of(path), about.st_size);
 }
 

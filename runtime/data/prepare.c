@@ -198,13 +198,12 @@ static status survey(job *j)
     int64_t all = j->documents[TRAIN] + j->documents[VALIDATION] + j->documents[TEST];
     REQUIRE(all > 0, ERR_IO, "the inputs hold no text");
     for (int k = TRAIN; k < PREPARE_SPLITS; k++)
-        REQUIRE(j->documents[k] > 0 || !j->o->must[k], ERR_CONFIG,
-                "no document for the %s split: there are %lld documents in all. Give more text, "
-                "cut it smaller "
-                "(--split line or blank), name files (--validation FILE), or do without "
-                "(--validation-share 0, "
-                "--test-share 0)",
-                split_names[k], (long long)all);
+        REQUIRE(
+            j->documents[k] > 0 || !j->o->must[k], ERR_CONFIG,
+            "no document for the %s split: there %s %lld document%s in all. Give more text, cut "
+            "it smaller (--split line or blank), name files (--validation FILE), or do without "
+            "(--validation-share 0, --test-share 0)",
+            split_names[k], all == 1 ? "is" : "are", (long long)all, all == 1 ? "" : "s");
     return OK;
 }
 

@@ -69,8 +69,8 @@ static status start(tokenizer *t, const char *spec)
             "tokenizer %s: trained by prepare, which writes tokenizer.json", spec);
     if (strncmp(spec, "gpt2:", 5) == 0) return start_gpt2(t, spec + 5);
     REQUIRE(stat(spec, &about) == 0, ERR_CONFIG,
-            "no tokenizer \"%s\"; allowed: bytes, a tokenizer.json, gpt2:FOLDER with encoder.json "
-            "and vocab.bpe",
+            "no tokenizer \"%s\"; allowed: bytes, bpe:VOCAB (prepare trains it), a tokenizer.json, "
+            "gpt2:FOLDER with encoder.json and vocab.bpe",
             spec);
     if (!S_ISDIR(about.st_mode)) return start_file(t, spec);
     (void)snprintf(path, sizeof path, "%s/tokenizer.json", spec);

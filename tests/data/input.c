@@ -75,6 +75,8 @@ Test(input, documents_end_where_the_rule_says)
     documents_are(path, CUT_AUTO, "one\ntwo\n\nthree\n \nfour\n\n\n\nfive|");
     documents_are(path, CUT_LINE, "one\n|two\n|three\n|four\n|five|");
     documents_are(path, CUT_BLANK, "one\ntwo\n|three\n \nfour\n|five|");
+    files_write_text(path, "one\r\ntwo\r\n\r\nthree\r\n\r\n\r\n\nfour");
+    documents_are(path, CUT_BLANK, "one\r\ntwo\r\n|three\r\n|four|");
     files_write_text(path, "");
     documents_are(path, CUT_AUTO, "");
     documents_are(path, CUT_LINE, "");
@@ -216,9 +218,58 @@ Test(input, json_lines_give_their_field_or_the_place_of_the_fault)
         status s = document_json(&text, &count, (const uint8_t *)lines[i], &d, "text");
         cr_expect_eq(s, i == 0 ? OK : ERR_IO, "%s: %s", lines[i], status_message());
         if (s != OK) cr_expect(strstr(status_message(), "f.jsonl:12: "), "%s", status_message());
+        if (i == 2)
+            cr_expect(strstr(status_message(), "in field \"text\"; --field: t"), "%s",
+                      status_message());
         if (s == OK) cr_expect(count == 6 && memcmp(text, "a\n\xc3\xa9\0b", 6) == 0);
         free(text);
     }
+}
+
+Test(input, a_byte_order_mark_is_no_text)
+{
+    const char *path = files_path(files_folder(), "a.jsonl");
+    files_write_text(path, "\xef\xbb\xbf{}\r\n\xef\xbb\xbf{}");
+    documents_are(path, CUT_AUTO, "{}\r\n|\xef\xbb\xbf{}|");
+    path = files_path(files_folder(), "a.txt");
+    files_write_text(path, "\xef\xbb\xbf");
+    documents_are(path, CUT_AUTO, "");
+    files_write_text(path, "\xef\xbbx");
+    documents_are(path, CUT_AUTO, "\xef\xbbx|");
+}
+
+static void expect_foreign(const char *name, const char *front, int64_t offset, const char *says)
+{
+    char bytes[400];
+    const char *path = files_path(files_folder(), name);
+    memset(bytes, 'x', sizeof bytes);
+    memcpy(bytes + offset, front, strlen(front));
+    files_write(path, bytes, sizeof bytes);
+    for (int64_t block = 1; block <= 1000; block += 999) {
+        input *in = opened(path, CUT_AUTO, block);
+        document_block b = {0};
+        cr_expect_eq(input_next(in, &b), ERR_CONFIG, "%s", says);
+        cr_expect(strstr(status_message(), says), "%s", status_message());
+        document_block_deinit(&b);
+        input_close(in);
+    }
+}
+
+Test(input, what_is_no_text_is_refused_by_its_first_bytes)
+{
+    expect_foreign("a.parquet", "PAR1", 0, "a.parquet is no text: it is a Parquet file");
+    expect_foreign("notes.txt", "\xff\xfeH", 0, "iconv -f UTF-16");
+    expect_foreign("a.tar", "ustar", 257, "tar archive");
+    expect_foreign("a.zip", "PK\x03\x04", 0, "zip archive");
+    expect_foreign("a.txt", "\x1f\x8b", 0, "end in .gz");
+    expect_foreign("a.bin", "\x88\xd8\x34\x01", 0, "llm.c token file");
+    const char *path = files_path(files_folder(), "a.json"), *folder = files_folder();
+    input *in = NULL;
+    files_write_text(path, "{}");
+    cr_expect_eq(input_open(&in, &(input_options){&path, 1, CUT_AUTO, NULL, 0}), ERR_CONFIG);
+    cr_expect(strstr(status_message(), "end in .jsonl"), "%s", status_message());
+    files_write_text(files_path(folder, "package.json"), "{}");
+    documents_are(folder, CUT_AUTO, "{}|");
 }
 
 Test(input, what_is_not_there_is_refused)
