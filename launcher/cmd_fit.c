@@ -18,15 +18,13 @@ static const char help[] =
     "       isoflop fit DIR... [options]          run directories, or folders and studies of them\n"
     "\n"
     "Fits a scaling law to runs and says how sure its constants are. POINTS.csv has a header line\n"
-    "with at least params,tokens,loss (flops, unique_tokens, params_nonemb, group: used when "
-    "there;\n"
-    "other columns ignored). loss: final validation loss after full decay, nats per token; "
-    "params:\n"
-    "all parameters. Run directories of one setting (data, tokenizer, context, precision, "
-    "optimizer,\n"
-    "schedule) give the same points; unfinished, diverged, undecayed and repeated-data runs are "
-    "left\n"
-    "out and listed.\n"
+    "with at least params,tokens,loss (flops, unique_tokens, params_nonemb, group: used when\n"
+    "there; other columns ignored). loss: final validation loss after full decay, nats per token;\n"
+    "params: all parameters. Commas, semicolons or tabs divide the cells; numbers may be 70M, "
+    "1e9,\n"
+    "\"30,000,000\", or 3,52 where semicolons divide. Run directories of one setting (data,\n"
+    "tokenizer, context, precision, optimizer, schedule) give the same points; unfinished,\n"
+    "diverged, undecayed and repeated-data runs are left out and listed.\n"
     "\n"
     "  --law NAME        chinchilla (default), kaplan, kaplan-params, kaplan-tokens, power,\n"
     "                    power-offset, data-constrained, bnsl, bnsl-2, bnsl-3; or the best "
@@ -47,6 +45,7 @@ static const char help[] =
     "  --seed S          of the bootstrap (default 1)\n"
     "  --flops C         the optimum for a budget of C, with intervals\n"
     "  --predict N,D     the loss of a new run of N parameters on D tokens, with its interval\n"
+    "  --columns LIST    what a table calls its columns: \"params=N,tokens=D,loss=Final loss\"\n"
     "  --data NAME       what the runs of a table were trained on, for the law file; or\n"
     "  --trained-as CONFIG   a run config with the training data, validation set, tokenizer, "
     "context\n"
@@ -56,11 +55,14 @@ static const char help[] =
     "                    approach-2: best sizes without a loss\n"
     "  --json            one object instead of text\n"
     "\n"
-    "example: isoflop fit points.csv --loss huber --bootstrap 4000 --out law.json\n";
+    "examples:\n"
+    "  isoflop fit points.csv --loss huber --bootstrap 4000 --out law.json\n"
+    "  isoflop fit theirs.csv --columns params=n_params,loss=val_loss --law approach-2\n"
+    "  isoflop fit runs/my-study --flops 1e18\n";
 
 /* The options as text. */
 typedef struct fit_arguments {
-    const char *law, *loss, *delta, *x, *drop, *bootstrap, *seed, *flops, *predict, *data,
+    const char *law, *loss, *delta, *x, *drop, *bootstrap, *seed, *flops, *predict, *data, *columns,
         *trained_as, *out;
     const char *budgets;
     bool json, nonemb, undecayed, any_schedule;
@@ -167,8 +169,9 @@ static status read_input(fit_input *in, const fit_arguments *a, const char *cons
     in->path = paths[0];
     if (count > 1 || is_folder(paths[0])) {
         const run_points_rules rules = {repeated, a->undecayed, a->any_schedule};
-        REQUIRE(!a->data && !a->trained_as, ERR_CONFIG,
-                "--data and --trained-as tell of a table; run directories carry their own");
+        REQUIRE(!a->data && !a->trained_as && !a->columns, ERR_CONFIG,
+                "--data, --trained-as and --columns tell of a table; run directories carry their "
+                "own");
         TRY(run_set_read(&in->set, paths, count));
         /* curves need no whole runs */
         if (approach_of(a) == 1) {
@@ -186,7 +189,7 @@ static status read_input(fit_input *in, const fit_arguments *a, const char *cons
             "%s: --undecayed and --any-schedule belong to run directories; a table says nothing of "
             "schedules",
             paths[0]);
-    TRY(points_read(&in->points, paths[0]));
+    TRY(points_read(&in->points, paths[0], a->columns));
     (void)snprintf(in->origin.flop_count, sizeof in->origin.flop_count, "%s",
                    in->points.has_flops ? "column flops" : "six_nd");
     return a->trained_as ? origin_from(&in->origin, a->trained_as) : OK;
@@ -350,6 +353,7 @@ static status run(int argc, char **argv, const char **rest)
         {"--predict", &a.predict, NULL},
         {"--data", &a.data, NULL},
         {"--trained-as", &a.trained_as, NULL},
+        {"--columns", &a.columns, NULL},
         {"--out", &a.out, NULL},
         {"--budgets", &a.budgets, NULL},
         {"--undecayed", NULL, &a.undecayed},

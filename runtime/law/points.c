@@ -1,9 +1,11 @@
 #include "law/points.h"
 
 #include "base/file.h"
+#include "law/csv.h"
 #include "law/vector.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,55 +24,91 @@ typedef struct place {
     int32_t line;
 } place;
 
-/* Cuts the next cell off *at, blanks and quotes taken away; NULL at the end of the line. */
-static char *next_cell(char **at)
-{
-    char *cell = *at;
-    if (!cell) return NULL;
-    char *comma = strchr(cell, ',');
-    *at = comma ? comma + 1 : NULL;
-    if (comma) *comma = 0;
-    cell += strspn(cell, " \t\"");
-    size_t length = strlen(cell);
-    while (length && strchr(" \t\r\"", cell[length - 1])) cell[--length] = 0;
-    return cell;
-}
+/* What a table calls its columns, where not by the usual names: "params=N,loss=Final loss". */
+typedef struct renamed {
+    char text[512];
+    const char *name[COLUMNS]; /* into text; NULL: the usual names */
+} renamed;
 
-/* index[c] of every known column in the header line, -1 where absent. */
-static status read_header(int32_t *index, int32_t *count, char *line, place at)
+static status read_renamed(renamed *r, const char *columns)
 {
-    for (int c = 0; c < COLUMNS; c++) index[c] = -1;
-    *count = 0;
-    for (char *cell; (cell = next_cell(&line)); (*count)++)
-        for (int c = 0; c < COLUMNS; c++)
-            for (int alias = 0; alias < 2; alias++) {
-                if (!names[c][alias] || strcmp(cell, names[c][alias]) != 0) continue;
-                REQUIRE(index[c] < 0, ERR_CONFIG, "%s:%d: column %s stands there twice", at.path,
-                        at.line, cell);
-                index[c] = *count;
-            }
-    for (int c = PARAMS; c <= LOSS; c++) {
-        /* tokens follow from FLOPs and parameters */
-        if (c == TOKENS && index[FLOPS] >= 0) continue;
-        REQUIRE(index[c] >= 0, ERR_CONFIG,
-                "%s:%d: column %s is missing; the header needs params,tokens,loss", at.path,
-                at.line, names[c][0]);
+    *r = (renamed){0};
+    if (!columns) return OK;
+    REQUIRE(strlen(columns) < sizeof r->text, ERR_CONFIG, "--columns: longer than %zu bytes",
+            sizeof r->text - 1);
+    (void)snprintf(r->text, sizeof r->text, "%s", columns);
+    for (char *at = r->text, *cell; (cell = csv_cell(&at, ','));) {
+        char *name = strchr(cell, '=');
+        if (name) *name++ = '\0';
+        int c = PARAMS;
+        while (c < COLUMNS && strcmp(cell, names[c][0]) != 0) c++;
+        REQUIRE(name && *name && c < COLUMNS, ERR_CONFIG,
+                "--columns: '%.60s'; allowed: params=NAME, tokens=, loss=, flops=, unique_tokens=, "
+                "params_nonemb=, group=, with commas between",
+                cell);
+        r->name[c] = name;
     }
-    REQUIRE(*count <= COLUMNS_MAX, ERR_CONFIG, "%s:%d: more than %d columns", at.path, at.line,
-            COLUMNS_MAX);
     return OK;
 }
 
-static status read_number(double *out, const char *cell, column c, place at)
+static bool is_column(const renamed *r, int c, const char *cell)
 {
-    char *end;
-    const double value = strtod(cell, &end);
-    REQUIRE(*cell && !*end, ERR_CONFIG, "%s:%d: %s is '%.40s', not a number", at.path, at.line,
-            names[c][0], cell);
-    REQUIRE(isfinite(value) && value > 0, ERR_CONFIG,
+    if (r->name[c]) return csv_same_name(cell, r->name[c]);
+    return csv_same_name(cell, names[c][0]) || (names[c][1] && csv_same_name(cell, names[c][1]));
+}
+
+/* Names the columns there are, or why there seems to be one only. */
+static status missing_column(const renamed *r, int c, char *const *cell, int32_t count, place at)
+{
+    char all[240] = "";
+    for (int32_t i = 0; i < count; i++) {
+        const size_t used = strlen(all);
+        (void)snprintf(all + used, sizeof all - used, "%s\"%.60s\"", i ? ", " : "", cell[i]);
+    }
+    FAIL(ERR_CONFIG,
+         "%s:%d: column %s is missing; the header needs params,tokens,loss and has %s (--columns "
+         "%s=NAME)",
+         at.path, at.line, r->name[c] ? r->name[c] : names[c][0], all, names[c][0]);
+}
+
+/* index[c] of every known column in the header line, -1 where absent. */
+static status read_header(int32_t *index, int32_t *count, char *line, place at, const renamed *r,
+                          char separator)
+{
+    char *cell[COLUMNS_MAX];
+    for (int c = 0; c < COLUMNS; c++) index[c] = -1;
+    *count = 0;
+    for (char *next; (next = csv_cell(&line, separator)); (*count)++) {
+        REQUIRE(*count < COLUMNS_MAX, ERR_CONFIG, "%s:%d: more than %d columns", at.path, at.line,
+                COLUMNS_MAX);
+        cell[*count] = next;
+        for (int c = 0; c < COLUMNS; c++) {
+            if (!is_column(r, c, next)) continue;
+            REQUIRE(index[c] < 0, ERR_CONFIG, "%s:%d: column %s stands there twice", at.path,
+                    at.line, next);
+            index[c] = *count;
+        }
+    }
+    for (int c = PARAMS; c < COLUMNS; c++) {
+        // tokens follow from FLOPs and parameters
+        const bool needed = c <= LOSS && !(c == TOKENS && index[FLOPS] >= 0);
+        if (index[c] < 0 && (needed || r->name[c])) return missing_column(r, c, cell, *count, at);
+    }
+    return OK;
+}
+
+static status read_number(double *out, const char *cell, column c, place at, char separator)
+{
+    const csv_reading read = csv_number(out, cell, separator, c != LOSS);
+    REQUIRE(read != CSV_NO_NUMBER, ERR_CONFIG, "%s:%d: %s is '%.40s', not a number", at.path,
+            at.line, names[c][0], cell);
+    REQUIRE(read != CSV_TWO_NUMBERS, ERR_CONFIG,
+            "%s:%d: %s is '%.40s', which can be read in two ways; allowed: no thousands separators "
+            "and a decimal point",
+            at.path, at.line, names[c][0], cell);
+    REQUIRE(isfinite(*out) && *out > 0, ERR_CONFIG,
             "%s:%d: %s is %.40s; it must be finite and above 0", at.path, at.line, names[c][0],
             cell);
-    *out = value;
     return OK;
 }
 
@@ -83,12 +121,17 @@ static int32_t group_of(const points *p, char **group, const char *name)
 }
 
 static status read_row(points *p, const int32_t *index, int32_t count, char *line, place at,
-                       char **group)
+                       char separator, char **group)
 {
     char *cell[COLUMNS_MAX];
     int32_t cells = 0;
-    for (char *c; (c = next_cell(&line)); cells++)
+    bool blank = true;
+    for (char *c; (c = csv_cell(&line, separator)); cells++) {
         if (cells < COLUMNS_MAX) cell[cells] = c;
+        blank = blank && !*c;
+    }
+    // spreadsheets leave rows of empty cells
+    if (blank) return OK;
     REQUIRE(cells == count, ERR_CONFIG, "%s:%d: %d cells, the header has %d", at.path, at.line,
             cells, count);
     fit_point row = {.group = p->count, .line = at.line};
@@ -98,7 +141,7 @@ static status read_row(points *p, const int32_t *index, int32_t count, char *lin
         if (index[c] < 0) continue;
         /* an optional column may be empty */
         if (c > LOSS && !cell[index[c]][0]) continue;
-        TRY(read_number(target[c], cell[index[c]], (column)c, at));
+        TRY(read_number(target[c], cell[index[c]], (column)c, at, separator));
     }
     if (index[TOKENS] < 0) {
         REQUIRE(row.flops > 0, ERR_CONFIG, "%s:%d: flops is empty and there is no column tokens",
@@ -112,10 +155,11 @@ static status read_row(points *p, const int32_t *index, int32_t count, char *lin
     return points_add(p, &row);
 }
 
-static status read_lines(points *p, char *text, const char *path, char **group)
+static status read_lines(points *p, char *text, const char *path, const renamed *r, char **group)
 {
     int32_t index[COLUMNS], count = 0, line = 0;
     bool header = false;
+    char separator = ',';
     for (char *at = text, *next; at; at = next) {
         next = strchr(at, '\n');
         if (next) *next++ = 0;
@@ -123,12 +167,13 @@ static status read_lines(points *p, char *text, const char *path, char **group)
         if (at[0] == '#' || !at[strspn(at, " \t\r")]) continue;
         const place where = {path, line};
         if (header) {
-            TRY(read_row(p, index, count, at, where, group));
+            TRY(read_row(p, index, count, at, where, separator, group));
             continue;
         }
         /* a byte order mark is no part of the first name */
         if (strncmp(at, "\xef\xbb\xbf", 3) == 0) at += 3;
-        TRY(read_header(index, &count, at, where));
+        separator = csv_separator(at);
+        TRY(read_header(index, &count, at, where, r, separator));
         header = true;
     }
     REQUIRE(header, ERR_CONFIG, "%s: empty; it needs a header params,tokens,loss", path);
@@ -139,21 +184,27 @@ static status read_lines(points *p, char *text, const char *path, char **group)
     return OK;
 }
 
-status points_read(points *out, const char *path)
+status points_read(points *out, const char *path, const char *columns)
 {
+    renamed r;
     char *text;
     int64_t bytes;
     *out = (points){0};
+    TRY(read_renamed(&r, columns));
     TRY(file_read_text(&text, &bytes, path, LIMIT));
     status s = OK;
     if ((int64_t)strlen(text) != bytes)
-        s = status_set(ERR_CONFIG, __FILE__, __LINE__, "%s: not a text file", path);
+        s = status_set(ERR_CONFIG, __FILE__, __LINE__,
+                       "%s: not a text file; UTF-16 becomes one by iconv -f UTF-16 -t UTF-8", path);
+    /* lines that end in a carriage return alone */
+    if (!strchr(text, '\n'))
+        for (char *at = text; (at = strchr(at, '\r'));) *at = '\n';
     /* one name of a group per line at most */
     size_t lines = 1;
     for (const char *at = text; (at = strchr(at, '\n')); at++) lines++;
     char **group = calloc(lines, sizeof *group);
     if (!group) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "%s: no memory", path);
-    if (s == OK) s = read_lines(out, text, path, group);
+    if (s == OK) s = read_lines(out, text, path, &r, group);
     if (s != OK) points_deinit(out);
     free(group);
     free(text);

@@ -1,6 +1,7 @@
 /* points.h — runs as points: (params, tokens, loss) and what else is known of each.
  * A table has a header line with at least params,tokens,loss; flops, unique_tokens, params_nonemb
  * and group are used where present, other columns ignored; lines that open with # are comments.
+ * Commas, semicolons or tabs divide the cells (csv.h).
  * Flow: CSV files, records -> objective.h, fit.h                                                */
 #ifndef LAW_POINTS_H
 #define LAW_POINTS_H
@@ -22,9 +23,10 @@ typedef struct points {
     bool has_flops, has_unique, has_nonemb;
 } points;
 
-/* ERR_CONFIG names file, line and column of what is wrong; ERR_IO when it cannot be read. The
+/* columns: what the table calls them where not by these names, "params=N,loss=Final loss"; or NULL.
+ * ERR_CONFIG names file, line and column of what is wrong; ERR_IO when it cannot be read. The
  * caller deinits. */
-status points_read(points *out, const char *path);
+status points_read(points *out, const char *path, const char *columns);
 /* Adds a copy. ERR_MEMORY. */
 status points_add(points *p, const fit_point *row);
 /* Leaves out the count highest losses (all that reach the lowest of them). */

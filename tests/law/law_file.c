@@ -11,7 +11,7 @@
 static void fit_points(fit_result *r, int32_t replicates)
 {
     points p;
-    cr_assert(points_read(&p, POINTS) == OK);
+    cr_assert(points_read(&p, POINTS, NULL) == OK);
     points_drop_highest(&p, 5);
     cr_assert(fit_run(r, &p,
                       (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, replicates, 1, X_FLOPS,
@@ -76,7 +76,7 @@ Test(law_file, best_sizes_are_kept_without_a_loss)
     law_file f, g;
     char path[] = "/tmp/isoflop-law-XXXXXX";
     (void)close(mkstemp(path));
-    cr_assert(o && points_read(&p, POINTS) == OK);
+    cr_assert(o && points_read(&p, POINTS, NULL) == OK);
     points_drop_highest(&p, 5);
     cr_assert(optima_of_parabolas(o, &p, (optima_options){budgets, 9, false, 200, 1}) == OK, "%s",
               status_message());

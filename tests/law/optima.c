@@ -30,7 +30,7 @@ Test(optima, published_points_give_the_exponent_of_an_independent_program)
     points p;
     optima *o = calloc(1, sizeof *o);
     fit_value n, d;
-    cr_assert(points_read(&p, POINTS) == OK, "%s", status_message());
+    cr_assert(points_read(&p, POINTS, NULL) == OK, "%s", status_message());
     points_drop_highest(&p, 5);
     cr_assert(optima_of_parabolas(o, &p, (optima_options){budget, 9, false, 200, 1}) == OK, "%s",
               status_message());

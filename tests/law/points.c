@@ -6,17 +6,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static status read_text(points *p, const char *text)
+static status read_columns(points *p, const char *text, const char *columns)
 {
     char path[] = "/tmp/isoflop-points-XXXXXX";
     const int fd = mkstemp(path);
     cr_assert(fd >= 0);
     cr_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
     (void)close(fd);
-    const status s = points_read(p, path);
+    const status s = points_read(p, path, columns);
     (void)unlink(path);
     return s;
 }
+
+static status read_text(points *p, const char *text) { return read_columns(p, text, NULL); }
 
 static void expect_refused(const char *text, const char *reason)
 {
@@ -37,6 +39,55 @@ Test(law_points, columns_are_found_by_name_and_others_ignored)
     cr_expect(p.row[0].group == p.row[2].group && p.row[0].group != p.row[1].group);
     cr_expect(p.row[2].line == 7);
     points_deinit(&p);
+}
+
+/* the same three points, as others write them */
+static void expect_points(const char *text, const char *columns)
+{
+    points p;
+    cr_assert(read_columns(&p, text, columns) == OK, "%s: %s", text, status_message());
+    cr_expect(p.count == 2, "%s: %d points", text, p.count);
+    for (int32_t i = 0; i < 2; i++)
+        cr_expect(p.row[i].params == (i ? 3e7 : 70e6) && p.row[i].tokens == (i ? 2.5e9 : 1.4e9) &&
+                      p.row[i].loss == (i ? 3.125 : 3.5),
+                  "%s: %g %g %g", text, p.row[i].params, p.row[i].tokens, p.row[i].loss);
+    points_deinit(&p);
+}
+
+Test(law_points, tables_are_read_as_spreadsheets_write_them)
+{
+    expect_points("params,tokens,loss\n70e6,1.4e9,3.5\n3e7,2.5e9,3.125\n", NULL);
+    expect_points("Params, Tokens ,LOSS\n70M,1.4B,3.5\n30M,2.5B,3.125", NULL);
+    expect_points("params;tokens;loss\r\n70000000;1400000000;3,5\r\n30000000;2,5e9;3,125\r\n;;\r\n",
+                  NULL);
+    expect_points("params;tokens;loss\n70.000.000;1.400.000.000;3.5\n3e7;2500000000;3.125\n", NULL);
+    expect_points("params\ttokens\tloss\n\"70,000,000\"\t1.4e9\t3.5\n3e7\t2500000K\t3.125\n", NULL);
+    expect_points(
+        "name,params,tokens,loss\n\"a, \"\"b\"\"\",\"70,000,000\",\"1,400,000,000.0\",3.5\n"
+        ",\"30,000,000\",2.5e9,3.125\n,,,\n",
+        NULL);
+    expect_points("params,tokens,loss\r70e6,1.4e9,3.5\r3e7,2.5e9,3.125\r", NULL);
+    expect_points("N (params),Training Tokens,loss,val_loss\n70e6,1.4e9,1,3.5\n3e7,2.5e9,1,3.125\n",
+                  "params=N (params),tokens=training tokens,loss=val_loss");
+}
+
+Test(law_points, what_can_be_read_in_two_ways_is_refused)
+{
+    expect_refused("params,tokens,loss\n1,2,\"3,528\"\n", ":2: loss is '3,528', which can be read");
+    expect_refused("params;tokens;loss\n30.000;2;3\n", "params is '30.000', which can be read");
+    expect_refused("params;tokens;loss\n30,000;2;3\n", "params is '30,000', which can be read");
+    expect_refused("params,tokens,loss\n\"3,00,000\",2,3\n", "params is '3,00,000', not a number");
+    expect_refused("params,tokens,loss\n70Q,2,3\n", "params is '70Q', not a number");
+    expect_refused("params,tokens,loss\n3d,2,3\n", "params is '3d', not a number");
+    expect_refused("n_params,tokens,loss\n1,2,3\n",
+                   "column params is missing; the header needs params,tokens,loss and has "
+                   "\"n_params\", \"tokens\", \"loss\" (--columns params=NAME)");
+    points p;
+    cr_expect(read_columns(&p, "params,tokens,loss\n1,2,3\n", "loss=val_loss") == ERR_CONFIG);
+    cr_expect(strstr(status_message(), "column val_loss is missing"), "%s", status_message());
+    cr_expect(read_columns(&p, "params,tokens,loss\n1,2,3\n", "lss=loss") == ERR_CONFIG);
+    cr_expect(strstr(status_message(), "--columns: 'lss'; allowed: params=NAME"), "%s",
+              status_message());
 }
 
 Test(law_points, tokens_follow_from_flops)
@@ -68,7 +119,7 @@ Test(law_points, bad_tables_are_refused_with_line_and_reason)
     points p;
     cr_expect(read_text(&p, "params,tokens,loss\n1,2,3\n") == OK);
     points_deinit(&p);
-    cr_expect(points_read(&p, "/nonexistent/points.csv") == ERR_IO);
+    cr_expect(points_read(&p, "/nonexistent/points.csv", NULL) == ERR_IO);
 }
 
 static void expect_no_fit(const char *text, const char *reason)

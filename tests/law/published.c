@@ -15,7 +15,7 @@ enum { SLOW = 1 };
 /* The points of Hoffmann's figure 4; highest: how many of the highest losses to leave out. */
 static void read_points(points *p, int highest)
 {
-    cr_assert(points_read(p, POINTS) == OK, "%s", status_message());
+    cr_assert(points_read(p, POINTS, NULL) == OK, "%s", status_message());
     points_drop_highest(p, highest);
 }
 
