@@ -3,6 +3,7 @@
 #include "base/nearest.h"
 #include "commands.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,8 +53,17 @@ static int printed(int code)
     return out == OK ? code : cli_report(out);
 }
 
+/* A closed stdin, stdout or stderr would be the number of the next file that is opened, and what is
+ * printed would go into it. Its place is taken by what cannot be written to. */
+static void hold_standard_files(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_files();
     if (argc > 0 && strcmp(called(argv[0]), "plan") == 0) return printed(cmd_plan(argc, argv));
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {

@@ -160,8 +160,11 @@ static status fit_parabolas(const fit_set *f)
     optima_deinit(o);
     w.nonemb = true;
     if (s == OK && optima_of_parabolas(o, &f->points, w) == OK) {
-        printf("a with N counted without embeddings: %.3f [%.3f, %.3f] (95 %%)\n", o->a.value,
-               o->a.interval.p2_5, o->a.interval.p97_5);
+        const fit_interval *i = &o->a.interval;
+        printf("a with N counted without embeddings: %.3f", o->a.value);
+        if (isfinite(i->p2_5) && isfinite(i->p97_5))
+            printf(" [%.3f, %.3f] (95 %%)", i->p2_5, i->p97_5);
+        (void)putchar('\n');
         s = fit_optima_json(&found, o, 0);
         if (s == OK) (void)json_object_set_new(f->out, "approach_2_without_embedding", found);
     }

@@ -102,10 +102,11 @@ status file_sync_folder(const char *path)
     return OK;
 }
 
-static status write_synced(const char *path, const char *text, int64_t bytes)
+/* path is the file to be, for messages */
+static status write_synced(const char *temporary, const char *path, const char *text, int64_t bytes)
 {
-    int fd;
-    TRY(file_open_write(&fd, path, O_TRUNC));
+    const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+    REQUIRE(fd >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
     status s = file_write_at(fd, path, 0, text, bytes);
     if (s == OK && fsync(fd) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot sync %s: %s", path, strerror(errno));
@@ -127,7 +128,7 @@ status file_write_text(const char *path, const char *text, int64_t bytes)
     (void)snprintf(temporary, sizeof temporary, "%s.tmp-%ld-%ld", path, (long)getpid(),
                    now.tv_nsec);
     (void)snprintf(folder, sizeof folder, "%s", path);
-    status s = write_synced(temporary, text, bytes);
+    status s = write_synced(temporary, path, text, bytes);
     if (s == OK && rename(temporary, path) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot rename %s to %s: %s", temporary, path,
                        strerror(errno));

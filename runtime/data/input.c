@@ -178,7 +178,12 @@ static status look_at_front(input *in, document_block *b, int64_t begin)
     enum { ENOUGH = 300 };
     TRY(read_some(in, b, begin + ENOUGH));
     uint8_t *front = b->text + begin;
-    TRY(foreign_refuse(in->sources.source[in->current].path, front, b->bytes - begin));
+    const source *src = &in->sources.source[in->current];
+    TRY(foreign_refuse(src->path, front, b->bytes - begin));
+    /* stdin has no ending that says so */
+    REQUIRE(!src->temporary || src->kind != SOURCE_TEXT || b->bytes - begin < 2 ||
+                memcmp(front, "{\"", 2) != 0,
+            ERR_CONFIG, "stdin holds JSON lines; --field text takes the field \"text\" of each");
     if (b->bytes - begin < 3 || memcmp(front, "\xef\xbb\xbf", 3) != 0) return OK;
     b->bytes -= 3;
     memmove(front, front + 3, (size_t)(b->bytes - begin));

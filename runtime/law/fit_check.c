@@ -176,11 +176,13 @@ static void check_wide(const checks *k)
         if (k->c->log_params[i] >= k->c->log_tokens[i]) k->c->weight[i] = 0, wide++;
     if (wide && k->c->count - wide > k->r->options.form->constants) {
         const double a = refit(k, constant);
-        fit_warn(k->r,
-                 "%d points have params >= tokens; without them (%d points) a = %.4f instead of "
-                 "%.4f, E = %.4f instead of %.4f%s",
-                 wide, k->c->count - wide, a, k->r->a.value, constant[0], k->r->constant[0].value,
-                 moves(a, &k->r->a) ? "; a leaves its 80 % interval" : "");
+        fit_warn(
+            k->r,
+            "%d point%s params >= tokens; without %s (%d points) a = %.4f instead of %.4f, E = "
+            "%.4f instead of %.4f%s",
+            wide, wide == 1 ? " has" : "s have", wide == 1 ? "it" : "them", k->c->count - wide, a,
+            k->r->a.value, constant[0], k->r->constant[0].value,
+            moves(a, &k->r->a) ? "; a leaves its 80 % interval" : "");
     }
     restore(k);
 }
