@@ -1,5 +1,6 @@
 #include "cli.h"
 
+#include "base/clock.h"
 #include "base/nearest.h"
 #include "config/config.h"
 
@@ -150,6 +151,30 @@ bool cli_terminal(void)
     if (length <= 0) return false;
     target[length] = '\0';
     return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0;
+}
+
+cli_meter cli_meter_begin(const char *verb)
+{
+    const double now = clock_s();
+    return (cli_meter){verb, now, now, isatty(STDERR_FILENO)};
+}
+
+void cli_meter_show(void *meter, const char *stage, double done)
+{
+    cli_meter *m = meter;
+    const double now = clock_s();
+    if (now - m->last_s < (m->terminal ? 0.2 : 30)) return;
+    m->last_s = now;
+    const double left = done > 0 ? (now - m->begin_s) / done * (1 - done) : 0;
+    if (m->terminal) (void)fputs("\r\033[K", stderr);
+    (void)fprintf(stderr, "%s: %s %3.0f %%, %s left%s", m->verb, stage, 100 * done,
+                  cli_duration(left).text, m->terminal ? "" : "\n");
+    (void)fflush(stderr);
+}
+
+void cli_meter_end(const cli_meter *m)
+{
+    if (m->terminal) (void)fputs("\r\033[K", stderr);
 }
 
 status cli_printed(void)

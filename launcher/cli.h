@@ -39,6 +39,18 @@ int cli_report_rank(const world *w, status code, status usage);
 /* A person is watching stdout. mpirun gives its ranks a terminal of their own; then mpirun's own
  * output decides. */
 bool cli_terminal(void);
+/* How far long work is, on stderr: a line that rewrites itself on a terminal, elsewhere one line in
+ * half a minute. show takes it as void *, because lower libraries call it back. */
+typedef struct cli_meter {
+    const char *verb;
+    double begin_s, last_s;
+    bool terminal;
+} cli_meter;
+cli_meter cli_meter_begin(const char *verb);
+/* done: the share of the work, 0 to 1. */
+void cli_meter_show(void *meter, const char *stage, double done);
+/* Takes the line away. */
+void cli_meter_end(const cli_meter *m);
 /* ERR_IO when stdout did not take all that was printed. */
 status cli_printed(void);
 /* Prints a result of --json to stdout. Takes root over; NULL (a tree that could not be built) is

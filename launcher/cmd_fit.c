@@ -256,7 +256,12 @@ static status fit_and_print(const fit_arguments *a, const fit_options *w, fit_in
     if (a->predict) TRY(parse_case(&q.at, a->predict, w->form));
     fit_result *r = calloc(1, sizeof *r);
     REQUIRE(r, ERR_MEMORY, "no memory");
-    status s = fit_run(r, p, *w);
+    cli_meter m = cli_meter_begin("fit");
+    fit_options options = *w;
+    options.progress = cli_meter_show;
+    options.context = &m;
+    status s = fit_run(r, p, options);
+    cli_meter_end(&m);
     for (int32_t i = 0; s == OK && i < in->set.notes; i++) fit_warn(r, "%s", in->set.note[i]);
     for (int32_t i = 0; s == OK && i < in->left.count; i++)
         fit_warn(r, "left out %s", in->left.line[i]);

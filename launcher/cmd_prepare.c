@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char help[] =
     "usage: isoflop prepare INPUT... --out DIR [options]\n"
@@ -49,24 +48,6 @@ typedef struct arguments {
         *workers, *shard, *input;
     bool force, json;
 } arguments;
-
-/* a line that rewrites itself on a terminal; elsewhere one line in half a minute */
-typedef struct meter {
-    double begin_s, last_s;
-    bool terminal;
-} meter;
-
-static void show(void *context, const char *stage, double done)
-{
-    meter *m = context;
-    double now = clock_s();
-    if (now - m->last_s < (m->terminal ? 0.2 : 30)) return;
-    m->last_s = now;
-    double left = done > 0 ? (now - m->begin_s) / done * (1 - done) : 0;
-    (void)fprintf(stderr, "%s%s %3.0f %%, %s left%s", m->terminal ? "\r\033[K" : "prepare: ", stage,
-                  100 * done, cli_duration(left).text, m->terminal ? "" : "\n");
-    (void)fflush(stderr);
-}
 
 static status share_option(double *out, const char *text, double otherwise, const char *name)
 {
@@ -202,12 +183,12 @@ static status run(int argc, char **argv, const char **names)
     if (a.input) names[count++] = a.input;
     o.count = count;
     TRY(options_from(&o, &a));
-    meter m = {clock_s(), clock_s(), isatty(STDERR_FILENO)};
-    o.progress = show;
+    cli_meter m = cli_meter_begin("prepare");
+    o.progress = cli_meter_show;
     o.context = &m;
     prepare_result r;
     status s = prepare_run(&r, &o);
-    if (m.terminal) (void)fprintf(stderr, "\r\033[K");
+    cli_meter_end(&m);
     TRY(s);
     json_t *warnings = collect_warnings(&r);
     double time_s = clock_s() - m.begin_s;

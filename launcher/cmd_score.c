@@ -39,6 +39,7 @@ static status score_tokens(inference *i, const tokenizer *t, const int32_t *ids,
     float *losses = malloc((size_t)T * sizeof *losses);
     REQUIRE(losses, ERR_MEMORY, "no memory for a window");
     status s = OK;
+    cli_meter m = cli_meter_begin("score");
     for (int64_t start = 0; s == OK && next + 1 < count; start += out->stride) {
         int64_t length = count - 1 - start < T ? count - 1 - start : T;
         s = inference_losses(i, ids + start, length, losses);
@@ -50,7 +51,9 @@ static status score_tokens(inference *i, const tokenizer *t, const int32_t *ids,
             out->tokens++;
         }
         out->windows++;
+        cli_meter_show(&m, "windows", (double)next / (double)(count - 1));
     }
+    cli_meter_end(&m);
     free(losses);
     return s;
 }

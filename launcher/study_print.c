@@ -177,7 +177,7 @@ void study_print_plan(const study *s, const study_runs *runs, const study_foreca
 
 void study_print_begin(const study_run *run, int32_t count)
 {
-    printf("begins %-38s %s parameters, %s tokens; one of %d runs\n", run->name,
+    printf("begins %-34s %s parameters, %s tokens; one of %d runs\n", run->name,
            cli_count((double)run->params).text, cli_count(run_tokens(run)).text, count);
     (void)fflush(stdout);
 }
@@ -185,15 +185,15 @@ void study_print_begin(const study_run *run, int32_t count)
 void study_print_end(const study_run *run, status s, const outcome *o, double busy_s)
 {
     if (s == OK) {
-        printf("done   %-38s validation %.4f", run->name, o->validation.loss);
+        printf("done   %-34s validation %.4f", run->name, o->validation.loss);
         if (isfinite(o->test.loss)) printf(", test %.4f", o->test.loss);
         if (isfinite(o->validation.entropy)) printf(", entropy %.4f", o->validation.entropy);
         printf(" nats/token (%s, %s tokens/s)\n", cli_duration(busy_s).text,
                cli_count(o->tokens_per_s).text);
     } else if (s == INTERRUPTED) {
-        printf("left   %-38s %s\n", run->name, status_message());
+        printf("left   %-34s %s\n", run->name, status_message());
     } else {
-        printf("FAILED %-38s exit code %d: %s\n", run->name, (int)s, status_message());
+        printf("FAILED %-34s exit code %d: %s\n", run->name, (int)s, status_message());
     }
     (void)fflush(stdout);
 }

@@ -14,7 +14,8 @@
 #   sbatch --nodes=4 slurm/bench.sh collectives step   some sections; isoflop bench --help
 #
 # Variables: slurm/README.md.
-command=$(scontrol show job -o "${SLURM_JOB_ID:?submit me: sbatch slurm/bench.sh}")
+[ -n "${SLURM_JOB_ID:-}" ] || { echo "submit me: sbatch slurm/bench.sh" >&2; exit 2; }
+command=$(scontrol show job -o "$SLURM_JOB_ID")
 command=${command##* Command=} command=${command%% WorkDir=*}
 ISOFLOP_HOME=${ISOFLOP_HOME:-${command%/slurm/*}}
 [ -r "$ISOFLOP_HOME/slurm/job.sh" ] || { echo "ISOFLOP_HOME names the source tree"; exit 2; }

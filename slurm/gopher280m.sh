@@ -17,7 +17,8 @@
 #
 # Slurm itself refuses a request for GPUs where it knows of none: --gpus-per-node=0 asks for none.
 # Arguments are keys of configs/gopher-280m.yaml. Variables (DATA, RUN, ...): slurm/README.md.
-command=$(scontrol show job -o "${SLURM_JOB_ID:?submit me: sbatch slurm/gopher280m.sh}")
+[ -n "${SLURM_JOB_ID:-}" ] || { echo "submit me: sbatch slurm/gopher280m.sh" >&2; exit 2; }
+command=$(scontrol show job -o "$SLURM_JOB_ID")
 command=${command##* Command=} command=${command%% WorkDir=*}
 ISOFLOP_HOME=${ISOFLOP_HOME:-${command%/slurm/*}}
 [ -r "$ISOFLOP_HOME/slurm/job.sh" ] || { echo "ISOFLOP_HOME names the source tree"; exit 2; }

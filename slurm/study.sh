@@ -16,7 +16,8 @@
 #
 # The ledger in the study's directory keeps what is done: submitted again, it goes on. Options of
 # isoflop study may follow STUDY. Variables: slurm/README.md.
-command=$(scontrol show job -o "${SLURM_JOB_ID:?submit me: sbatch slurm/study.sh}")
+[ -n "${SLURM_JOB_ID:-}" ] || { echo "submit me: sbatch slurm/study.sh" >&2; exit 2; }
+command=$(scontrol show job -o "$SLURM_JOB_ID")
 command=${command##* Command=} command=${command%% WorkDir=*}
 ISOFLOP_HOME=${ISOFLOP_HOME:-${command%/slurm/*}}
 [ -r "$ISOFLOP_HOME/slurm/job.sh" ] || { echo "ISOFLOP_HOME names the source tree"; exit 2; }

@@ -220,6 +220,8 @@ static status bootstrap(fit_result *r, const points *p, law_points *c, const obj
         draw_weights(c, &u, r->options.seed, k);
         memcpy(x, r->parameter, sizeof(double) * (size_t)n);
         (void)search_near(o, x);
+        if (r->options.progress)
+            r->options.progress(r->options.context, "bootstrap", (k + 1.0) / count);
     }
     for (int32_t i = 0; i < p->count; i++) c->weight[i] = 1;
     free(u.of);

@@ -20,6 +20,9 @@ typedef struct fit_options {
     uint64_t seed;
     points_x x;  /* variable of a law of one variable     */
     bool nonemb; /* N without embeddings                  */
+    /* told of the bootstrap, the share that is done; or NULL */
+    void (*progress)(void *context, const char *stage, double done);
+    void *context;
 } fit_options;
 
 /* Percentiles. */

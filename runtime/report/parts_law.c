@@ -198,7 +198,7 @@ static status laws_of(page *p, points *runs, const run_set *set, const left_out 
         s = page_add(p, BLOCK_PARAGRAPH, "Approach 2 (IsoFLOP parabolas): %s.", status_message());
     run_points_count(runs, set->run, false);
     const fit_options w = {
-        law_find("chinchilla"), FIT_HUBER, 1e-3, options->bootstrap, 1, X_FLOPS, false};
+        law_find("chinchilla"), FIT_HUBER, 1e-3, options->bootstrap, 1, X_FLOPS, false, NULL, NULL};
     if (s == OK && fit_run(r, runs, w) == OK)
         s = say_fit(p, runs, r);
     else if (s == OK)

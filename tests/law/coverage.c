@@ -66,8 +66,15 @@ static void fit_set(coverage *c, int set)
     points p = {0};
     fit_result *r = calloc(1, sizeof *r);
     plant(&p, (uint64_t)set);
-    fit_options w = {law_find("chinchilla"), FIT_HUBER, 1e-3, REPLICATES,
-                     (uint64_t)set + 1,      X_FLOPS,   false};
+    fit_options w = {law_find("chinchilla"),
+                     FIT_HUBER,
+                     1e-3,
+                     REPLICATES,
+                     (uint64_t)set + 1,
+                     X_FLOPS,
+                     false,
+                     NULL,
+                     NULL};
     cr_assert(fit_run(r, &p, w) == OK, "%s", status_message());
     law_frontier f;
     cr_assert(law_frontier_of(&f, w.form, truth));

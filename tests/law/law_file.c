@@ -15,7 +15,7 @@ static void fit_points(fit_result *r, int32_t replicates)
     points_drop_highest(&p, 5);
     cr_assert(fit_run(r, &p,
                       (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, replicates, 1, X_FLOPS,
-                                    false}) == OK);
+                                    false, NULL, NULL}) == OK);
     points_deinit(&p);
 }
 
@@ -60,7 +60,8 @@ Test(law_file, the_range_ends_at_points_as_they_were_given)
                                .loss = 2 + 400 * pow(n, -0.4) + 300 * pow(d, -0.3)};
         cr_assert(points_add(&p, &row) == OK);
     }
-    const fit_options plain = {law_find("chinchilla"), FIT_HUBER, 1e-3, 0, 1, X_FLOPS, false};
+    const fit_options plain = {
+        law_find("chinchilla"), FIT_HUBER, 1e-3, 0, 1, X_FLOPS, false, NULL, NULL};
     cr_assert(fit_run(&r, &p, plain) == OK, "%s", status_message());
     cr_expect(r.range_params[0] == 1e6 && r.range_params[1] == 12e6);
     cr_expect(r.range_tokens[0] == 1e7 && r.range_tokens[1] == 5e7);
@@ -140,8 +141,8 @@ Test(law_file, a_ridge_does_not_widen_the_forecasts_of_a_file)
         cr_assert(points_add(&p, &row) == OK);
     }
     cr_assert(fit_run(&r, &p,
-                      (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, 300, 1, X_FLOPS,
-                                    false}) == OK);
+                      (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, 300, 1, X_FLOPS, false,
+                                    NULL, NULL}) == OK);
     law_file_of(&f, &r, &(law_origin){0});
     for (int k = 0; k < 3; k++) {
         const law_case at = {.params = 1e5 * pow(4, k), .tokens = 3e6 * pow(4, k)};

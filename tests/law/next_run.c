@@ -36,7 +36,8 @@ static void ladder(points *p)
 static fit_result *fit(const points *p, int32_t bootstrap)
 {
     fit_result *r = calloc(1, sizeof *r);
-    const fit_options w = {law_find("chinchilla"), FIT_HUBER, 1e-3, bootstrap, 1, X_FLOPS, false};
+    const fit_options w = {
+        law_find("chinchilla"), FIT_HUBER, 1e-3, bootstrap, 1, X_FLOPS, false, NULL, NULL};
     cr_assert(r && fit_run(r, p, w) == OK, "%s", status_message());
     return r;
 }

@@ -34,7 +34,7 @@ static void expect_found(const char *name, const double *truth, uint64_t points_
         cr_assert(points_add(&p, &row) == OK);
     }
     fit_result *r = calloc(1, sizeof *r);
-    const fit_options w = {form, loss, 1e-3, 0, 1, X_TOKENS, false};
+    const fit_options w = {form, loss, 1e-3, 0, 1, X_TOKENS, false, NULL, NULL};
     cr_assert(fit_run(r, &p, w) == OK, "%s", status_message());
     for (int32_t k = 0; k < form->constants; k++) {
         const double error = form->logarithm[k] ? fabs(log(r->constant[k].value / truth[k]))

@@ -127,9 +127,9 @@ static void expect_no_fit(const char *text, const char *reason)
     points p;
     fit_result r;
     cr_assert(read_text(&p, text) == OK, "%s", status_message());
-    const status s =
-        fit_run(&r, &p,
-                (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, 0, 1, X_FLOPS, false});
+    const status s = fit_run(&r, &p,
+                             (fit_options){law_find("chinchilla"), FIT_HUBER, 1e-3, 0, 1, X_FLOPS,
+                                           false, NULL, NULL});
     cr_expect(s == ERR_CONFIG && strstr(status_message(), reason), "%d '%s' for %s", s,
               status_message(), reason);
     points_deinit(&p);

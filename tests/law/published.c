@@ -21,7 +21,8 @@ static void read_points(points *p, int highest)
 
 static fit_options with(fit_loss loss, int32_t bootstrap)
 {
-    return (fit_options){law_find("chinchilla"), loss, 1e-3, bootstrap, 1, X_FLOPS, false};
+    return (
+        fit_options){law_find("chinchilla"), loss, 1e-3, bootstrap, 1, X_FLOPS, false, NULL, NULL};
 }
 
 static void expect_near(const char *name, double got, double expected, double tolerance)
