@@ -193,7 +193,7 @@ status bench_gemm(bench *b, json_t **out)
     const product products[PRODUCTS] = {
         {"qkv", heads + 2 * kv, m->width},
         {"attention_out", m->width, heads},
-        {"mlp_in", m->mlp == MLP_SWIGLU ? 2 * m->ffn : m->ffn, m->width},
+        {"mlp_in", config_gated(m) ? 2 * m->ffn : m->ffn, m->width},
         {"mlp_out", m->width, m->ffn},
         {"head", m->vocab, m->width},
     };

@@ -198,20 +198,41 @@ status check_config(const config *cfg, const origin *o)
     return check_rest(cfg, o);
 }
 
-/* "model.positions: 'relative' can be planned, not trained; trained: rope, learned, none" */
-static status untrained(const char *prefix, const char *key, int32_t value, const char *trained)
+/* What training runs of a key's choices; any other can be planned only. */
+typedef struct trained {
+    const char *section, *key;
+    int32_t value[4], count;
+} trained;
+
+/* "model.positions: 'relative' can be planned, not trained yet; trained: rope, learned, none" */
+static status require_trained(const trained *t, int32_t value)
 {
-    FAIL(ERR_CONFIG, "%s.%s: '%s' can be planned, not trained yet; trained: %s", prefix, key,
-         config_choice(prefix, key, value), trained);
+    char all[128] = "";
+    for (int32_t i = 0; i < t->count; i++) {
+        if (t->value[i] == value) return OK;
+        const size_t used = strlen(all);
+        (void)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "",
+                       config_choice(t->section, t->key, t->value[i]));
+    }
+    FAIL(ERR_CONFIG, "%s.%s: '%s' can be planned, not trained yet; trained: %s", t->section, t->key,
+         config_choice(t->section, t->key, value), all);
 }
 
 status config_check_trainable(const config *cfg)
 {
+    static const trained positions = {"model",
+                                      "positions",
+                                      {POSITIONS_ROPE, POSITIONS_LEARNED, POSITIONS_NONE},
+                                      3};
+    static const trained mlp = {"model", "mlp", {MLP_GELU, MLP_SWIGLU}, 2};
+    static const trained optimizer = {"optimizer", "name", {OPTIMIZER_ADAMW}, 1};
+    static const trained schedule = {
+        "schedule", "name", {SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT, SCHEDULE_WSD}, 4};
     const model_config *m = &cfg->model;
-    if (m->positions == POSITIONS_RELATIVE || m->positions == POSITIONS_ALIBI)
-        return untrained("model", "positions", m->positions, "rope, learned, none");
-    if (m->mlp == MLP_GEGLU || m->mlp == MLP_RELU2)
-        return untrained("model", "mlp", m->mlp, "gelu, swiglu");
+    TRY(require_trained(&schedule, cfg->schedule.name));
+    TRY(require_trained(&positions, m->positions));
+    TRY(require_trained(&mlp, m->mlp));
+    TRY(require_trained(&optimizer, cfg->optimizer.name));
     REQUIRE(!m->qk_norm, ERR_CONFIG,
             "model.qk_norm: 'true' can be planned, not trained yet; trained: false");
     REQUIRE(!m->parallel_block, ERR_CONFIG,

@@ -33,6 +33,7 @@ enum { BACKEND_AUTO, BACKEND_REF, BACKEND_CPU, BACKEND_CUDA };
 enum { MODEL_RMSNORM, MODEL_LAYERNORM };
 enum { POSITIONS_ROPE, POSITIONS_LEARNED, POSITIONS_NONE, POSITIONS_RELATIVE, POSITIONS_ALIBI };
 enum { MLP_GELU, MLP_SWIGLU, MLP_GEGLU, MLP_RELU2 };
+enum { OPTIMIZER_ADAMW };
 enum { REPEAT_REFUSE, REPEAT_ALLOW };
 enum { SYNTHETIC_NONE, SYNTHETIC_ZIPF_FACTS };
 enum { PRECISION_FP32, PRECISION_BF16 };
@@ -70,6 +71,11 @@ status config_load_among(config *out, config_models *models, const char *path, i
 status config_find(char *path, size_t bytes, const char *kind, const char *name);
 /* Refuses, by name, what the reader knows and training does not run (relative positions, ...). */
 status config_check_trainable(const config *cfg);
+/* The MLP multiplies two products: three matrices, and the first product is 2 ffn wide. */
+static inline bool config_gated(const model_config *m)
+{
+    return m->mlp == MLP_SWIGLU || m->mlp == MLP_GEGLU;
+}
 
 /* What one key of a model says about another; *m is resolved. `where` opens the message. */
 status config_check_model(const model_config *m, const char *where);

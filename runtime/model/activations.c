@@ -19,7 +19,7 @@ static void take_layer(layer_activations *out, arena *a, const model_config *m,
     dtype act = spec->act;
     int64_t B = spec->B, N = B * m->context, C = m->width, D = m->heads * m->head_width,
             Q = D + 2 * m->kv_heads * m->head_width;
-    int64_t U = m->mlp == MLP_SWIGLU ? 2 * m->ffn : m->ffn;
+    int64_t U = config_gated(m) ? 2 * m->ffn : m->ffn;
     tensor x1 = take_2(a, DTYPE_F32, N, C);
     if (first && spec->recompute == RECOMPUTE_BLOCK) {
         *out = *first;
@@ -47,7 +47,7 @@ static void take_layer(layer_activations *out, arena *a, const model_config *m,
 static void take_backward(activations *out, arena *a, const model_config *m)
 {
     int64_t C = m->width, D = m->heads * m->head_width, Q = D + 2 * m->kv_heads * m->head_width;
-    bool gated = m->mlp == MLP_SWIGLU;
+    bool gated = config_gated(m);
     out->dx = take_2(a, DTYPE_F32, out->N, C);
     out->dx_act = out->act == DTYPE_F32 ? out->dx : take_2(a, out->act, out->N, C);
     out->dh = take_2(a, out->act, out->N, C);

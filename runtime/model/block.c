@@ -42,10 +42,6 @@ static void vector(sink *s, param_role role, const char *name, int64_t n, init_k
 }
 
 static bool norm_has_bias(const model_config *m) { return m->norm == MODEL_LAYERNORM && m->bias; }
-static bool mlp_is_gated(const model_config *m)
-{
-    return m->mlp == MLP_SWIGLU || m->mlp == MLP_GEGLU;
-}
 
 static void attention_rows(sink *s, const model_config *m)
 {
@@ -81,10 +77,10 @@ static void mlp_rows(sink *s, const model_config *m)
         if (norm_has_bias(m))
             vector(s, PARAM_NORM2_BIAS, "post_attention_layernorm.bias", C, INIT_ZERO);
     }
-    if (mlp_is_gated(m)) matrix(s, PARAM_GATE, "mlp.gate_proj.weight", F, C, INIT_NORMAL);
+    if (config_gated(m)) matrix(s, PARAM_GATE, "mlp.gate_proj.weight", F, C, INIT_NORMAL);
     matrix(s, PARAM_UP, "mlp.up_proj.weight", F, C, INIT_NORMAL);
     if (m->bias) {
-        if (mlp_is_gated(m)) vector(s, PARAM_GATE_BIAS, "mlp.gate_proj.bias", F, INIT_ZERO);
+        if (config_gated(m)) vector(s, PARAM_GATE_BIAS, "mlp.gate_proj.bias", F, INIT_ZERO);
         vector(s, PARAM_UP_BIAS, "mlp.up_proj.bias", F, INIT_ZERO);
     }
     matrix(s, PARAM_DOWN, "mlp.down_proj.weight", C, F, INIT_RESIDUAL);
@@ -164,7 +160,7 @@ static double block_macs(const model_config *m)
 {
     const double C = (double)m->width, F = (double)m->ffn, HS = (double)m->head_width;
     const double q = (double)m->heads * HS, kv = (double)m->kv_heads * HS;
-    return C * (2.0 * q + 2.0 * kv) + (mlp_is_gated(m) ? 3.0 : 2.0) * C * F;
+    return C * (2.0 * q + 2.0 * kv) + (config_gated(m) ? 3.0 : 2.0) * C * F;
 }
 
 void block_flops(flop_counts *out, const model_config *m)

@@ -23,7 +23,7 @@ op_shapes transformer_shapes(const model_config *m, int64_t B, dtype act)
                        .NH = m->heads,
                        .NKV = m->kv_heads,
                        .HS = m->head_width,
-                       .gated = m->mlp == MLP_SWIGLU,
+                       .gated = config_gated(m),
                        .act = act};
 }
 

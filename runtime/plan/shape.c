@@ -32,8 +32,7 @@ static model_config blank(const shape_question *q)
 /* Inner width of as many weights as two matrices of this one: gated layers have three. */
 static int64_t inner(const model_config *m, int64_t ffn)
 {
-    const bool gated = m->mlp == MLP_SWIGLU || m->mlp == MLP_GEGLU;
-    return gated ? (2 * ffn / 3 + 7) / 8 * 8 : ffn;
+    return config_gated(m) ? (2 * ffn / 3 + 7) / 8 * 8 : ffn;
 }
 
 static double count_of(const model_config *m, bool without_embedding)

@@ -98,7 +98,7 @@ void step_cost_micro(micro_cost *out, const machine *hw, const config *cfg, cons
     s.C = (double)m->width;
     s.D = (double)(m->heads * m->head_width);
     s.KV = (double)(m->kv_heads * m->head_width);
-    s.gated = m->mlp == MLP_SWIGLU || m->mlp == MLP_GEGLU;
+    s.gated = config_gated(m);
     s.F = (double)m->ffn;
     s.U = s.gated ? 2.0 * s.F : s.F;
     s.A = cfg->train.precision == PRECISION_BF16 ? 2.0 : 4.0;

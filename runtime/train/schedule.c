@@ -45,6 +45,7 @@ double schedule_rate(const schedule_config *s, double peak, int64_t done, int64_
                      int64_t total)
 {
     double after = (double)(done + step);
+    ASSERT((size_t)s->name < sizeof shapes / sizeof shapes[0] && shapes[s->name]);
     if (after <= (double)s->warmup_tokens) return peak * after / (double)s->warmup_tokens;
     return peak * shapes[s->name](s, after, (double)total);
 }

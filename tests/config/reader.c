@@ -1,5 +1,6 @@
 /* Laws of config_parse: values reach their fields, everything else is refused by name. */
 #include "config/config_text.h"
+#include "config/table.h"
 
 Test(reader, values_reach_their_fields_and_defaults_fill_the_rest)
 {
@@ -204,6 +205,45 @@ Test(reader, a_name_is_found_in_the_folder_of_its_kind)
     cr_expect(strstr(status_message(), "; nearest: 8xh"), "%s", status_message());
     cr_assert_eq(config_find(path, sizeof path, "studies", "isoflp-cpu"), ERR_CONFIG);
     cr_expect(strstr(status_message(), "; nearest: isoflop-cpu;"), "%s", status_message());
+}
+
+/* The choices of model.positions, model.mlp and optimizer.name that training accepts. */
+static void trained_choices(char *out, size_t bytes, const char *section_name, const field *f)
+{
+    out[0] = '\0';
+    for (int32_t i = 0; config_choice(section_name, f->key, i); i++) {
+        char override[128];
+        const char *choice = config_choice(section_name, f->key, i);
+        (void)snprintf(override, sizeof override, "%s.%s=%s", section_name, f->key, choice);
+        const config c = accepted(SMALL_CONFIG, (const char *[]){override, NULL});
+        if (config_check_trainable(&c) != OK) continue;
+        const size_t used = strlen(out);
+        (void)snprintf(out + used, bytes - used, "%s%s", used ? ", " : "", choice);
+    }
+}
+
+/* who adds a choice to fields.h must say it here, and to config_check_trainable, when it trains */
+Test(reader, a_key_names_the_choices_that_training_runs_or_all_are_trained)
+{
+    static const struct {
+        const char *section, *key, *all;
+    } keys[] = {{"model", "positions", NULL},
+                {"model", "mlp", NULL},
+                {"model", "norm", "rmsnorm, layernorm"},
+                {"optimizer", "name", "adamw"}};
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+        section s;
+        char trained[128], says[160];
+        cr_assert(table_section(&s, keys[k].section));
+        const field *f = &s.fields[table_field(&s, keys[k].key)];
+        trained_choices(trained, sizeof trained, keys[k].section, f);
+        (void)snprintf(says, sizeof says, "(train: %s)", trained);
+        if (keys[k].all)
+            cr_expect_str_eq(trained, keys[k].all);
+        else
+            cr_expect(strstr(f->meaning, says), "%s: '%s' does not say '%s'", f->key, f->meaning,
+                      says);
+    }
 }
 
 Test(reader, what_training_lacks_is_read_and_then_refused_by_name)
