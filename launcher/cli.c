@@ -177,6 +177,26 @@ void cli_meter_end(const cli_meter *m)
     if (m->terminal) (void)fputs("\r\033[K", stderr);
 }
 
+void cli_word(char *out, size_t bytes, const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_./-+=:,@%";
+    size_t used = 0;
+    if (*text && text[strspn(text, plain)] == '\0') {
+        (void)snprintf(out, bytes, "%s", text);
+        return;
+    }
+    out[used++] = '\'';
+    for (; *text && used + 6 < bytes; text++) {
+        if (*text == '\'')
+            used += (size_t)snprintf(out + used, bytes - used, "'\\''");
+        else
+            out[used++] = *text;
+    }
+    out[used++] = '\'';
+    out[used] = '\0';
+}
+
 status cli_printed(void)
 {
     REQUIRE(fflush(stdout) == 0 && !ferror(stdout), ERR_IO, "stdout does not take the result: %s",

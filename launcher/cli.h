@@ -59,6 +59,9 @@ status cli_json(json_t *root);
 /* "label   text" on stdout: the text begins at column `indent` and is wrapped to 100 columns under
  * itself. */
 void cli_wrapped(const char *label, int indent, const char *text);
+/* The text as one word of a shell: quoted where it has to be. Truncates at bytes, which are at
+ * least 3; four for each byte of the text and 3 are always enough. */
+void cli_word(char *out, size_t bytes, const char *text);
 /* Number of bytes as "12.3 MiB", count as "1.25M", seconds as "2h05m"; into a ring of static-free
  * buffers. */
 typedef struct cli_text {

@@ -108,10 +108,12 @@ static status say(const plan_options *o, const char *const *rest, int32_t count)
         s = plan_json_print(a, o->emit);
     } else if (s == OK) {
         plan_print(a);
+        char folder[4096];
+        if (o->emit) cli_word(folder, sizeof folder, o->emit);
         if (o->emit)
             printf("\nwritten      %s/config.yaml, %s/run.sbatch\n"
                    "next         sbatch %s/run.sbatch, or bash %s/run.sbatch\n",
-                   o->emit, o->emit, o->emit, o->emit);
+                   o->emit, o->emit, folder, folder);
         if (o->chart) printf("\ndrawn        %s\n", o->chart);
     }
     plan_answer_deinit(a);

@@ -286,12 +286,14 @@ static void finished(void *context, const run *r, const run_summary *s)
         printf("slowest    rank %d on %s: %s takes %.2f times the median rank's\n", slow,
                s->stragglers.rows[slow].host, part, ratio);
     print_grade(r, s);
+    char folder[4096];
+    cli_word(folder, sizeof folder, v->folder);
     if (s->finished && v->cfg->data.synthetic == SYNTHETIC_NONE)
-        printf("next       isoflop generate %s --prompt \"The \"\n", v->folder);
+        printf("next       isoflop generate %s --prompt \"The \"\n", folder);
     else if (s->finished) // its tokens stand for no text
-        printf("next       isoflop report %s\n", v->folder);
+        printf("next       isoflop report %s\n", folder);
     else
-        printf("next       the same command with --resume --run %s\n", v->folder);
+        printf("next       the same command with --resume --run %s\n", folder);
     (void)fflush(stdout);
 }
 

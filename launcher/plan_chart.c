@@ -46,6 +46,14 @@ static void put_label(FILE *out, const char *text)
     (void)fputc('"', out);
 }
 
+/* A path as it is: '' inside '...' is one quote. */
+static void put_path(FILE *out, const char *path)
+{
+    (void)fputc('\'', out);
+    for (; *path; path++) (void)fprintf(out, *path == '\'' ? "%c\'" : "%c", *path);
+    (void)fputc('\'', out);
+}
+
 /* Where it is drawn: a fine-tuned model lies on the one it starts from. */
 static bool place_of(const system_row *r, double *n, double *d)
 {
@@ -189,7 +197,7 @@ static status put_script(FILE *out, const char *path, const plan_answer *plan,
     if (code != OK) return code;
     (void)fputs(head, out);
     (void)fputs("set output ", out);
-    put_label(out, path);
+    put_path(out, path);
     (void)fprintf(out, "\nset xrange [1e%.0f:1e%.0f]\nset yrange [1e%.0f:1e%.0f]\n", e.low_n,
                   e.high_n, e.low_d, e.high_d);
     put_contours(out, &e);

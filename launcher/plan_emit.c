@@ -93,21 +93,6 @@ static const char script[] =
     "esac\n"
     "exit \"$code\"\n";
 
-/* 'text' for bash, with quotes inside escaped. */
-static void quote(char *out, size_t bytes, const char *text)
-{
-    size_t used = 0;
-    out[used++] = '\'';
-    for (; *text && used + 6 < bytes; text++) {
-        if (*text == '\'')
-            used += (size_t)snprintf(out + used, bytes - used, "'\\''");
-        else
-            out[used++] = *text;
-    }
-    out[used++] = '\'';
-    out[used] = '\0';
-}
-
 static status script_text(char **text, const plan_answer *a, const char *folder)
 {
     size_t bytes = 0;
@@ -115,8 +100,8 @@ static status script_text(char **text, const plan_answer *a, const char *folder)
     /* Slurm runs a copy of the script: where the plan lies is written into it */
     char *absolute = realpath(folder, NULL), *program = realpath("/proc/self/exe", NULL);
     if (program) (void)snprintf(link, sizeof link, "%s", program);
-    quote(place, sizeof place, absolute ? absolute : folder);
-    quote(self, sizeof self, link);
+    cli_word(place, sizeof place, absolute ? absolute : folder);
+    cli_word(self, sizeof self, link);
     free(absolute);
     free(program);
     *text = NULL;

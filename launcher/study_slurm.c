@@ -1,5 +1,6 @@
 #include "study_slurm.h"
 
+#include "cli.h"
 #include "slurm_text.h"
 
 #include "base/file.h"
@@ -29,17 +30,11 @@ status study_slurm_job(bool **out, const study_runs *runs, int32_t job)
     return OK;
 }
 
-/* 'a b' -> quoted for a shell. */
 static void put_word(FILE *out, const char *text)
 {
-    (void)fputc('\'', out);
-    for (; *text; text++) {
-        if (*text == '\'')
-            (void)fputs("'\\''", out);
-        else
-            (void)fputc(*text, out);
-    }
-    (void)fputc('\'', out);
+    char word[4096];
+    cli_word(word, sizeof word, text);
+    (void)fputs(word, out);
 }
 
 static void write_script(FILE *out, const char *folder, const char *path, const study *s,

@@ -138,14 +138,20 @@ status figure_draw(figure *f, const char *folder, int columns)
     TRY(file_write_text(script, f->script, (int64_t)f->script_bytes));
     if (!figure_can_draw()) return OK;
     /* '' inside '...' is one quote */
-    REQUIRE(!strchr(svg, '\''), ERR_CONFIG, "%s: gnuplot takes no path with a quote", folder);
+    char output[2 * PATH_BYTES];
+    size_t used = 0;
+    for (const char *at = svg; *at; at++) {
+        if (*at == '\'') output[used++] = '\'';
+        output[used++] = *at;
+    }
+    output[used] = '\0';
     /* letters and _ only */
     char name[sizeof f->name];
     for (size_t i = 0; i < sizeof name; i++) name[i] = f->name[i] == '-' ? '_' : f->name[i];
     (void)snprintf(terminal, sizeof terminal,
                    "set terminal svg size 820,460 dynamic enhanced font 'sans-serif,13' name '%s' "
                    "lw 1.3; set output '%s'",
-                   name, svg);
+                   name, output);
     TRY(run_gnuplot(terminal, script, said));
     status s = read_svg(&f->svg, svg);
     (void)snprintf(terminal, sizeof terminal, "set terminal dumb size %d, 24 noenhanced", columns);
