@@ -111,6 +111,12 @@ static status choose(plan_answer *a)
     }
     a->chosen = chosen;
     const plan_law *own = &a->law[chosen];
+    const int32_t E = own->row->form ? law_constant(own->row->form, "E") : -1;
+    const double loss = a->question.ask.loss;
+    REQUIRE(E < 0 || !isfinite(loss) || loss > own->row->constant[E], ERR_CONFIG,
+            "--loss: %g; --law %s does not reach this loss on its data with any budget; allowed: "
+            "above its E = %.4f",
+            loss, own->row->name, own->row->constant[E]);
     REQUIRE(isfinite(own->say.params) || isfinite(own->say.tokens), ERR_CONFIG,
             "--law %s %s; allowed here: %s", own->row->name,
             own->say.why ? own->say.why : "has no allocation", DEFAULT_LAW);

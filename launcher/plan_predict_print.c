@@ -117,7 +117,7 @@ static void print_case(const predict_report *r, const predict_case *c)
            (long long)p->accumulate, p->accumulate == 1 ? "" : "es");
     printf("  %-14s %12.5g s\n", "step", p->step_time_s);
     for (int i = 0; i < STEP_PARTS; i++)
-        printf("    %-12s %12.5g s  %5.1f %%\n", step_part_name((step_part)i), p->part_s[i],
+        printf("    %-13s %11.5g s  %5.1f %%\n", step_part_name((step_part)i), p->part_s[i],
                100.0 * p->part_s[i] / p->step_time_s);
     if (p->hidden_communication_s > 0)
         printf("    (%.3g s more of communication run beside products)\n",
