@@ -233,7 +233,7 @@ Test(plan, bad_input_is_one_clear_line_and_exit_code_2)
         {"--params -70B", "--params: -70B is outside"},
         {"--tokens 0", "--tokens: 0 is outside"},
         {"--loss 0", "--loss: 0 is outside"},
-        {"--loss 1.2", "does not reach this loss on its data with any budget; allowed: above its E = 1.8"},
+        {"--loss 1.2", "reach this loss on its data with any budget; allowed: above its E = 1.8"},
         {"--flops 1e21 --params 1B --tokens 1B", "two of them give the third"},
         {"--flops 1e21 --loss 2", "--loss with --flops"},
         {"--gpus 8", "how many hours"},
