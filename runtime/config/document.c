@@ -198,6 +198,8 @@ static status read_document(document *d, pair_visitor visit, void *context)
 
 static status read_bytes(document *d, pair_visitor visit, void *context)
 {
+    /* a byte order mark is no part of the first key */
+    if (d->size >= 3 && memcmp(d->bytes, "\xef\xbb\xbf", 3) == 0) d->bytes += 3, d->size -= 3;
     TRY(check_bytes(d->path, d->bytes, (int64_t)d->size));
     REQUIRE(yaml_parser_initialize(&d->parser), ERR_MEMORY, "no memory to read %s", d->path);
     yaml_parser_set_encoding(&d->parser, YAML_UTF8_ENCODING);

@@ -167,6 +167,17 @@ Test(reader, text_is_kept_as_written_and_never_cut)
     cr_assert_str_eq(c.run.name, "größer \"ist\" \\ besser");
 }
 
+Test(reader, a_byte_order_mark_and_the_line_ends_of_windows_change_nothing)
+{
+    const config plain =
+        accepted("name: x\n" SMALL_MODEL SMALL_DATA SMALL_TRAIN SMALL_OPTIMIZER, NULL);
+    const config marked =
+        accepted("\xef\xbb\xbfname: x\r\n" SMALL_MODEL SMALL_DATA SMALL_TRAIN SMALL_OPTIMIZER,
+                 NULL);
+    cr_expect_str_eq(marked.run.name, plain.run.name);
+    cr_expect_eq(config_same_identity(&marked, &plain), OK);
+}
+
 Test(reader, a_missing_file_says_where_it_was_looked_for)
 {
     config c;
