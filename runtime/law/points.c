@@ -90,7 +90,7 @@ static status read_header(int32_t *index, int32_t *count, char *line, place at, 
         }
     }
     for (int c = PARAMS; c < COLUMNS; c++) {
-        // tokens follow from FLOPs and parameters
+        /* tokens follow from FLOPs and parameters */
         const bool needed = c <= LOSS && !(c == TOKENS && index[FLOPS] >= 0);
         if (index[c] < 0 && (needed || r->name[c])) return missing_column(r, c, cell, *count, at);
     }
@@ -130,7 +130,7 @@ static status read_row(points *p, const int32_t *index, int32_t count, char *lin
         if (cells < COLUMNS_MAX) cell[cells] = c;
         blank = blank && !*c;
     }
-    // spreadsheets leave rows of empty cells
+    /* spreadsheets leave rows of empty cells */
     if (blank) return OK;
     REQUIRE(cells == count, ERR_CONFIG, "%s:%d: %d cells, the header has %d", at.path, at.line,
             cells, count);
