@@ -101,9 +101,11 @@ static void suggest(nearest_text *out, const char *path)
     (void)snprintf(folder, sizeof folder, "%.*s", (int)begin, path);
     if (!nearest_in_folder(name, sizeof name, begin ? folder : ".", missing)) return;
     /* with the rest of the path, if it exists there */
-    const int n = snprintf(out->text, sizeof out->text, "%s%s%s%s", say, folder, name, path + end);
-    if (n < (int)sizeof out->text && access(out->text + sizeof say - 1, F_OK) == 0) return;
-    (void)snprintf(out->text, sizeof out->text, "%s%s%s", say, folder, name);
+    const int most = (int)sizeof out->text;
+    int n = snprintf(out->text, sizeof out->text, "%s%s%s%s", say, folder, name, path + end);
+    if (n < most && access(out->text + sizeof say - 1, F_OK) == 0) return;
+    n = snprintf(out->text, sizeof out->text, "%s%s%s", say, folder, name);
+    if (n >= most) out->text[0] = '\0'; /* half a path helps nobody */
 }
 
 nearest_text nearest_file(const char *path)
