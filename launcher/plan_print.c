@@ -143,12 +143,12 @@ static void add_range(char *out, size_t bytes, const char *what, const double *r
 /* Paper and range of the law that recommends; the others' are in the JSON. */
 static void print_source(const published_law *row)
 {
-    char text[LINE] = "";
+    char text[256] = "";
     add_range(text, sizeof text, "N", row->range_params, true);
     add_range(text, sizeof text, "D", row->range_tokens, true);
     add_range(text, sizeof text, "C", row->range_flops, false);
     plan_print_wrapped("", row->source);
-    char line[LINE + 64];
+    char line[LINE];
     (void)snprintf(line, sizeof line, "fitted on %s%s (--json: source and range of every law)",
                    row->data, text);
     plan_print_wrapped("", line);
