@@ -301,11 +301,11 @@ static int64_t micro_batches(const asked *a, int32_t n)
     return grown < a->micro_most ? grown : a->micro_most;
 }
 
-/* Tokens of a step are counted in 63 bits. */
+/* Bytes that go with a step's tokens are counted in 63 bits: 2^48 tokens leave room for them. */
 static status check_batch(const asked *a, int32_t n)
 {
     const double micro = (double)(a->cfg.train.micro_batch * a->cfg.model.context),
-                 most = (double)(INT64_C(1) << 62);
+                 most = (double)(INT64_C(1) << 48);
     REQUIRE((double)micro_batches(a, n) * micro <= most, ERR_CONFIG,
             "--accumulate: %lld x %d ranks x micro-batches of %.4g tokens are more tokens than can "
             "be counted",
