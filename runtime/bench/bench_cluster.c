@@ -156,8 +156,10 @@ status bench_cluster(cluster *out, const json_t *const *results, int32_t count, 
     c.ranks_per_node = bench_measured(last, ranks_on_node, "of this job");
     for (int32_t k = 0; k < count; k++) take(&c, results[k]);
     for (int32_t k = 0; k < count; k++) TRY(correct(&c, results[k]));
-    /* a node's way out was measured with fewer ranks sending: the others share it */
+    /* a node's way out was measured with fewer ranks sending: the others share it, and send while
+     * one is summing */
     c.network_bandwidth.value *= senders / ranks_on_node;
+    if (senders == 1.0 && ranks_on_node > 1.0) c.network_bandwidth.value *= cost_together;
     *out = c;
     return OK;
 }

@@ -63,9 +63,12 @@ phase_cost cost_all_reduce(const machine *hw, double bytes, double ranks);
 /* Bytes that count for a rank in a window its node shares: of a sum it reads its part in every
  * buffer and writes it once; what it gathers it reads, and writes to lines that are read before. */
 double cost_window_bytes(cost_phase phase, double bytes, double ranks);
-/* Of cores: between two calls a rank's messages go as far as its buffers let them. Of messages to
- * many nodes, which go in rounds, less is under way. `overlap` is the share between two nodes. */
+/* Of cores: between two calls a rank's messages go as far as its buffers let them. Ranks which
+ * share a node's link hide more of it; of messages to many nodes, which go in rounds, less is under
+ * way. `overlap` is the share of one rank alone between two nodes. */
 double cost_free_share(const machine *hw, double ranks);
+/* How much more of a node's link several ranks use than one, which now sends and now sums. */
+extern const double cost_together;
 /* All ranks on as few nodes as hold them. */
 double cost_nodes(const machine *hw, double ranks);
 
