@@ -165,8 +165,8 @@ static const protocol protocols[] = {{1.0, 1.0}, {0.45, 0.92}, {0.2, 0.5}};
 enum { PROTOCOLS = sizeof protocols / sizeof protocols[0] };
 
 /* Two ranks on each of two hosts against one, the step of r2 without overlap and without what stays
- * in the node: 59 and 44 ms for 59 and 48 where nothing limits the link, 142 and 145 for 173 and 174
- * at 4 Gbit/s; r1 4.8 and 3.3 for 5.3 and 3.8, 10.2 and 10.6 for 10.8 and 11.3
+ * in the node: 59 and 44 ms for 59 and 48 where nothing limits the link, 142 and 145 for 173 and
+ * 174 at 4 Gbit/s; r1 4.8 and 3.3 for 5.3 and 3.8, 10.2 and 10.6 for 10.8 and 11.3
  * (tests/bench/predict, twice). */
 const double cost_together = 1.15;
 
