@@ -16,6 +16,9 @@
 
 enum { LIST_MAX = 256, RANKS_MAX = 10000000, DENSE = 64, BASE_MAX = 4096 };
 
+/* Bytes that go with the tokens of a step are counted in 63 bits: 2^48 leave room for them. */
+static const int64_t TOKENS_MAX = INT64_C(1) << 48;
+
 /* What was asked, understood. */
 typedef struct asked {
     config cfg;
@@ -25,6 +28,7 @@ typedef struct asked {
     int64_t workspace_bytes, eval_windows;
     int64_t accumulate; /* weak scaling; 0: the batch is fixed */
     int64_t micro_most; /* most micro-batches of a step        */
+    int64_t ranks_most; /* whose batch can be counted          */
     bool critical;      /* the critical batch was said         */
     int32_t ranks;      /* 0: all of the cluster               */
     int32_t list[LIST_MAX], list_count;
@@ -146,18 +150,26 @@ static status read_batch(asked *a, const plan_predict_options *o)
     a->accumulate = o->batch_tokens || (file && !o->accumulate) ? 0 : 1;
     TRY(cli_integer(&a->accumulate, "--accumulate", o->accumulate, 1, 1 << 24));
     if (o->batch_tokens) {
-        TRY(cli_integer(&t->batch_tokens, "--batch-tokens", o->batch_tokens, 1, INT64_C(1) << 50));
+        TRY(cli_integer(&t->batch_tokens, "--batch-tokens", o->batch_tokens, 1, TOKENS_MAX));
         const int64_t down = t->batch_tokens / micro * micro;
         REQUIRE(down == t->batch_tokens, ERR_CONFIG,
                 "--batch-tokens: %lld is not a multiple of micro-batches of %lld; nearest: %lld",
                 (long long)t->batch_tokens, (long long)micro, (long long)(down ? down : micro));
     }
-    a->micro_most = a->accumulate ? INT64_MAX : t->batch_tokens / micro;
+    a->micro_most = a->accumulate ? TOKENS_MAX / micro : t->batch_tokens / micro;
+    REQUIRE(a->accumulate <= a->micro_most, ERR_CONFIG,
+            "--accumulate: %lld micro-batches of %lld tokens are more tokens than can be counted; "
+            "nearest: %lld",
+            (long long)a->accumulate, (long long)micro, (long long)a->micro_most);
+    a->ranks_most = a->accumulate ? a->micro_most / a->accumulate : RANKS_MAX;
     if (o->critical_batch) {
         int64_t critical = 0;
         TRY(cli_integer(&critical, "--critical-batch", o->critical_batch, micro, INT64_C(1) << 50));
         a->critical = critical / micro < a->micro_most;
-        if (a->critical) a->micro_most = critical / micro;
+        if (a->critical) {
+            a->micro_most = critical / micro;
+            a->ranks_most = RANKS_MAX;
+        }
     }
     return OK;
 }
@@ -301,18 +313,6 @@ static int64_t micro_batches(const asked *a, int32_t n)
     return grown < a->micro_most ? grown : a->micro_most;
 }
 
-/* Bytes that go with a step's tokens are counted in 63 bits: 2^48 tokens leave room for them. */
-static status check_batch(const asked *a, int32_t n)
-{
-    const double micro = (double)(a->cfg.train.micro_batch * a->cfg.model.context),
-                 most = (double)(INT64_C(1) << 48);
-    REQUIRE((double)micro_batches(a, n) * micro <= most, ERR_CONFIG,
-            "--accumulate: %lld x %d ranks x micro-batches of %.4g tokens are more tokens than can "
-            "be counted",
-            (long long)a->accumulate, (int)n, micro);
-    return OK;
-}
-
 static predict_question question(const asked *a, config *cfg, int32_t n)
 {
     *cfg = a->cfg;
@@ -327,7 +327,10 @@ static predict_question question(const asked *a, config *cfg, int32_t n)
 static status answer_one(predict_case *out, const asked *a, int32_t n)
 {
     config cfg;
-    TRY(check_batch(a, n));
+    REQUIRE(n <= a->ranks_most, ERR_CONFIG,
+            "--accumulate: %lld micro-batches on each of %d ranks are more tokens than can be "
+            "counted; nearest: %lld ranks",
+            (long long)a->accumulate, (int)n, (long long)a->ranks_most);
     const predict_question q = question(a, &cfg, n);
     TRY(predict_step(&out->p, &q, &a->hw));
     if (a->tokens > 0) predict_run(&out->run, &out->p, &q, &a->hw, a->tokens);
@@ -343,7 +346,8 @@ static status find_base(predict_case *base, const asked *a)
     one = *base;
     const bool one_node = isnan(a->hw.network_bandwidth.value);
     const double most = one_node ? a->hw.ranks_per_node.value : BASE_MAX;
-    for (int32_t n = 2; !base->p.fits && n <= most && n <= a->micro_most; n *= 2)
+    for (int32_t n = 2; !base->p.fits && n <= most && n <= a->micro_most && n <= a->ranks_most;
+         n *= 2)
         TRY(answer_one(base, a, n));
     if (!base->p.fits) *base = one;
     return OK;
@@ -403,6 +407,7 @@ static int32_t candidates(int32_t *out, int32_t capacity, const asked *a)
     const int32_t per_node = (int32_t)a->hw.ranks_per_node.value;
     int64_t most = all < RANKS_MAX ? (int64_t)all : RANKS_MAX;
     if (a->micro_most < most) most = a->micro_most;
+    if (a->ranks_most < most) most = a->ranks_most;
     int32_t count = 0;
     for (int64_t n = 1; n <= most && count < capacity;) {
         out[count++] = (int32_t)n;

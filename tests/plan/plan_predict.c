@@ -134,7 +134,17 @@ Test(plan_predict, a_batch_that_cannot_be_counted_is_refused)
     status code;
     free(printed(&o, &code));
     cr_expect(code == ERR_CONFIG);
-    cr_expect(strstr(status_message(), "more tokens than can be counted") != NULL, "%s",
+    cr_expect(strstr(status_message(), "counted; nearest: 4096") != NULL, "%s", status_message());
+    /* of a list the ranks are, and only those asked for */
+    o.micro_batch = "8";
+    o.sequence = "1024";
+    free(printed(&o, &code));
+    cr_expect(code == OK, "%s", status_message());
+    o.ranks = NULL;
+    o.scale = "1,1000000";
+    free(printed(&o, &code));
+    cr_expect(code == ERR_CONFIG);
+    cr_expect(strstr(status_message(), "counted; nearest: 2048 ranks") != NULL, "%s",
               status_message());
 }
 
