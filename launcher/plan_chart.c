@@ -2,14 +2,13 @@
 
 #include "base/file.h"
 #include "plan/systems.h"
+#include "report/figure.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { PATH_BYTES = 1200, SUMMARY_LIMIT = 1 << 22 };
@@ -35,23 +34,6 @@ static void include(extent *e, double n, double d)
     e->high_n = fmax(e->high_n, ceil(log10(n * 2)));
     e->low_d = fmin(e->low_d, floor(log10(d / 2)));
     e->high_d = fmax(e->high_d, ceil(log10(d * 2)));
-}
-
-/* A label for gnuplot: no quotes, no markup. */
-static void put_label(FILE *out, const char *text)
-{
-    (void)fputc('"', out);
-    for (; *text; text++)
-        (void)fputc(*text == '"' || *text == '\\' || (unsigned char)*text < 32 ? ' ' : *text, out);
-    (void)fputc('"', out);
-}
-
-/* A path as it is: '' inside '...' is one quote. */
-static void put_path(FILE *out, const char *path)
-{
-    (void)fputc('\'', out);
-    for (; *path; path++) (void)fprintf(out, *path == '\'' ? "%c\'" : "%c", *path);
-    (void)fputc('\'', out);
 }
 
 /* Where it is drawn: a fine-tuned model lies on the one it starts from. */
@@ -81,10 +63,9 @@ static void put_systems(FILE *out, extent *e, const systems *s)
         (void)fprintf(out, "$systems%d << EOD\n", left);
         for (int32_t i = 0; i < s->count; i++) {
             double n, d;
+            char label[160];
             if (!place_of(&s->row[i], &n, &d) || crowded(s, i) != (left == 1)) continue;
-            (void)fprintf(out, "%.6g %.6g ", n, d);
-            put_label(out, s->row[i].title);
-            (void)fputc('\n', out);
+            (void)fprintf(out, "%.6g %.6g \"%s\"\n", n, d, figure_quote(label, s->row[i].title));
             include(e, n, d);
         }
         (void)fputs("EOD\n", out);
@@ -122,10 +103,10 @@ static status put_own(FILE *out, extent *e, const plan_answer *plan, const char 
     for (int32_t i = 0; i < count; i++) {
         double n = 0, d = 0;
         const char *slash = strrchr(runs[i], '/');
+        char label[160];
         TRY(read_run(&n, &d, runs[i]));
-        (void)fprintf(out, "%.6g %.6g ", n, d);
-        put_label(out, slash && slash[1] ? slash + 1 : runs[i]);
-        (void)fputc('\n', out);
+        (void)fprintf(out, "%.6g %.6g \"%s\"\n", n, d,
+                      figure_quote(label, slash && slash[1] ? slash + 1 : runs[i]));
         include(e, n, d);
     }
     (void)fputs("EOD\n", out);
@@ -196,10 +177,10 @@ static status put_script(FILE *out, const char *path, const plan_answer *plan,
     published_deinit(&known);
     if (code != OK) return code;
     (void)fputs(head, out);
-    (void)fputs("set output ", out);
-    put_path(out, path);
-    (void)fprintf(out, "\nset xrange [1e%.0f:1e%.0f]\nset yrange [1e%.0f:1e%.0f]\n", e.low_n,
-                  e.high_n, e.low_d, e.high_d);
+    char output[2 * PATH_BYTES + 4];
+    (void)fprintf(out, "set output %s\nset xrange [1e%.0f:1e%.0f]\nset yrange [1e%.0f:1e%.0f]\n",
+                  figure_quote_path(output, sizeof output, path), e.low_n, e.high_n, e.low_d,
+                  e.high_d);
     put_contours(out, &e);
     for (int k = 0; k < LINES; k++)
         (void)fprintf(out, "  $line%d title '%s' with lines lw 2 lc rgb '%s', \\\n", k,
@@ -222,28 +203,10 @@ static status put_script(FILE *out, const char *path, const plan_answer *plan,
     return OK;
 }
 
-/* Runs gnuplot on the script. FOUND: there is no gnuplot. */
-static status draw(const char *script)
-{
-    const pid_t child = fork();
-    REQUIRE(child >= 0, ERR_IO, "cannot start gnuplot: %s", strerror(errno));
-    if (child == 0) {
-        (void)execlp("gnuplot", "gnuplot", script, (char *)NULL);
-        _exit(127);
-    }
-    int how = 0;
-    while (waitpid(child, &how, 0) < 0 && errno == EINTR) {
-    }
-    const int code = WIFEXITED(how) ? WEXITSTATUS(how) : 1;
-    REQUIRE(code == 0 || code == 127, ERR_IO, "gnuplot could not draw %s (exit code %d)", script,
-            code);
-    return code == 127 ? FOUND : OK;
-}
-
 status plan_chart(const char *path, const plan_answer *plan, const char *const *runs,
                   int32_t run_count)
 {
-    char script[PATH_BYTES], *text = NULL;
+    char script[PATH_BYTES], said[PATH_BYTES + 8], *text = NULL;
     const size_t n = strlen(path);
     REQUIRE(n > 4 && n < PATH_BYTES - 8 && strcmp(path + n - 4, ".svg") == 0, ERR_CONFIG,
             "--chart: '%.60s' is not the name of an .svg file", path);
@@ -256,11 +219,14 @@ status plan_chart(const char *path, const plan_answer *plan, const char *const *
         s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for a script");
     if (s == OK) s = file_write_text(script, text, (int64_t)bytes);
     free(text);
-    if (s == OK) s = draw(script);
-    if (s == FOUND) {
+    if (s != OK) return s;
+    if (!figure_can_draw()) {
         (void)fprintf(stderr, "plan: gnuplot is not here; gnuplot %s draws %s later\n", script,
                       path);
-        s = OK;
+        return OK;
     }
+    (void)snprintf(said, sizeof said, "%s.txt", script);
+    s = figure_gnuplot("", script, said);
+    (void)unlink(said);
     return s;
 }

@@ -60,6 +60,19 @@ const char *figure_quote(char out[160], const char *text)
     return out;
 }
 
+const char *figure_quote_path(char *out, size_t bytes, const char *path)
+{
+    size_t used = 0;
+    out[used++] = '\'';
+    for (; *path && used + 4 <= bytes; path++) {
+        if (*path == '\'') out[used++] = '\''; /* '' inside '...' is one quote */
+        out[used++] = *path;
+    }
+    out[used++] = '\'';
+    out[used] = '\0';
+    return out;
+}
+
 /* --- drawing -------------------------------------------------------------- */
 
 bool figure_can_draw(void)
@@ -75,10 +88,9 @@ bool figure_can_draw(void)
     return false;
 }
 
-/* Runs gnuplot on the script with the terminal set first; what it says goes to the file. */
-static status run_gnuplot(const char *terminal, const char *script, const char *said)
+status figure_gnuplot(const char *settings, const char *script, const char *said)
 {
-    char *const argument[] = {"gnuplot", "-d", "-e", (char *)terminal, (char *)script, NULL};
+    char *const argument[] = {"gnuplot", "-d", "-e", (char *)settings, (char *)script, NULL};
     posix_spawn_file_actions_t actions;
     pid_t child;
     int state = 0;
@@ -137,25 +149,18 @@ status figure_draw(figure *f, const char *folder, int columns)
     (void)snprintf(said, sizeof said, "%s/.%s.txt", folder, f->name);
     TRY(file_write_text(script, f->script, (int64_t)f->script_bytes));
     if (!figure_can_draw()) return OK;
-    /* '' inside '...' is one quote */
-    char output[2 * PATH_BYTES];
-    size_t used = 0;
-    for (const char *at = svg; *at; at++) {
-        if (*at == '\'') output[used++] = '\'';
-        output[used++] = *at;
-    }
-    output[used] = '\0';
+    char output[2 * PATH_BYTES + 4];
     /* letters and _ only */
     char name[sizeof f->name];
     for (size_t i = 0; i < sizeof name; i++) name[i] = f->name[i] == '-' ? '_' : f->name[i];
     (void)snprintf(terminal, sizeof terminal,
                    "set terminal svg size 820,460 dynamic enhanced font 'sans-serif,13' name '%s' "
-                   "lw 1.3; set output '%s'",
-                   name, output);
-    TRY(run_gnuplot(terminal, script, said));
+                   "lw 1.3; set output %s",
+                   name, figure_quote_path(output, sizeof output, svg));
+    TRY(figure_gnuplot(terminal, script, said));
     status s = read_svg(&f->svg, svg);
     (void)snprintf(terminal, sizeof terminal, "set terminal dumb size %d, 24 noenhanced", columns);
-    if (s == OK) s = run_gnuplot(terminal, script, said);
+    if (s == OK) s = figure_gnuplot(terminal, script, said);
     if (s == OK) s = read_drawing(&f->text, said);
     (void)unlink(said);
     return s;
