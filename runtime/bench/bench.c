@@ -79,8 +79,7 @@ static status most_of(world *w, double *seconds)
     double *all = malloc((size_t)size * sizeof *all);
     ASSERT(all);
     status s = world_gather(w, all, seconds, sizeof *seconds);
-    for (int32_t r = 0; s == OK && r < size; r++)
-        if (all[r] > *seconds) *seconds = all[r];
+    for (int32_t r = 0; s == OK && r < size; r++) *seconds = fmax(*seconds, all[r]);
     free(all);
     return s;
 }
@@ -181,12 +180,12 @@ static status open_device(bench *b)
                                                       .path = path ? path : "auto"});
 }
 
-/* Share of the processors' time that machines' hosts gave to others, at the worst one; also a
- * barrier: a section that left something running shows here, not in the next one's numbers. */
+/* Share of the processors' time that machines' hosts gave to others, at the worst one, NaN where
+ * none says; also a barrier: a section that left something running shows here, not in the next
+ * one's numbers. */
 static status stolen_share(const bench *b, double *out, double stolen_s, double took_s)
 {
-    const double share = stolen_s / (took_s * (double)sysconf(_SC_NPROCESSORS_ONLN));
-    *out = isfinite(share) ? share : -1.0;
+    *out = stolen_s / (took_s * (double)sysconf(_SC_NPROCESSORS_ONLN));
     return most_of(b->w, out);
 }
 
@@ -208,8 +207,7 @@ static status run_sections(bench *b, json_t *root, const char *const *chosen)
         TRY(stolen_share(b, &share, clock_stolen_s() - stolen, took));
         if (!found) continue;
         (void)json_object_set_new(found, "took_s", json_real(took));
-        (void)json_object_set_new(found, "stolen_share",
-                                  share < 0 ? json_null() : json_real(share));
+        (void)json_object_set_new(found, "stolen_share", json_finite(share));
     }
     return OK;
 }

@@ -125,21 +125,20 @@ static void add_difference(bench_comparison *out, const char *what, const char *
                    used ? "; " : "", what, a, b);
 }
 
-/* The first key of their configs that is not the same. */
+/* The keys of their configs that are not the same. */
 static void add_config(bench_comparison *out, const json_t *before, const json_t *after)
 {
     static const char *const path = "config";
     if (strcmp(json_text_at(before, path), json_text_at(after, path)) == 0) return;
     config *both = calloc(2, sizeof *both);
-    const size_t used = strlen(out->differs);
-    const char *why = "not the same";
+    const size_t used = strlen(out->differs), bytes = sizeof out->differs;
+    char keys[300] = "";
     if (both && bench_result_config(&both[0], before) == OK &&
-        bench_result_config(&both[1], after) == OK &&
-        config_same_identity(&both[0], &both[1]) != OK)
-        why = status_message();
+        bench_result_config(&both[1], after) == OK)
+        config_differences(keys, sizeof keys, &both[0], &both[1]);
     free(both);
-    (void)snprintf(out->differs + used, sizeof out->differs - used, "%sconfig: %.*s",
-                   used ? "; " : "", (int)strcspn(why, ";"), why);
+    (void)snprintf(out->differs + used, bytes - used, "%sconfig: %s", used ? "; " : "",
+                   keys[0] ? keys : "not the same");
 }
 
 static void add_differences(bench_comparison *out, const json_t *before, const json_t *after)

@@ -322,7 +322,7 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
                     100 * (1 - json_number_at(step, "unaccounted")));
 }
 
-/* --- scaling -------------------------------------------------------------- */
+/* --- the page ------------------------------------------------------------- */
 
 /* A machine that was not ours alone: figures of a disturbed one, named for what they are. */
 static status say_stolen(page *p, const json_t *result)
@@ -368,6 +368,8 @@ status bench_page(page *out, const json_t *result, const cluster *vendor)
     return OK;
 }
 
+/* --- two results ---------------------------------------------------------- */
+
 static status compare_heading(page *p, const bench_comparison *c)
 {
     (void)snprintf(p->title, sizeof p->title, "isoflop bench: two results");
@@ -395,7 +397,8 @@ status bench_compare_page(page *out, const bench_comparison *c)
     page p = {0};
     table *t;
     status s = compare_heading(&p, c);
-    if (s == OK) s = page_add_table(&t, &p, "changes", "What changed", column, COLUMNS(column));
+    if (s == OK && c->changed)
+        s = page_add_table(&t, &p, "changes", "What changed", column, COLUMNS(column));
     for (int32_t i = 0; s == OK && i < c->count; i++) {
         const bench_change *one = &c->changes[i];
         if (!one->changed) continue;
