@@ -40,3 +40,8 @@ double clock_stolen_s(void)
     (void)fclose(stat);
     return stolen;
 }
+
+double clock_stolen_share(double stolen_s, double took_s)
+{
+    return stolen_s / (took_s * (double)sysconf(_SC_NPROCESSORS_ONLN));
+}

@@ -13,6 +13,8 @@ double clock_cpu_s(void);
 /* Seconds of processor time that this machine's host gave to others since the machine started, all
  * cores together: `steal` of the first line of /proc/stat. NaN where that does not say. */
 double clock_stolen_s(void);
+/* That much of all cores' time during so many seconds. */
+double clock_stolen_share(double stolen_s, double took_s);
 /* The same, of text in that form. Borrows it. */
 double clock_stolen_of(FILE *stat);
 

@@ -71,38 +71,90 @@ double bench_spread(const bench_times *sorted)
            bench_quantile(sorted, 0.5);
 }
 
-/* the most of all ranks; also a barrier */
-static status most_of(world *w, double *seconds)
+/* --- repeats -------------------------------------------------------------- */
+
+void bench_undisturbed(bool *counts, const double *stolen_share, int32_t count)
+{
+    bench_times sorted = {.count = count};
+    memcpy(sorted.s, stolen_share, (size_t)count * sizeof *stolen_share);
+    bench_sort(&sorted);
+    const double most = fmax(BENCH_DISTURBED, bench_quantile(&sorted, 0.5));
+    for (int32_t i = 0; i < count; i++) counts[i] = !(stolen_share[i] > most);
+}
+
+void bench_count(bench *b, double took_s, double stolen_share)
+{
+    b->counted_s += took_s;
+    b->counted_stolen_s += took_s * stolen_share;
+}
+
+/* the most of all ranks, NaN where none says; also a barrier */
+static status most_of(world *w, double *value)
 {
     int32_t size = world_size(w);
     if (size == 1) return OK;
     double *all = malloc((size_t)size * sizeof *all);
     ASSERT(all);
-    status s = world_gather(w, all, seconds, sizeof *seconds);
-    for (int32_t r = 0; s == OK && r < size; r++) *seconds = fmax(*seconds, all[r]);
+    status s = world_gather(w, all, value, sizeof *value);
+    for (int32_t r = 0; s == OK && r < size; r++) *value = fmax(*value, all[r]);
     free(all);
     return s;
 }
 
-status bench_time(bench_times *out, world *w, double seconds, status (*run)(void *context),
-                  void *context)
+/* Repeats one after the other, long enough for the clock of stolen time, which ticks in 10 ms. */
+typedef struct stretch {
+    double took_s, stolen_share; /* the same on all ranks */
+} stretch;
+
+static status take_stretch(bench *b, stretch *out, bench_times *times, double seconds,
+                           status (*run)(void *context), void *context)
 {
-    enum { LEAST = 5 };
-    double total = 0.0;
-    out->count = 0;
-    TRY(run(context));
-    while (out->count < LEAST || (total < seconds && out->count < BENCH_REPEATS_MAX)) {
-        TRY(world_barrier(w));
+    static const double most_s = 0.1;
+    const double start_s = clock_s(), stolen_s = clock_stolen_s();
+    out->took_s = 0.0;
+    do {
+        TRY(world_barrier(b->w));
         double start = clock_s();
         TRY(run(context));
         double took = clock_s() - start;
-        TRY(most_of(w, &took));
-        out->s[out->count++] = took;
-        total += took;
+        TRY(most_of(b->w, &took));
+        times->s[times->count++] = took;
+        out->took_s += took;
+    } while (out->took_s < fmin(seconds, most_s) && times->count < BENCH_REPEATS_MAX);
+    out->stolen_share = clock_stolen_share(clock_stolen_s() - stolen_s, clock_s() - start_s);
+    return most_of(b->w, &out->stolen_share);
+}
+
+status bench_time(bench *b, bench_times *out, double seconds, status (*run)(void *context),
+                  void *context)
+{
+    enum { LEAST = 5, LONGER = 4 };
+    double quiet_s = 0.0, total_s = 0.0, share[BENCH_REPEATS_MAX];
+    bool counts[BENCH_REPEATS_MAX];
+    out->count = 0;
+    TRY(run(context));
+    while (out->count < LEAST ||
+           (quiet_s < seconds && total_s < LONGER * seconds && out->count < BENCH_REPEATS_MAX)) {
+        stretch now;
+        int32_t i = out->count;
+        TRY(take_stretch(b, &now, out, seconds - quiet_s, run, context));
+        while (i < out->count) share[i++] = now.stolen_share;
+        total_s += now.took_s;
+        if (!(now.stolen_share > BENCH_DISTURBED)) quiet_s += now.took_s;
     }
+    bench_undisturbed(counts, share, out->count);
+    int32_t kept = 0;
+    for (int32_t i = 0; i < out->count; i++) {
+        if (!counts[i]) continue;
+        bench_count(b, out->s[i], share[i]);
+        out->s[kept++] = out->s[i];
+    }
+    out->count = kept;
     bench_sort(out);
     return OK;
 }
+
+/* --- a line --------------------------------------------------------------- */
 
 double bench_line(double *a, double *b, const double *x, const double *y, int32_t count)
 {
@@ -180,13 +232,16 @@ static status open_device(bench *b)
                                                       .path = path ? path : "auto"});
 }
 
-/* Share of the processors' time that machines' hosts gave to others, at the worst one, NaN where
- * none says; also a barrier: a section that left something running shows here, not in the next
- * one's numbers. */
-static status stolen_share(const bench *b, double *out, double stolen_s, double took_s)
+/* Share of the processors that hosts gave to others during the repeats that count; where a section
+ * does not tell them apart, during all of it, at the worst machine; NaN where none says. Also a
+ * barrier: a section that left something running shows here, not in the next one's numbers. */
+static status stolen_share(bench *b, double *out, double stolen_s, double took_s)
 {
-    *out = stolen_s / (took_s * (double)sysconf(_SC_NPROCESSORS_ONLN));
-    return most_of(b->w, out);
+    *out = clock_stolen_share(stolen_s, took_s);
+    TRY(most_of(b->w, out));
+    if (b->counted_s > 0.0) *out = b->counted_stolen_s / b->counted_s;
+    b->counted_s = b->counted_stolen_s = 0.0;
+    return OK;
 }
 
 static status run_sections(bench *b, json_t *root, const char *const *chosen)

@@ -2,7 +2,8 @@
  * Sections: gemm (products of a model), memory (streams), collectives (and a latency + bandwidth
  * fit), io (checkpoints' bytes), step (one optimizer step by part), scaling (strong and weak).
  * Every rank takes part; the first one gets the object. Numbers are medians over repeats unless the
- * name says otherwise; `spread` is (p90 - p10) / median.
+ * name says otherwise; `spread` is (p90 - p10) / median. On a virtual machine whose host gives the
+ * processors to others at times, repeats during which it did so do not count (bench_undisturbed).
  * Flow: config.h, run.h, comm.h -> bench -> bench_cluster.h, bench_compare.h, launcher/cmd_bench.c
  */
 #ifndef BENCH_BENCH_H
@@ -32,7 +33,9 @@ typedef struct bench {
     world *w;
     const ops *ops;
     device *device;
-    bool first; /* rank 0 */
+    bool first;                         /* rank 0                                              */
+    double counted_s, counted_stolen_s; /* of this section so far: repeats that count, and what
+                                         * hosts gave to others then, of all their processors */
 } bench;
 
 typedef struct bench_section {
@@ -61,9 +64,18 @@ void bench_sort(bench_times *t);
 double bench_quantile(const bench_times *sorted, double q); /* q in [0, 1] */
 double bench_spread(const bench_times *sorted);
 
-/* Calls run until it has taken `seconds` and at least five times; the slowest rank counts, and
- * decides how often for all. One call goes unmeasured before. COLLECTIVE */
-status bench_time(bench_times *out, world *w, double seconds, status (*run)(void *context),
+/* Which repeats count, by the share of the processors that hosts gave to others during each: those
+ * with at most BENCH_DISTURBED, and at least the half with the smallest shares. NaN, unknown: it
+ * counts. count <= BENCH_REPEATS_MAX. */
+#define BENCH_DISTURBED 0.02
+void bench_undisturbed(bool *counts, const double *stolen_share, int32_t count);
+/* A repeat, or a step, that counts: took so long, with this share stolen. */
+void bench_count(bench *b, double took_s, double stolen_share);
+
+/* Calls run until the undisturbed calls have taken `seconds`, or all of them four times as long,
+ * and at least five times; the slowest rank counts, and decides how often for all. *out: those that
+ * count. One call goes unmeasured before. COLLECTIVE */
+status bench_time(bench *b, bench_times *out, double seconds, status (*run)(void *context),
                   void *context);
 
 /* y = a + b x with weights 1 / y^2 (relative errors count alike), a >= 0. count >= 2. Returns the

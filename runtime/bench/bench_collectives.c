@@ -190,7 +190,7 @@ static status measure(traffic *t, json_t *rows, double *p50_s)
     bench_times *times = malloc(sizeof *times);
     ASSERT(times);
     t->calls = t->bytes <= 1 << 16 ? 20 : 1;
-    status s = bench_time(times, t->b->w, t->b->options->seconds / 40, timed, t);
+    status s = bench_time(t->b, times, t->b->options->seconds / 40, timed, t);
     *p50_s = bench_quantile(times, 0.5) / t->calls;
     if (s == OK && rows) (void)json_array_append_new(rows, row_of(t, times, holds));
     free(times);
@@ -235,8 +235,8 @@ static status beside_copy(traffic *t, int64_t most, json_t *about)
     t->bytes = t->bytes / (8 * comm_size(t->c)) * (8 * comm_size(t->c));
     t->calls = 1;
     t->op = &operations[ALL_REDUCE_I64];
-    status s = bench_time(sums, t->b->w, seconds, timed, t);
-    if (s == OK) s = bench_time(copies, t->b->w, seconds, copy, t);
+    status s = bench_time(t->b, sums, seconds, timed, t);
+    if (s == OK) s = bench_time(t->b, copies, seconds, copy, t);
     if (s == OK && about) {
         const double bus =
             2.0 * (ranks - 1.0) / ranks * (double)t->bytes / bench_quantile(sums, 0.5);
@@ -335,6 +335,8 @@ static status through_nodes(bench *b, json_t *rows, json_t *about)
         t.place = (link_place){.nodes = 1, .staged = !gpu};
         /* of all nodes at once; the first one reports */
         s = world_agree(b->w, through(&t, NULL, rows, about));
+        b->counted_s = own.counted_s;
+        b->counted_stolen_s = own.counted_stolen_s;
     }
     traffic t = {.b = b, .control = true, .link = &between, .level = "network"};
     t.place = (link_place){.nodes = world_nodes(b->w), .inside = &inside, .staged = !gpu};

@@ -89,7 +89,7 @@ static status measure(bench *b, gemm *g, double *peak, json_t *rows)
     if (s == OK) s = world_broadcast(b->w, &agreed, sizeof agreed, 0);
     g->calls = agreed;
     if (s == OK)
-        s = bench_time(t, b->w, b->options->seconds / (PRODUCTS * FORMS * PRECISIONS), calls, g);
+        s = bench_time(b, t, b->options->seconds / (PRODUCTS * FORMS * PRECISIONS), calls, g);
     double median = bench_quantile(t, 0.5) / g->calls;
     if (s == OK && flops / median > *peak && !g->ops->burst) *peak = flops / median;
     if (s == OK && rows)

@@ -103,8 +103,7 @@ static status measure(bench *b, streams *s, json_t *rows)
             bench_times t;
             bool works = !alone || b->first;
             if (stream_rows[i].host && b->ops->native_queue) continue;
-            TRY(bench_time(&t, b->w, b->options->seconds / 10, works ? stream_rows[i].run : idle,
-                           s));
+            TRY(bench_time(b, &t, b->options->seconds / 10, works ? stream_rows[i].run : idle, s));
             double bytes = (double)(s->count * stream_rows[i].bytes);
             if (rows)
                 (void)json_array_append_new(

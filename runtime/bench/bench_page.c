@@ -327,11 +327,10 @@ static status step_part(page *p, const json_t *result, const cluster *vendor)
 /* A machine that was not ours alone: figures of a disturbed one, named for what they are. */
 static status say_stolen(page *p, const json_t *result)
 {
-    enum { PERCENT = 2 };
     char text[256] = "";
     for (const bench_section *s = bench_sections; s->name; s++) {
         const double share = json_number_at(json_object_get(result, s->name), "stolen_share");
-        if (100 * share >= PERCENT)
+        if (share > BENCH_DISTURBED)
             (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%.0f %% during %s",
                            text[0] ? ", " : "", 100 * share, s->name);
     }

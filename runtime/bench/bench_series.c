@@ -1,4 +1,5 @@
 #include "bench/bench_series.h"
+#include "base/clock.h"
 #include "bench/bench_result.h"
 
 #include <math.h>
@@ -63,8 +64,10 @@ static status take_one(series *s, series_step *out)
     const double *now = bench_parts_view(r->device);
     for (int p = 0; p < BENCH_PARTS; p++) before[p] = now[p];
     run_times times = r->times;
+    const double start_s = clock_s(), stolen_s = clock_stolen_s();
     TRY(run_step(r, false, &result));
     *out = (series_step){.wall_s = result.time_s};
+    out->stolen_share = clock_stolen_share(clock_stolen_s() - stolen_s, clock_s() - start_s);
     for (int p = 0; p < BENCH_PARTS; p++) out->part_s[p] = now[p] - before[p];
     out->part_s[SERIES_DATA] = r->times.data - times.data;
     out->part_s[SERIES_COMMUNICATION] = r->times.comm - times.comm + r->times.wait - times.wait;
@@ -80,20 +83,28 @@ static double busy_s(const series_step *s)
            s->part_s[SERIES_DATA];
 }
 
-/* Ranks begin a step together, since the one before ended with an exchange: who works less than
- * the longest waits for the difference, and no longer than it communicated at all. */
+/* What only all ranks together know. They begin a step together, since the one before ended with
+ * an exchange: who works less than the longest waits for the difference, and no longer than it
+ * communicated at all. */
 static status find_slowest(world *w, series_step *steps, int32_t count)
 {
+    typedef struct told {
+        double busy_s, stolen_share;
+    } told;
     int32_t ranks = world_size(w);
-    double *mine = malloc((size_t)count * sizeof *mine);
-    double *all = malloc((size_t)count * (size_t)ranks * sizeof *all);
+    told *mine = malloc((size_t)count * sizeof *mine);
+    told *all = malloc((size_t)count * (size_t)ranks * sizeof *all);
     ASSERT(mine && all);
-    for (int32_t i = 0; i < count; i++) mine[i] = busy_s(&steps[i]);
+    for (int32_t i = 0; i < count; i++) mine[i] = (told){busy_s(&steps[i]), steps[i].stolen_share};
     status s = world_gather(w, all, mine, count * (int64_t)sizeof *mine);
     for (int32_t i = 0; s == OK && i < count; i++) {
         double longest = 0.0, *part_s = steps[i].part_s;
-        for (int32_t r = 0; r < ranks; r++) longest = fmax(longest, all[r * count + i]);
-        part_s[SERIES_SLOWEST] = fmin(longest - mine[i], part_s[SERIES_COMMUNICATION]);
+        for (int32_t r = 0; r < ranks; r++) {
+            const told *one = &all[r * count + i];
+            longest = fmax(longest, one->busy_s);
+            steps[i].stolen_share = fmax(steps[i].stolen_share, one->stolen_share);
+        }
+        part_s[SERIES_SLOWEST] = fmin(longest - mine[i].busy_s, part_s[SERIES_COMMUNICATION]);
         part_s[SERIES_COMMUNICATION] -= part_s[SERIES_SLOWEST];
     }
     free(all);

@@ -25,6 +25,8 @@ enum { SERIES_STEPS_MAX = 512 };
 
 typedef struct series_step {
     double wall_s, part_s[SERIES_PARTS];
+    double
+        stolen_share; /* of the processors, at the machine that lost most of them; NaN: unknown */
 } series_step;
 
 typedef struct series {

@@ -6,24 +6,28 @@
 #include <stdlib.h>
 
 enum { MICRO_BATCHES = 2, WARM = 2, STEPS_LEAST = 5, STEPS_MOST = 200 };
+_Static_assert((int)STEPS_MOST <= (int)BENCH_REPEATS_MAX, "room to choose among all steps");
 
-/* One rank's means over the middle half of its steps, so that a step in which the machine did
- * something else does not count; the parts sum to the wall time, as means do. Median and spread are
- * of all steps. */
+/* One rank's means over the middle half of the undisturbed steps, so that a step in which the
+ * machine did something else does not count; the parts sum to the wall time, as means do. Median
+ * and spread are of all undisturbed ones. */
 typedef struct means {
     double wall_s, median_s, spread, part_s[SERIES_PARTS];
     int32_t node;
 } means;
 
-static means mean_of(const series_step *steps, int32_t count, const bool *middle)
+typedef enum step_use { STEP_DISTURBED, STEP_COUNTS, STEP_MIDDLE } step_use;
+
+static means mean_of(const series_step *steps, int32_t count, const step_use *use)
 {
     means m = {0};
     int32_t n = 0;
-    bench_times t = {.count = count};
-    for (int32_t i = 0; i < count; i++) n += middle[i];
+    bench_times t = {0};
+    for (int32_t i = 0; i < count; i++) n += use[i] == STEP_MIDDLE;
     for (int32_t i = 0; i < count; i++) {
-        t.s[i] = steps[i].wall_s;
-        if (!middle[i]) continue;
+        if (use[i] == STEP_DISTURBED) continue;
+        t.s[t.count++] = steps[i].wall_s;
+        if (use[i] != STEP_MIDDLE) continue;
         m.wall_s += steps[i].wall_s / n;
         for (int p = 0; p < SERIES_PARTS; p++) m.part_s[p] += steps[i].part_s[p] / n;
     }
@@ -33,16 +37,27 @@ static means mean_of(const series_step *steps, int32_t count, const bool *middle
     return m;
 }
 
-/* Which steps are in the middle half by the first rank's wall time: the same for all ranks. */
-static status find_middle(world *w, const series_step *steps, int32_t count, bool *middle)
+/* Which steps are in the middle half of the undisturbed ones, by the first rank's wall time: the
+ * same for all ranks. */
+static status choose_steps(bench *b, const series_step *steps, int32_t count, step_use *use)
 {
-    bench_times t = {.count = count};
-    for (int32_t i = 0; i < count; i++) t.s[i] = steps[i].wall_s;
+    double share[STEPS_MOST];
+    bool counts[STEPS_MOST];
+    bench_times t = {0};
+    for (int32_t i = 0; i < count; i++) share[i] = steps[i].stolen_share;
+    bench_undisturbed(counts, share, count);
+    for (int32_t i = 0; i < count; i++)
+        if (counts[i]) {
+            t.s[t.count++] = steps[i].wall_s;
+            bench_count(b, steps[i].wall_s, share[i]);
+        }
     bench_sort(&t);
     const double low = bench_quantile(&t, 0.25), high = bench_quantile(&t, 0.75);
     for (int32_t i = 0; i < count; i++)
-        middle[i] = steps[i].wall_s >= low && steps[i].wall_s <= high;
-    return world_broadcast(w, middle, count * (int64_t)sizeof *middle, 0);
+        use[i] = !counts[i]                                          ? STEP_DISTURBED
+                 : steps[i].wall_s >= low && steps[i].wall_s <= high ? STEP_MIDDLE
+                                                                     : STEP_COUNTS;
+    return world_broadcast(b->w, use, count * (int64_t)sizeof *use, 0);
 }
 
 static json_t *parts_object(const means *m)
@@ -69,12 +84,12 @@ static means mean_of_ranks(const means *all, int32_t ranks)
 static status measure(bench *b, series *s, bool overlap, int32_t count, means *all)
 {
     series_step *steps = calloc((size_t)count, sizeof *steps);
-    bool middle[STEPS_MOST] = {false};
+    step_use use[STEPS_MOST] = {STEP_DISTURBED};
     ASSERT(steps && count <= STEPS_MOST);
     s->r->overlap = overlap;
     status code = series_take(s, WARM, count, steps);
-    if (code == OK) code = find_middle(b->w, steps, count, middle);
-    means mine = mean_of(steps, count, middle);
+    if (code == OK) code = choose_steps(b, steps, count, use);
+    means mine = mean_of(steps, count, use);
     mine.node = world_node(b->w);
     if (code == OK) code = world_gather(b->w, all, &mine, sizeof mine);
     free(steps);

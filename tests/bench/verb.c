@@ -104,6 +104,33 @@ Test(times, quantiles_and_spread_are_of_the_sorted_values)
     cr_assert(close_to(bench_spread(&t), 3.2 / 3, 1e-12));
 }
 
+Test(times, repeats_that_the_host_disturbed_do_not_count)
+{
+    const double share[] = {0.3, 0.0, 0.01, 0.6, 0.02, 0.03, 0.0};
+    bool counts[7];
+    bench_undisturbed(counts, share, 7);
+    const bool quiet[] = {false, true, true, false, true, false, true};
+    cr_assert_arr_eq(counts, quiet, sizeof quiet);
+}
+
+Test(times, of_disturbed_repeats_the_better_half_counts)
+{
+    const double share[] = {0.3, 0.1, 0.5, 0.2, 0.4};
+    bool counts[5];
+    bench_undisturbed(counts, share, 5);
+    const bool better[] = {true, true, false, true, false};
+    cr_assert_arr_eq(counts, better, sizeof better);
+}
+
+Test(times, where_nothing_says_what_was_stolen_every_repeat_counts)
+{
+    const double share[] = {NAN, NAN, NAN};
+    bool counts[3];
+    bench_undisturbed(counts, share, 3);
+    for (int i = 0; i < 3; i++) cr_assert(counts[i]);
+    bench_undisturbed(counts, share, 0);
+}
+
 /* --- results -------------------------------------------------------------- */
 
 static json_t *result(double step_s, double flops)
