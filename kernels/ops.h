@@ -199,7 +199,8 @@ typedef struct clip_args {
 } clip_args;
 
 /* Decoupled weight decay (Loshchilov & Hutter 2019): g = gradient * gradient_scale;
- * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; w -= lr * (m/bias1 / (sqrt(v/bias2) + eps) + wd * w).
+ * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+ * w -= lr * (rate * m/bias1 / (sqrt(v/bias2) + eps) + wd * w).
  * Does nothing when scalars->skip. Writes the bf16 copy in the same pass. */
 typedef struct adamw_args {
     tensor weights;  /* (n) f32 masters                                                     */
@@ -207,6 +208,7 @@ typedef struct adamw_args {
     tensor m, v;     /* (n) f32                                                             */
     tensor gradient; /* (n) i64 or f32: the sum over micro-batches                          */
     bool decay;      /* false: this range is not decayed                                    */
+    float rate;      /* factor of the learning rate, not of the decay; 1 changes no bit     */
     const step_scalars *scalars;
 } adamw_args;
 

@@ -99,6 +99,10 @@ static void print_counts(const config *cfg, int32_t ranks)
            config_choice("train", "precision", cfg->train.precision),
            config_choice("train", "reduction", cfg->train.reduction), ranks, ranks == 1 ? "" : "s",
            config_choice("train", "sharding", cfg->train.sharding));
+    if (cfg->model.base_width > 0)
+        printf("muP        rate and spread of width %" PRId64
+               "; hidden matrices learn at %.3g of the rate\n",
+               cfg->model.base_width, config_hidden_rate(&cfg->model));
 }
 
 /* What a device holds besides the arenas: known before, and measured when each was started. */

@@ -35,7 +35,7 @@ void CPU_FN(adamw)(const adamw_args *a)
         .rest1 = vf_set(1.f - s->beta1),
         .beta2 = vf_set(s->beta2),
         .rest2 = vf_set(1.f - s->beta2),
-        .inverse1 = vf_set(1.f / s->bias1),
+        .inverse1 = vf_set(a->rate * (1.f / s->bias1)),
         .inverse2 = vf_set(1.f / s->bias2),
         .eps = vf_set(s->eps),
         .rate = vf_set(s->learning_rate),

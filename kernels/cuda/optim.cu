@@ -10,6 +10,7 @@ struct adamw_pointers {
     bf16 *copy;
     const void *gradient;
     const step_scalars *scalars;
+    float rate;
     bool decay;
 };
 
@@ -44,7 +45,7 @@ __global__ void __launch_bounds__(FLAT_THREADS) adamw_range(const adamw_pointers
     const float beta1 = s->beta1, beta2 = s->beta2, rate = s->learning_rate, eps = s->eps;
     const float rest1 = 1.f - beta1, rest2 = 1.f - beta2;
     const float inverse1 = __fdiv_rn(1.f, s->bias1), inverse2 = __fdiv_rn(1.f, s->bias2);
-    const float decay = p.decay ? s->weight_decay : 0.f;
+    const float share = __fmul_rn(p.rate, inverse1), decay = p.decay ? s->weight_decay : 0.f;
     float w[K], m[K], v[K], g[K];
     load_gradient<K>(g, (const G *)p.gradient + i, s->gradient_scale);
     load<K>(w, p.weights + i);
@@ -54,7 +55,7 @@ __global__ void __launch_bounds__(FLAT_THREADS) adamw_range(const adamw_pointers
         m[k] = __fmaf_rn(beta1, m[k], __fmul_rn(rest1, g[k]));
         v[k] = __fmaf_rn(beta2, v[k], __fmul_rn(__fmul_rn(rest2, g[k]), g[k]));
         const float below = __fadd_rn(__fsqrt_rn(__fmul_rn(v[k], inverse2)), eps);
-        const float step = __fmaf_rn(decay, w[k], __fdiv_rn(__fmul_rn(m[k], inverse1), below));
+        const float step = __fmaf_rn(decay, w[k], __fdiv_rn(__fmul_rn(m[k], share), below));
         w[k] = __fmaf_rn(-rate, step, w[k]);
     }
     store<K>(p.m + i, m);
@@ -72,6 +73,7 @@ cudaError_t adamw_launch(cudaStream_t stream, const adamw_args *a, int64_t first
                               a->copy.data ? (bf16 *)a->copy.data + first : NULL,
                               (const G *)a->gradient.data + first,
                               a->scalars,
+                              a->rate,
                               a->decay};
     if (packs == 0) return cudaSuccess;
     return CUDA_LAUNCH((adamw_range<G, K>), flat_blocks(packs), FLAT_THREADS, 0, stream, p, packs);

@@ -81,6 +81,7 @@ status ref_adamw(device *d, const adamw_args *a)
         double m = beta1 * load(a->m, i) + (1 - beta1) * g;
         double v = beta2 * load(a->v, i) + (1 - beta2) * g * g;
         double step = m / (double)s->bias1 / (sqrt(v / (double)s->bias2) + (double)s->eps);
+        step *= (double)a->rate;
         store(a->m, i, m);
         store(a->v, i, v);
         store(a->weights, i, w - rate * (step + decay * w));

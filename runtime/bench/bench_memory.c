@@ -43,6 +43,7 @@ static status run_adamw(void *context)
                                                .v = tensor_1(s->c, DTYPE_F32, n),
                                                .gradient = tensor_1(s->d, DTYPE_I64, n),
                                                .decay = true,
+                                               .rate = 1,
                                                .scalars = s->scalars}));
     return s->ops->sync(s->device);
 }

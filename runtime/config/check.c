@@ -54,6 +54,7 @@ void config_resolve_model(model_config *m)
         m->head_width = m->width / m->heads;
     if (m->kv_heads == 0) m->kv_heads = m->heads;
     if (m->ffn == 0) m->ffn = 4 * m->width;
+    if (m->base_width > 0 && m->base_head_width == 0) m->base_head_width = m->head_width;
 }
 
 /* Values that no reader has seen (a weights file's) and resolved ones are within the limits too. */
@@ -86,6 +87,11 @@ status check_model(const model_config *m, const origin *o)
     RULE(m->positions != POSITIONS_ROPE || m->head_width % 2 == 0, "model", "head_width",
          "%lld is odd and positions is rope, which turns pairs; nearest: %lld and %lld",
          (ll)m->head_width, (ll)(m->head_width - 1), (ll)(m->head_width + 1));
+    RULE(m->base_width > 0 || m->base_head_width == 0, "model", "base_head_width",
+         "%lld without base_width, which it belongs to", (ll)m->base_head_width);
+    RULE(m->base_width == 0 || !m->qk_norm || m->base_head_width == m->head_width, "model",
+         "base_head_width", "%lld beside head_width %lld and qk_norm, which takes its effect away",
+         (ll)m->base_head_width, (ll)m->head_width);
     return OK;
 }
 
@@ -185,6 +191,12 @@ static status check_rest(const config *cfg, const origin *o)
     const forecast_config *f = &cfg->forecast;
     RULE(f->loss == 0 || (f->low <= f->loss && f->loss <= f->high), "forecast", "loss",
          "%g is outside its own interval [%g, %g]", f->loss, f->low, f->high);
+
+    /* a model much narrower than the base learns much faster */
+    const double hidden = cfg->optimizer.learning_rate * config_hidden_rate(&cfg->model);
+    RULE(hidden <= 10, "model", "base_width",
+         "%lld at width %lld: hidden matrices would learn at a rate of %g; allowed: at most 10",
+         (ll)cfg->model.base_width, (ll)cfg->model.width, hidden);
     return OK;
 }
 

@@ -138,8 +138,11 @@ static status fill_model(reading *r)
     const int32_t s = find_section(r, "model");
     const section *in = &r->sections[s];
     int32_t *lines = &r->from.line[in->first];
-    int32_t given = 0;
-    for (int32_t i = 0; i < in->count; i++) given += lines[i] != 0;
+    int32_t given = 0, missing = 0;
+    for (int32_t i = 0; i < in->count; i++) {
+        given += lines[i] != 0;
+        missing += lines[i] == 0 && in->fields[i].identity != ID_SET;
+    }
 
     char place[PLACE_BYTES];
     const int32_t row_line = r->from.row_line;
@@ -147,10 +150,10 @@ static status fill_model(reading *r)
     REQUIRE(row_line || r->from.section_line[s] || given, ERR_CONFIG,
             "%smodel: not given; allowed: the name of a row of configs/models, or a mapping",
             place);
-    if (row_line == 0) return reader_defaults(place, in, &r->cfg.model, lines);
+    /* a resolved config holds every field, if an old one not those that came later: its row is only
+     * a name */
+    if (row_line == 0 || missing == 0) return reader_defaults(place, in, &r->cfg.model, lines);
 
-    /* a resolved config holds every field: its row is only a name */
-    if (given == in->count) return OK;
     model_config row;
     const status found = models_row(&row, r->models, r->cfg.model_name);
     if (found != OK) return status_prefix(found, "%smodel", place);

@@ -76,6 +76,12 @@ static inline bool config_gated(const model_config *m)
 {
     return m->mlp == MLP_SWIGLU || m->mlp == MLP_GEGLU;
 }
+/* muP: what the rate of a hidden matrix is multiplied with, so that outputs move as at base_width.
+ */
+static inline double config_hidden_rate(const model_config *m)
+{
+    return m->base_width > 0 ? (double)m->base_width / (double)m->width : 1.0;
+}
 
 /* What one key of a model says about another; *m is resolved. `where` opens the message. */
 status config_check_model(const model_config *m, const char *where);

@@ -9,13 +9,16 @@
  *   ENUM(name, "a|b|c", default, identity, meaning)   stored as the index of the choice
  *   BOOL(name, default, identity, meaning)
  * identity: ID = part of what the run computes; enters the hash, and resume refuses a change of
- * it. */
+ * it. ID_SET = the same for keys that came later: their default is 0 or false, means what was done
+ * before there was the key, and does not enter the hash: older runs and weights stay what they are.
+ */
 #ifndef CONFIG_FIELDS_H
 #define CONFIG_FIELDS_H
 
 #define REQUIRED ((const char *)0)
-#define ID 1
-#define NO 0
+#define NO       0
+#define ID       1
+#define ID_SET   2
 
 // clang-format off
 #define RUN_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                          \
@@ -41,7 +44,9 @@
     BOOL(tied_embeddings,        "true",   ID, "the output layer is the token embedding")                                \
     BOOL(qk_norm,                "false",  ID, "normalise q and k per head (train: false)")                              \
     BOOL(parallel_block,         "false",  ID, "attention and MLP read the same input (train: false)")                   \
-    F64(init_std,   0, 10,       "0.02",   ID, "standard deviation of initial weights; residual projections / sqrt(2 L)")
+    F64(init_std,   0, 10,       "0.02",   ID, "standard deviation of initial weights; residual projections / sqrt(2 L)")   \
+    I64(base_width,      0, 65536, "0", ID_SET, "muP: width that learning_rate and init_std are for; 0 = standard")         \
+    I64(base_head_width, 0, 1024,  "0", ID_SET, "muP: head_width at base_width; 0 = as here")
 
 #define DATA_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                         \
     TEXT(train,      768, "",    NO, "folder or file of training tokens (prepare writes it); empty with synthetic")      \

@@ -19,7 +19,7 @@ typedef struct field {
     const char *fallback;             /* default as a user would write it, or NULL  */
     const char *meaning;
     size_t offset, bytes; /* of the member in its section's struct      */
-    bool identity;
+    int identity;         /* NO, ID or ID_SET                              */
 } field;
 
 /* Expansions of a field list into rows; `owner` names the struct whose members they are. */

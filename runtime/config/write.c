@@ -54,7 +54,7 @@ status config_write(const config *cfg, FILE *out)
     return OK;
 }
 
-/* Calls visit for each identity key; the value in its canonical text. */
+/* Calls visit for each identity key that the hash sees; the value in its canonical text. */
 static void each_identity(const config *cfg, void (*visit)(void *, const char *, const char *),
                           void *context)
 {
@@ -67,6 +67,7 @@ static void each_identity(const config *cfg, void (*visit)(void *, const char *,
             if (!f->identity) continue;
             table_name(name, &all[s], f);
             table_write(f, (const char *)cfg + all[s].offset, value, sizeof value);
+            if (f->identity == ID_SET && strcmp(value, f->fallback) == 0) continue;
             visit(context, name, value);
         }
 }

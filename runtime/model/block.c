@@ -1,5 +1,6 @@
 #include "model/block.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +10,28 @@ typedef struct sink {
     int32_t count, capacity;
     int32_t layer;  /* of the rows now added */
     int64_t offset; /* elements so far       */
+    const model_config *model;
 } sink;
+
+/* muP for Adam (Yang et al. 2022, Table 8), with width = r * base_width. A hidden matrix learns at
+ * 1 / r and starts with 1 / sqrt(r) of the spread. What multiplies an activation by a constant
+ * stands in the parameters in front of it, which scales their values and their rate alike: logits
+ * by 1 / r in the last norm, whose gain and bias no decay touches; scores by sqrt(base_head_width /
+ * head_width), which makes 1 / sqrt(head_width) 1 / head_width, in q. So no operation knows of it,
+ * and weights are what any other program reads. */
+static void parametrise(param_row *row, const model_config *m)
+{
+    const double hidden = config_hidden_rate(m);
+    row->rate = row->spread = 1;
+    if (m->base_width == 0) return;
+    if (row->layer >= 0 && row->axes == 2) row->rate = hidden, row->spread = sqrt(hidden);
+    if (row->role == PARAM_FINAL_GAIN || row->role == PARAM_FINAL_BIAS)
+        row->rate = row->spread = hidden;
+    if (row->role == PARAM_Q || row->role == PARAM_Q_BIAS || row->role == PARAM_RELATIVE_BIAS) {
+        const double scores = sqrt((double)m->base_head_width / (double)m->head_width);
+        row->rate *= scores, row->spread *= scores;
+    }
+}
 
 static void add(sink *s, param_role role, const char *name, int64_t n, int64_t m, int32_t axes,
                 init_kind init)
@@ -21,6 +43,7 @@ static void add(sink *s, param_role role, const char *name, int64_t n, int64_t m
         row->init = init;
         row->decay = axes == 2;
         row->offset = s->offset;
+        parametrise(row, s->model);
         int used = s->layer < 0 ? snprintf(row->name, sizeof row->name, "%s", name)
                                 : snprintf(row->name, sizeof row->name, "model.layers.%d.%s",
                                            (int)s->layer, name);
@@ -115,7 +138,7 @@ static void embedding_rows(sink *s, const model_config *m)
 int32_t block_params(const model_config *m, param_row *rows, int32_t capacity)
 {
     ASSERT(m->head_width > 0 && m->kv_heads > 0 && m->ffn > 0);
-    sink s = {.rows = rows, .capacity = capacity};
+    sink s = {.rows = rows, .capacity = capacity, .model = m};
     head_rows(&s, m);
     for (int64_t l = m->layers - 1; l >= 0; l--) layer_rows(&s, m, (int32_t)l);
     embedding_rows(&s, m);

@@ -32,6 +32,8 @@ typedef struct param_row {
     int32_t axes;       /* 1 or 2                                                        */
     init_kind init;
     bool decay;         /* weight decay applies: matrices                                */
+    double rate;        /* factor of the learning rate; 1 unless muP                     */
+    double spread;      /* factor of the initial values; 1 unless muP                    */
     int64_t offset;     /* in the logical flat vector, elements                          */
 } param_row;
 

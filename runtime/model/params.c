@@ -40,9 +40,10 @@ tensor params_gradient(const params *p, param_role role, int32_t layer)
 static void initial_row(const param_row *row, int64_t row_index, double std, uint64_t seed,
                         int64_t first, int64_t count, float *out)
 {
+    const float one = (float)row->spread;
     for (int64_t i = 0; i < count; i++) {
         if (row->init == INIT_ZERO || row->init == INIT_ONE) {
-            out[i] = row->init == INIT_ONE ? 1.0f : 0.0f;
+            out[i] = row->init == INIT_ONE ? one : 0.0f;
             continue;
         }
         /* one block gives the normals of elements 2j and 2j + 1 */
@@ -66,6 +67,7 @@ void params_initial(const layout *l, const model_config *m, uint64_t seed, int64
         if (low >= high) continue;
         double std =
             m->init_std / (row->init == INIT_RESIDUAL ? sqrt(2.0 * (double)m->layers) : 1.0);
-        initial_row(row, r, std, seed, low - row->offset, high - low, out + (low - first));
+        initial_row(row, r, std * row->spread, seed, low - row->offset, high - low,
+                    out + (low - first));
     }
 }

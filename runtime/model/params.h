@@ -21,8 +21,8 @@ tensor params_weight_span(const params *p, param_role first, param_role last, in
 tensor params_gradient_span(const params *p, param_role first, param_role last, int32_t layer);
 
 /* Initial values of logical elements [first, first + count): normal with standard deviation
- * init_std (residual projections divided by sqrt(2 L), Radford et al. 2019), zeros, ones. Element e
- * of row i is a function of (seed, i, e) alone. */
+ * init_std (residual projections divided by sqrt(2 L), Radford et al. 2019), zeros, ones; each
+ * times the row's spread. Element e of row i is a function of (seed, i, e) alone. */
 void params_initial(const layout *l, const model_config *m, uint64_t seed, int64_t first,
                     int64_t count, float *out);
 

@@ -86,11 +86,14 @@ static status add_methods(page *p, const run_set *set)
             "(measured).",
             100 * overlap));
     const double batch = json_number_at(r->header, "config.train.batch_tokens");
-    char said[9][32];
+    const double base = json_number_at(r->header, "config.model.base_width");
+    char said[9][32], mup[96] = "";
+    if (base > 0)
+        (void)snprintf(mup, sizeof mup, "; muP with a base width of %.0f (Yang et al. 2022)", base);
     return page_add(
         p, BLOCK_PARAGRAPH,
         "Methods: %d training run%s of decoder-only transformers (%s) with isoflop %s, commit %s; "
-        "%s tokenizer, context %s; AdamW (beta2 %s, weight decay %s, clipping at %s), %s "
+        "%s tokenizer, context %s; AdamW (beta2 %s, weight decay %s, clipping at %s)%s, %s "
         "schedule; batches of %s tokens; %s operands, %s reduction of gradients. Losses are means "
         "over a fixed validation set, in nats per token; FLOPs are the count of the model: all "
         "matrix products with logits and full-square attention, forward and backward.",
@@ -99,7 +102,8 @@ static status add_methods(page *p, const run_set *set)
         recorded(said[2], r, "config.model.context"),
         recorded(said[3], r, "config.optimizer.beta2"),
         recorded(said[4], r, "config.optimizer.weight_decay"),
-        recorded(said[5], r, "config.optimizer.clip"), recorded(said[6], r, "config.schedule.name"),
+        recorded(said[5], r, "config.optimizer.clip"), mup,
+        recorded(said[6], r, "config.schedule.name"),
         isfinite(batch) ? number_text(text[2], batch, CELL_COUNT) : "unknown",
         recorded(said[7], r, "config.train.precision"),
         recorded(said[8], r, "config.train.reduction"));

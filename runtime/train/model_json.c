@@ -63,25 +63,19 @@ static status take_fields(model_config *m, const json_t *o, const char *path)
 {
     *m = (model_config){0};
     const char *missing = NULL;
-#define GET_I64(name, ...)                                                                         \
-    if (!json_is_integer(json_object_get(o, #name)))                                               \
-        missing = #name;                                                                           \
-    else                                                                                           \
-        m->name = json_integer_value(json_object_get(o, #name));
-#define GET_F64(name, ...)                                                                         \
-    if (!json_is_number(json_object_get(o, #name)))                                                \
-        missing = #name;                                                                           \
-    else                                                                                           \
-        m->name = json_number_value(json_object_get(o, #name));
+/* older files lack the keys that came later: their default is 0, as it stands there already */
+#define GET(name, id, valid, value)                                                                \
+    if (valid(json_object_get(o, #name)))                                                          \
+        m->name = value(json_object_get(o, #name));                                                \
+    else if (id != ID_SET || json_object_get(o, #name))                                            \
+        missing = #name;
+#define GET_I64(name, low, high, def, id, about) GET(name, id, json_is_integer, json_integer_value)
+#define GET_F64(name, low, high, def, id, about) GET(name, id, json_is_number, json_number_value)
 #define GET_TEXT(name, ...)
 #define GET_ENUM(name, ...)                                                                        \
     m->name = choice_index(#name, json_string_value(json_object_get(o, #name)));                   \
     if (m->name < 0) missing = #name;
-#define GET_BOOL(name, ...)                                                                        \
-    if (!json_is_boolean(json_object_get(o, #name)))                                               \
-        missing = #name;                                                                           \
-    else                                                                                           \
-        m->name = json_is_true(json_object_get(o, #name));
+#define GET_BOOL(name, def, id, about) GET(name, id, json_is_boolean, json_is_true)
     MODEL_FIELDS(GET_I64, GET_F64, GET_TEXT, GET_ENUM, GET_BOOL)
     REQUIRE(!missing, ERR_IO, "%s: isoflop.%s is missing or of the wrong type", path, missing);
     return config_check_model(m, path);

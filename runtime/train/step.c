@@ -294,7 +294,7 @@ static status exchange_reports(run *r, report *mine, bool stop, step_result *out
     return run_push(r, r->squares, r->layout.chunks * 8);
 }
 
-/* AdamW over one owned range; rows differ in whether they decay. */
+/* AdamW over one owned range; rows differ in how fast they learn and whether they decay. */
 static status update_range(run *r, stripe_range own)
 {
     bool bf16 = r->params.act == DTYPE_BF16;
@@ -315,6 +315,7 @@ static status update_range(run *r, stripe_range own)
                           .v = tensor_1(r->v + own.shard + at, DTYPE_F32, n),
                           .gradient = tensor_1(sums_at(r, own.physical + at), sum_type(r), n),
                           .decay = row->decay,
+                          .rate = (float)row->rate,
                           .scalars = r->scalars}));
     }
     return OK;

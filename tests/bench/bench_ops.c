@@ -350,7 +350,7 @@ static void run_update(bench *b)
     const tensor copy = b->act == DTYPE_F32 ? (tensor){0} : b->weights;
     TIMED(ROW_ADAMW, 0,
           b->o->adamw(b->d,
-                      &(adamw_args){b->masters, copy, b->m, b->v, b->sum, true, &b->scalars}));
+                      &(adamw_args){b->masters, copy, b->m, b->v, b->sum, true, 1, &b->scalars}));
     TIMED(ROW_DIGEST, 0, b->o->digest(b->d, &(digest_args){b->digest, b->masters}));
 }
 

@@ -45,6 +45,23 @@ Test(relations, heads_divide_the_width_or_have_their_own)
               status_message());
 }
 
+Test(relations, a_base_of_mup_is_whole_and_not_far_wider)
+{
+    refused_override("model.base_width=-1", "-1 is outside [0, 65536]; nearest: 0");
+    refused_override("model.base_width=65537", "65537 is outside [0, 65536]; nearest: 65536");
+    refused_override("model.base_width=1.5", "model.base_width");
+    refused_override("model.base_widht=16", "nearest: model.base_width");
+    fixed_by("model.base_head_width=8", "8 without base_width, which it belongs to",
+             "model.base_width=16");
+    config c;
+    cr_assert_eq(parse(&c, SMALL_CONFIG, 2,
+                       (const char *[]){"optimizer.learning_rate=1", "model.base_width=512"}),
+                 ERR_CONFIG);
+    cr_assert(strstr(status_message(), "512 at width 32: hidden matrices would learn at a rate of "
+                                       "16; allowed: at most 10"),
+              "%s", status_message());
+}
+
 Test(relations, rotary_needs_even_heads)
 {
     fixed_by("model.head_width=15", "15 is odd and positions is rope", "model.head_width=14");

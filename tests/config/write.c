@@ -1,5 +1,6 @@
 /* Laws of the resolved echo, the identity hash and the table of keys. */
 #include "config/config_text.h"
+#include "config/table.h"
 
 #include <stdio.h>
 
@@ -102,6 +103,7 @@ Test(write, the_hash_sees_identity_keys_and_nothing_else)
                                           "data.zipf_facts.keys=5"};
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
         cr_assert_not(same_hash((const char *[]){changes[i], NULL}), "%s", changes[i]);
+    cr_assert_not(same_hash((const char *[]){"model.base_width=32", NULL}));
     static const char *const free_keys[] = {"name=other",
                                             "backend=ref",
                                             "data.train=elsewhere",
@@ -111,6 +113,34 @@ Test(write, the_hash_sees_identity_keys_and_nothing_else)
                                             "limits.nonfinite_in_a_row=1"};
     for (size_t i = 0; i < sizeof free_keys / sizeof free_keys[0]; i++)
         cr_assert(same_hash((const char *[]){free_keys[i], NULL}), "%s", free_keys[i]);
+}
+
+/* Runs and weights of before there was such a key say nothing of it: that must mean its default. */
+Test(write, keys_that_came_later_default_to_nothing_and_may_be_missing)
+{
+    section all[SECTIONS];
+    int later = 0;
+    table_sections(all);
+    for (int32_t s = 0; s < SECTIONS; s++)
+        for (int32_t i = 0; i < all[s].count; i++) {
+            const field *f = &all[s].fields[i];
+            if (f->identity != ID_SET) continue;
+            cr_expect(strcmp(f->fallback, "0") == 0 || strcmp(f->fallback, "false") == 0, "%s",
+                      f->key);
+            later++;
+        }
+    cr_assert_gt(later, 0);
+    cr_assert(same_hash((const char *[]){"model.base_width=0", NULL}));
+
+    /* the resolved config of an older run, whose row is gone */
+    config a = accepted(SMALL_CONFIG, (const char *[]){"model=byte-test", NULL});
+    (void)snprintf(a.model_name, sizeof a.model_name, "a row that is gone");
+    char *echo = printed(&a), *from = strstr(echo, "  base_width:"), *to = strstr(echo, "\ndata:");
+    cr_assert(from && to && from < to);
+    memmove(from, to + 1, strlen(to));
+    const config b = accepted(echo, NULL);
+    assert_same(&a, &b);
+    free(echo);
 }
 
 Test(write, the_hash_does_not_depend_on_how_a_value_is_spelled)

@@ -410,6 +410,7 @@ static void update(const op_target *t, optimizer_memory *x, const step_scalars *
                     .v = tensor_1(x->v + from, DTYPE_F32, n),
                     .gradient = tensor_1(x->gradient + from, DTYPE_I64, n),
                     .decay = true,
+                    .rate = 0.3f,
                     .scalars = s};
     cr_assert(t->o->adamw(t->d, &a) == OK);
 }

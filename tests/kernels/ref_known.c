@@ -118,6 +118,7 @@ Test(known, adamw_takes_the_steps_of_adamw)
                         .v = tensor_1(v, DTYPE_F32, 3),
                         .gradient = tensor_1(g[t], DTYPE_F32, 3),
                         .decay = true,
+                        .rate = 1,
                         .scalars = &s};
         cr_assert(ref_ops.adamw(d, &a) == OK);
         for (int i = 0; i < 3; i++)
@@ -125,6 +126,35 @@ Test(known, adamw_takes_the_steps_of_adamw)
                       (double)w[i]);
     }
     cr_expect(fabs((double)m[2] - 0.08) < 1e-7 && fabs((double)v[1] - 0.016775) < 1e-8);
+}
+
+/* w after one step at 1/8 of the rate, with or without decay */
+static float slower(float w, bool decay)
+{
+    float m = 0, v = 0, g = 0.3f;
+    step_scalars s = {.learning_rate = 1e-2f,
+                      .beta1 = 0.9f,
+                      .beta2 = 0.95f,
+                      .weight_decay = 0.1f,
+                      .bias1 = 0.1f,
+                      .bias2 = 0.05f,
+                      .gradient_scale = 1};
+    adamw_args a = {.weights = tensor_1(&w, DTYPE_F32, 1),
+                    .m = tensor_1(&m, DTYPE_F32, 1),
+                    .v = tensor_1(&v, DTYPE_F32, 1),
+                    .gradient = tensor_1(&g, DTYPE_F32, 1),
+                    .decay = decay,
+                    .rate = 0.125f,
+                    .scalars = &s};
+    cr_assert(ref_ops.adamw(d, &a) == OK);
+    return w;
+}
+
+/* the first step of Adam is the rate itself */
+Test(known, the_factor_of_the_rate_leaves_the_decay_as_it_is)
+{
+    cr_expect(fabs((double)slower(2, false) - (2 - 1e-2 / 8)) < 3e-7);
+    cr_expect(fabs((double)slower(2, true) - (2 - 1e-2 / 8 - 1e-2 * 0.1 * 2)) < 3e-7);
 }
 
 Test(known, embeddings_are_rows_plus_positions)

@@ -342,6 +342,7 @@ static void build_adamw(op_call *call, const op_case *c)
     for (int64_t i = 0; i < n; i++) ((float *)a->v.data)[i] *= ((float *)a->v.data)[i];
     a->gradient = op_call_normal(call, line(fast ? DTYPE_F32 : DTYPE_I64, n), fast ? 1 : 0x1p44);
     a->decay = c->options & OPT_DECAY;
+    a->rate = a->decay ? 0.3f : 1;
     a->scalars = s;
 }
 
