@@ -46,7 +46,6 @@ typedef struct cpu_kernels {
 static inline int64_t cpu_piece(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /* dispatch.c: what this machine and build can run */
-bool path_available(cpu_path path);
 const char *path_name(cpu_path path);
 const cpu_kernels *path_kernels(cpu_path path);
 /* "auto", or a name; fails with ERR_CONFIG naming the paths of this machine. */

@@ -60,7 +60,6 @@ static const path_row paths[PATHS] = {
 #endif
 };
 
-bool path_available(cpu_path path) { return paths[path].kernels && paths[path].runs_here(); }
 const char *path_name(cpu_path path) { return paths[path].name; }
 const cpu_kernels *path_kernels(cpu_path path) { return paths[path].kernels; }
 
@@ -69,7 +68,7 @@ status path_choose(cpu_path *out, const char *name)
     char allowed[128] = "auto";
     cpu_path best = PATH_PORTABLE;
     for (int p = 0; p < PATHS; p++) {
-        if (!path_available((cpu_path)p)) continue;
+        if (!paths[p].kernels || !paths[p].runs_here()) continue;
         if (strcmp(paths[p].name, name) == 0) {
             *out = (cpu_path)p;
             return OK;

@@ -76,9 +76,6 @@ void ref_add_scaled(double *acc, double scale, tensor b, int64_t at, int64_t cou
 /* t[at + i] = acc[i] */
 void ref_store_row(tensor t, int64_t at, const double *acc, int64_t count);
 
-double ref_activation(activation act, double x);
-double ref_activation_slope(activation act, double x);
-
 status ref_embed(device *d, const embed_args *a);
 status ref_embed_backward(device *d, const embed_backward_args *a);
 status ref_norm(device *d, const norm_args *a);

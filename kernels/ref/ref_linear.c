@@ -3,14 +3,14 @@
 /* gelu, tanh form (Hendrycks & Gimpel 2016): x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
 static const double GELU_SCALE = 0.79788456080286535588, GELU_CUBE = 0.044715;
 
-double ref_activation(activation act, double x)
+static double activation_of(activation act, double x)
 {
     if (act == ACT_NONE) return x;
     ASSERT(act == ACT_GELU);
     return 0.5 * x * (1 + tanh(GELU_SCALE * (x + GELU_CUBE * x * x * x)));
 }
 
-double ref_activation_slope(activation act, double x)
+static double activation_slope(activation act, double x)
 {
     if (act == ACT_NONE) return 1;
     ASSERT(act == ACT_GELU);
@@ -29,7 +29,7 @@ status ref_linear(device *d, const linear_args *a)
             double pre = ref_dot(a->x, m * K, a->w, n * K, K);
             if (some(a->bias)) pre += load(a->bias, n);
             if (some(a->pre)) store(a->pre, m * N + n, pre);
-            store(a->out, m * N + n, ref_activation(a->act, pre));
+            store(a->out, m * N + n, activation_of(a->act, pre));
         }
     return OK;
 }
@@ -44,7 +44,7 @@ status ref_linear_backward_input(device *d, const linear_backward_input_args *a)
         for (int64_t k = 0; k < K; k++) acc[k] = 0;
         for (int64_t n = 0; n < N; n++) ref_add_scaled(acc, load(a->dy, m * N + n), a->w, n * K, K);
         for (int64_t k = 0; k < K && a->act != ACT_NONE; k++)
-            acc[k] *= ref_activation_slope(a->act, load(a->pre, m * K + k));
+            acc[k] *= activation_slope(a->act, load(a->pre, m * K + k));
         ref_store_row(a->dx, m * K, acc, K);
     }
     return OK;

@@ -21,8 +21,6 @@ typedef enum series_part {
 } series_part;
 extern const char *const series_parts[SERIES_PARTS];
 
-enum { SERIES_STEPS_MAX = 512 };
-
 typedef struct series_step {
     double wall_s, part_s[SERIES_PARTS];
     double

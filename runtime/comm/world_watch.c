@@ -48,7 +48,7 @@ struct world_watch {
     char verdict[1536];
 };
 
-const char *watch_phase_name(watch_phase phase)
+static const char *phase_name(watch_phase phase)
 {
     static const char *const names[WATCH_PHASES] = {
         "opening", "data",    "forward and backward", "reduction",  "reports",
@@ -126,7 +126,7 @@ static void append_beat(const world_watch *v, const beat *b, char *text, size_t 
 {
     char more[TEXT_BYTES];
     (void)snprintf(more, sizeof more, " on %s (step %lld, %s, after collective %lld)",
-                   v->host[b->rank], (long long)b->step, watch_phase_name((watch_phase)b->phase),
+                   v->host[b->rank], (long long)b->step, phase_name((watch_phase)b->phase),
                    (long long)b->entered);
     append(text, bytes, more);
 }

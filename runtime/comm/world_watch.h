@@ -30,7 +30,6 @@ typedef enum watch_phase {
     WATCH_CLOSING,
     WATCH_PHASES
 } watch_phase;
-const char *watch_phase_name(watch_phase phase);
 
 /* Starts watching a world of several ranks; heartbeat_s > 0: how long one may stand still. Opens
  * nothing on a world of one rank, or twice. COLLECTIVE. world_close ends it. */

@@ -69,7 +69,7 @@ static status check_model_limits(const model_config *m, const origin *o)
     return OK;
 }
 
-status check_model(const model_config *m, const origin *o)
+static status check_model(const model_config *m, const origin *o)
 {
     TRY(check_model_limits(m, o));
     const int64_t down = m->width / m->heads * m->heads;

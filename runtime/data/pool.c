@@ -92,8 +92,6 @@ void pool_close(pool *p)
     free(p);
 }
 
-int32_t pool_workers(const pool *p) { return p->workers; }
-
 void pool_start(pool *p, pool_work work, void *context, int64_t count)
 {
     (void)pthread_mutex_lock(&p->lock);

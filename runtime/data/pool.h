@@ -15,7 +15,6 @@ int32_t pool_processors(void);
 /* workers >= 1 threads. Caller closes. */
 status pool_open(pool **out, int32_t workers);
 void pool_close(pool *p);
-int32_t pool_workers(const pool *p);
 /* Starts work(context, worker, 0 .. count-1) and returns; one job at a time. */
 void pool_start(pool *p, pool_work work, void *context, int64_t count);
 /* Waits until the job is done. */

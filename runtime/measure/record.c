@@ -60,7 +60,8 @@ status record_text(record *r, const char *json)
     return append(r, "\n", 1);
 }
 
-const char *record_number(char out[32], double value)
+/* "1.25" with 17 significant digits, or "null". */
+static const char *number(char out[32], double value)
 {
     if (isfinite(value))
         (void)snprintf(out, 32, "%.17g", value);
@@ -79,11 +80,11 @@ status record_step(record *r, const step_line *l)
                  "s,\"tokens_per_s\":%s,"
                  "\"mfu\":%s,\"digest\":\"%016" PRIx64 "\",\"data_digest\":\"%016" PRIx64
                  "\",\"skipped\":%s,\"energy_j\":%s}\n",
-                 l->step, l->tokens, record_number(n[0], l->flops), record_number(n[1], l->loss),
-                 record_number(n[2], l->grad_norm), record_number(n[3], l->learning_rate),
-                 record_number(n[4], l->step_time_s), record_number(n[5], l->tokens_per_s),
-                 record_number(n[6], l->mfu), l->digest, l->data_digest,
-                 l->skipped ? "true" : "false", record_number(n[7], l->energy_j));
+                 l->step, l->tokens, number(n[0], l->flops), number(n[1], l->loss),
+                 number(n[2], l->grad_norm), number(n[3], l->learning_rate),
+                 number(n[4], l->step_time_s), number(n[5], l->tokens_per_s), number(n[6], l->mfu),
+                 l->digest, l->data_digest, l->skipped ? "true" : "false",
+                 number(n[7], l->energy_j));
     return append(r, text, (size_t)length);
 }
 

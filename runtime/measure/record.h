@@ -28,7 +28,4 @@ status record_text(record *r, const char *json);
 /* Bytes so far, all handed to the system and synced. */
 status record_sync(record *r, int64_t *bytes);
 
-/* "1.25" with 17 significant digits, or "null"; out has 32 bytes. */
-const char *record_number(char out[32], double value);
-
 #endif

@@ -41,7 +41,8 @@ static double count_of(const model_config *m, bool without_embedding)
                                       : block_param_count(m));
 }
 
-double shape_aspect(double params) { return 64 * pow(params / 1e8, 0.12); }
+/* Width over layers of a model of these parameters, by the rule. */
+static double aspect_of(double params) { return 64 * pow(params / 1e8, 0.12); }
 
 void shape_of(shape *out, const model_config *m, const char *origin, double wanted,
               bool without_embedding)
@@ -124,7 +125,7 @@ static double fit_layers(model_config *m, const shape_question *q)
     m->layers = layers < 1 ? 1 : layers > LAYERS_MAX ? LAYERS_MAX : (int64_t)layers;
     const double n = count_of(m, q->without_embedding);
     const double aspect = (double)m->width / (double)m->layers;
-    return COUNT_WEIGHT * fabs(log(n / q->params)) + fabs(log(aspect / shape_aspect(q->params)));
+    return COUNT_WEIGHT * fabs(log(n / q->params)) + fabs(log(aspect / aspect_of(q->params)));
 }
 
 static status by_rule(model_config *out, const shape_question *q)
@@ -165,7 +166,7 @@ status shape_near(shape *out, const shape_question *q, const shape_rows *rows)
     TRY(by_rule(&m, q));
     (void)snprintf(origin, sizeof origin,
                    "rule: width / layers near %.0f, heads of %lld, MLP 4 x width",
-                   shape_aspect(q->params), (long long)m.head_width);
+                   aspect_of(q->params), (long long)m.head_width);
     shape_of(out, &m, origin, q->params, q->without_embedding);
     return OK;
 }

@@ -43,7 +43,5 @@ status shape_near(shape *out, const shape_question *q, const shape_rows *rows);
 /* The counts of a model that is given. */
 void shape_of(shape *out, const model_config *m, const char *origin, double wanted,
               bool without_embedding);
-/* Width of a model of these parameters by the rule: width / layers = 64 (N / 1e8)^0.12. */
-double shape_aspect(double params);
 
 #endif

@@ -8,7 +8,8 @@ const work_style style_framework = {.traffic = 3.0, .skips = false, .operations 
 
 double pass_seconds(const pass_cost *p) { return p->products_s + p->attention_s + p->memory_s; }
 
-void pass_add(pass_cost *sum, const pass_cost *p, double times)
+/* sum += times * p */
+static void pass_add(pass_cost *sum, const pass_cost *p, double times)
 {
     sum->products_s += times * p->products_s;
     sum->attention_s += times * p->attention_s;

@@ -29,7 +29,5 @@ extern const work_style style_fused, style_framework;
 
 void step_cost_micro(micro_cost *out, const machine *hw, const config *cfg, const work_style *w);
 double pass_seconds(const pass_cost *p);
-/* sum += times * p */
-void pass_add(pass_cost *sum, const pass_cost *p, double times);
 
 #endif

@@ -8,8 +8,6 @@
 
 /* Colours from dark to light by the order of sizes; out has 8 bytes, "#21918c". */
 const char *part_colour(char out[8], double place);
-/* The different sizes (params) of the runs, rising; returns their number. size has room for all. */
-int32_t part_sizes(double *size, const run_set *set);
 
 /* What study.json says beyond its runs; the known entropy of their data. */
 status part_study(page *p, const run_set *set);
@@ -35,13 +33,7 @@ status part_value(table *t, const char *name, const fit_value *v);
 /* These runs among the systems of the article. */
 status part_chart(page *p, const run_set *set);
 status part_forecasts(page *p, const run_set *set);
-/* What another person needs to repeat this; a paragraph on methods. */
-status part_reproduce(page *p, const run_set *set);
 
-/* Joules of a run and where they come from; NaN when nobody knows. */
-double part_energy(const run_record *r, const report_options *options, number_source *source);
-/* Money of a run after its machine's price; NaN without one. */
-double part_money(const run_record *r, const report_options *options);
 /* The half width of a 95 % interval of a mean over count numbers with this spread. */
 double part_half_width(double sd, int32_t count);
 

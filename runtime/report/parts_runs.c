@@ -21,7 +21,8 @@ const char *part_colour(char out[8], double place)
     return out;
 }
 
-int32_t part_sizes(double *size, const run_set *set)
+/* The different sizes (params) of the runs, rising; returns their number. size has room for all. */
+static int32_t sizes_of(double *size, const run_set *set)
 {
     int32_t count = 0;
     for (int32_t i = 0; i < set->count; i++) {
@@ -38,7 +39,8 @@ int32_t part_sizes(double *size, const run_set *set)
     return count;
 }
 
-double part_energy(const run_record *r, const report_options *options, number_source *source)
+/* Joules of a run and where they come from; NaN when nobody knows. */
+static double energy_of(const run_record *r, const report_options *options, number_source *source)
 {
     const double measured = json_number_at(r->summary, "energy_j");
     *source = FROM_MEASURE;
@@ -48,7 +50,8 @@ double part_energy(const run_record *r, const report_options *options, number_so
                                run_record_time_s(r));
 }
 
-double part_money(const run_record *r, const report_options *options)
+/* Money of a run after its machine's price; NaN without one. */
+static double money_of(const run_record *r, const report_options *options)
 {
     if (!options->machine) return NAN;
     return json_number_at(r->header, "ranks") * options->machine->price_per_hour.value *
@@ -139,10 +142,10 @@ status part_cost(page *p, const run_set *set, const report_options *options)
         c[3].number = json_number_at(r->summary, "tokens_per_s");
         if (!isfinite(c[3].number)) c[3].number = run_record_tokens(r) / c[2].number;
         c[4].number = json_number_at(r->summary, "mfu");
-        c[5].number = part_energy(r, options, &source);
+        c[5].number = energy_of(r, options, &source);
         c[6].number = c[5].number / run_record_tokens(r);
         if (isfinite(c[5].number)) c[5].source = c[6].source = source;
-        c[7].number = part_money(r, options);
+        c[7].number = money_of(r, options);
         c[8].number = json_number_at(r->summary, "interruptions");
         metered = metered && isfinite(c[5].number);
         priced = priced && isfinite(c[7].number);
@@ -267,7 +270,7 @@ status part_curves(page *p, const run_set *set)
 {
     double *size = calloc((size_t)set->count + 1, sizeof *size);
     REQUIRE(size, ERR_MEMORY, "no memory for a report");
-    const int32_t sizes = part_sizes(size, set);
+    const int32_t sizes = sizes_of(size, set);
     bool any = false;
     for (int32_t i = 0; i < set->count; i++) any = any || set->run[i].steps > 0;
     status s = OK;

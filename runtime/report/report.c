@@ -109,7 +109,8 @@ static status add_methods(page *p, const run_set *set)
         recorded(said[8], r, "config.train.reduction"));
 }
 
-status part_reproduce(page *p, const run_set *set)
+/* What another person needs to repeat this; a paragraph on methods. */
+static status add_reproduction(page *p, const run_set *set)
 {
     static const table_column column[] = {
         {"what", "", CELL_TEXT, FROM_NOTHING},
@@ -164,7 +165,7 @@ status report_build(page *out, const run_set *set, const char *title, const repo
     if (s == OK) s = part_runs(&p, set);
     if (s == OK) s = part_seeds(&p, set);
     if (s == OK) s = part_cost(&p, set, options);
-    if (s == OK) s = part_reproduce(&p, set);
+    if (s == OK) s = add_reproduction(&p, set);
     if (s == OK)
         *out = p;
     else

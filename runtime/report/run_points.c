@@ -56,7 +56,8 @@ static bool no_point(const run_record *r)
     return r->role && !json_is_true(json_at(r->role, "point"));
 }
 
-const char *run_points_reason(const run_record *r, run_points_rules rules)
+/* NULL when this run is a point, else the reason why not. Borrowed text of no run. */
+static const char *no_point_because(const run_record *r, run_points_rules rules)
 {
     const double unique = json_number_at(r->header, "train_data.tokens");
     const double loss = run_record_val_loss(r), tokens = run_record_tokens(r);
@@ -200,7 +201,7 @@ status run_points_of(points *out, left_out *left, law_origin *origin, const run_
     const run_record *first = NULL;
     int32_t others = 0;
     for (int32_t i = 0; i < runs; i++) {
-        const char *reason = run_points_reason(&run[i], rules);
+        const char *reason = no_point_because(&run[i], rules);
         others += no_point(&run[i]);
         if (reason && !no_point(&run[i])) TRY(leave_out(left, run[i].folder, reason));
         if (reason) continue;

@@ -34,8 +34,6 @@ void left_out_deinit(left_out *left);
 void run_points_count(points *p, const run_record *run, bool by_budget);
 /* What one run was trained on. */
 void run_points_origin(law_origin *out, const run_record *r);
-/* NULL when this run is a point, else the reason why not. Borrowed text of no run. */
-const char *run_points_reason(const run_record *r, run_points_rules rules);
 /* ERR_CONFIG naming the first setting in which b differs from a. */
 status run_points_same_setting(const run_record *a, const run_record *b, run_points_rules rules);
 

@@ -84,8 +84,6 @@ void execute_close(executor *x)
     free(x);
 }
 
-world *execute_group(executor *x) { return x->group; }
-
 /* --- one run -------------------------------------------------------------- */
 
 static void on_message(void *context, const char *text)

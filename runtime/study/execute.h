@@ -47,7 +47,5 @@ status execute_open(executor **out, world *w, const execute_options *options,
 status execute_runs(executor *x, const study_runs *runs, const bool *mine, execute_report *report);
 /* NULL is a no-op. COLLECTIVE. */
 void execute_close(executor *x);
-/* The group this rank belongs to. */
-world *execute_group(executor *x);
 
 #endif

@@ -3,7 +3,8 @@
 #include <math.h>
 #include <stdbool.h>
 
-double paired_t_probability(double t, int32_t df)
+/* P(T <= t), df >= 1 (Abramowitz and Stegun 26.7.3, .4) */
+static double t_probability(double t, int32_t df)
 {
     const double angle = atan2(fabs(t), sqrt((double)df)), c = cos(angle) * cos(angle);
     const bool odd = df % 2;
@@ -24,10 +25,10 @@ double paired_t_quantile(double level, int32_t df)
 {
     const double target = 0.5 + level / 2;
     double low = 0, high = 1;
-    while (paired_t_probability(high, df) < target && high < 1e9) high *= 2;
+    while (t_probability(high, df) < target && high < 1e9) high *= 2;
     for (int32_t i = 0; i < 200; i++) {
         const double middle = (low + high) / 2;
-        if (paired_t_probability(middle, df) < target)
+        if (t_probability(middle, df) < target)
             low = middle;
         else
             high = middle;

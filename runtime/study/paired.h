@@ -14,9 +14,7 @@ typedef struct paired {
 
 /* difference[0..n) -> interval at level (0.95). */
 paired paired_interval(const double *difference, int32_t n, double level);
-/* P(T <= t) for Student's t with df >= 1 degrees of freedom (Abramowitz and Stegun 26.7.3, .4). */
-double paired_t_probability(double t, int32_t df);
-/* t with P(|T| <= t) = level. */
+/* t with P(|T| <= t) = level, of Student's t with df >= 1 degrees of freedom. */
 double paired_t_quantile(double level, int32_t df);
 
 #endif

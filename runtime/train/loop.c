@@ -319,6 +319,7 @@ static status recover_summary(const sitting *s)
 static status finish(sitting *s, bool stopped)
 {
     if (!stopped && s->r->validation) TRY(evaluate(s));
+    world_watch_note(s->w, WATCH_CLOSING, s->r->at.step);
     TRY(straggler_table_init(&s->summary.stragglers, &s->slow, s->w));
     s->summary.finished = !stopped;
     TRY(in_step(s, write_summary(s, "summary.next.json")));

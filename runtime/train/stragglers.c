@@ -6,8 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const stragglers_parts[STRAGGLERS_PARTS] = {"compute", "comm",       "wait",
-                                                        "data",    "checkpoint", "step"};
+/* the parts of summary.json */
+static const char *const part_names[STRAGGLERS_PARTS] = {"compute", "comm",       "wait",
+                                                         "data",    "checkpoint", "step"};
 enum { PART_COMPUTE = 0, PART_DATA = 3 };
 
 static const double slow_ratio = 1.1;
@@ -134,7 +135,7 @@ int32_t straggler_slowest(const straggler_table *t, double *ratio, const char **
         if (p->worst_s - p->median_s < (slow_ratio - 1) * t->part[PART_COMPUTE].median_s) continue;
         if (!(p->median_s > 0 && p->worst_s >= slow_ratio * p->median_s) || found >= 0) continue;
         *ratio = p->worst_s / p->median_s;
-        *part = stragglers_parts[own[i]];
+        *part = part_names[own[i]];
         found = p->worst_rank;
     }
     return found;
@@ -145,7 +146,7 @@ static json_t *parts_json(const straggler_table *t)
     json_t *all = json_object();
     for (int p = 0; p < STRAGGLERS_PARTS; p++) {
         const straggler_part *part = &t->part[p];
-        (void)json_object_set_new(all, stragglers_parts[p],
+        (void)json_object_set_new(all, part_names[p],
                                   json_pack("{s:f, s:f, s:i, s:s, s:f, s:f}", "median_s",
                                             part->median_s, "worst_s", part->worst_s, "worst_rank",
                                             part->worst_rank, "worst_host",
@@ -165,7 +166,7 @@ json_t *straggler_table_json(const straggler_table *t)
         const straggler_row *row = &t->rows[r];
         json_t *o = json_pack("{s:i, s:s}", "rank", row->rank, "host", row->host);
         for (int p = 0; p < STRAGGLERS_PARTS; p++)
-            (void)json_object_set_new(o, stragglers_parts[p], json_real(row->median_s[p]));
+            (void)json_object_set_new(o, part_names[p], json_real(row->median_s[p]));
         (void)json_array_append_new(ranks, o);
     }
     int32_t slow = straggler_slowest(t, &ratio, &part);

@@ -9,9 +9,6 @@
 
 enum { STRAGGLERS_STEPS = 1024, STRAGGLERS_PARTS = 6, STRAGGLERS_HOST_BYTES = 64 };
 
-/* compute, comm, wait, data, checkpoint, step: the parts of summary.json */
-extern const char *const stragglers_parts[STRAGGLERS_PARTS];
-
 typedef struct stragglers {
     float (*s)[STRAGGLERS_PARTS]; /* (STRAGGLERS_STEPS) ring, seconds; owned */
     int64_t count;                /* steps noted                              */
