@@ -4,17 +4,32 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One number of a package in powercap, from micro-joules; NaN where it cannot be read. */
-static double read_package(int32_t package, const char *name)
+/* A line of what powercap says of a zone. False where there is none. */
+static bool read_zone(char text[32], int32_t zone, const char *name)
 {
-    char path[96], text[32];
-    double micro, joules = (double)NAN;
-    (void)snprintf(path, sizeof path, "/sys/class/powercap/intel-rapl:%d/%s", (int)package, name);
+    char path[96];
+    (void)snprintf(path, sizeof path, "/sys/class/powercap/intel-rapl:%d/%s", (int)zone, name);
     FILE *f = fopen(path, "r");
-    if (!f) return joules;
-    if (fgets(text, sizeof text, f) && sscanf(text, "%lf", &micro) == 1) joules = micro * 1e-6;
+    if (!f) return false;
+    const bool found = fgets(text, 32, f) != NULL;
     (void)fclose(f);
-    return joules;
+    return found;
+}
+
+/* One number of a zone, from micro-joules; NaN where it cannot be read. */
+static double read_joules(int32_t zone, const char *name)
+{
+    char text[32];
+    double micro;
+    const bool read = read_zone(text, zone, name) && sscanf(text, "%lf", &micro) == 1;
+    return read ? micro * 1e-6 : (double)NAN;
+}
+
+/* Beside packages there may be a zone of the platform, which counts them again. */
+static bool is_package(int32_t zone)
+{
+    char text[32];
+    return read_zone(text, zone, "name") && strncmp(text, "package", 7) == 0;
 }
 
 void energy_open(energy_meter *out, const char *bus_id)
@@ -24,12 +39,12 @@ void energy_open(energy_meter *out, const char *bus_id)
         out->gpu = nvml_open(bus_id, out->why, sizeof out->why);
         return;
     }
-    for (int32_t i = 0; i < ENERGY_PACKAGES; i++) {
-        const double at_j = read_package(i, "energy_uj");
-        if (!isfinite(at_j)) break;
-        out->at_j[i] = at_j;
-        out->range_j[i] = read_package(i, "max_energy_range_uj");
-        out->packages = i + 1;
+    for (int32_t zone = 0; zone < ENERGY_PACKAGES; zone++) {
+        const double at_j = is_package(zone) ? read_joules(zone, "energy_uj") : (double)NAN;
+        if (!isfinite(at_j)) continue;
+        out->zone[out->packages] = zone;
+        out->at_j[out->packages] = at_j;
+        out->range_j[out->packages++] = read_joules(zone, "max_energy_range_uj");
     }
     if (out->packages == 0)
         (void)snprintf(out->why, sizeof out->why, "no package counters that can be read");
@@ -51,7 +66,7 @@ double energy_read_j(energy_meter *m)
 {
     if (m->on_gpu) return m->gpu ? nvml_energy_j(m->gpu) : (double)NAN;
     for (int32_t i = 0; i < m->packages; i++) {
-        const double now_j = read_package(i, "energy_uj"), used_j = now_j - m->at_j[i];
+        const double now_j = read_joules(m->zone[i], "energy_uj"), used_j = now_j - m->at_j[i];
         m->sum_j += used_j < 0 ? used_j + m->range_j[i] : used_j;
         m->at_j[i] = now_j;
     }

@@ -14,6 +14,7 @@ typedef struct energy_meter {
     bool on_gpu;
     nvml *gpu;                       /* NULL: none, or no GPU                              */
     int32_t packages;                /* of the node that are counted; 0 on a GPU           */
+    int32_t zone[ENERGY_PACKAGES];   /* their numbers in powercap                          */
     double at_j[ENERGY_PACKAGES];    /* their counters at the last reading                 */
     double range_j[ENERGY_PACKAGES]; /* where each begins again from 0; NaN: never         */
     double sum_j;                    /* of all packages since the meter was opened         */

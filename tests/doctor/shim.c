@@ -4,11 +4,11 @@
  *   SHIM_NO_LOCKS               a file system without file locks
  *   SHIM_LOG                    the kernel's log
  *   SHIM_ROOT                   a folder whose files hide those of the same path
- *   SHIM_JOULES                 a package whose meter goes on by so much at each reading, and
- * begins again soon SHIM_CORES                  the processors this process may use: 0,1 SHIM_CUDA,
- * SHIM_NCCL        versions of these libraries, as they give them SHIM_SEND_US                what
- * goes to another host leaves so many microseconds late; SHIM_SEND_TO                only what goes
- * to this address does */
+ *   SHIM_JOULES                 a package whose meter goes on by so much at each reading
+ *   SHIM_CORES                  the processors this process may use: 0,1
+ *   SHIM_CUDA, SHIM_NCCL        versions of these libraries, as they give them
+ *   SHIM_SEND_US                what goes to another host leaves so many microseconds late
+ *   SHIM_SEND_TO                only what goes to this address does */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <dlfcn.h>
@@ -62,18 +62,27 @@ static const char *instead(const char *path, char *text, size_t bytes)
     return stat(text, &about) == 0 ? text : path;
 }
 
-/* a package's meter, which begins again after 1000 J; NULL: another file */
+/* The meter of a package, which begins again after 1000 J, and one of the whole platform, which
+ * holds the package's joules too. NULL: another file. */
 static FILE *meter(const char *path)
 {
-    static const char folder[] = "/sys/class/powercap/intel-rapl:0/";
+    static const char folder[] = "/sys/class/powercap/intel-rapl:";
+    static const char *const names[] = {"psys", "package-0"};
     static const long long range_uj = 262143328850;
-    static long long now_uj = 261143328850;
+    static long long now_uj[2] = {0, 261143328850};
     static char text[32];
     const char *joules = getenv("SHIM_JOULES");
     if (!joules || strncmp(path, folder, sizeof folder - 1) != 0) return NULL;
-    bool range = strcmp(path + sizeof folder - 1, "max_energy_range_uj") == 0;
-    if (!range) now_uj = (now_uj + atoll(joules) * 1000000) % range_uj;
-    (void)snprintf(text, sizeof text, "%lld\n", range ? range_uj : now_uj);
+    const int zone = path[sizeof folder - 1] - '0';
+    const char *file = path + sizeof folder + 1;
+    if ((zone != 0 && zone != 1) || file[-1] != '/') return NULL;
+    if (strcmp(file, "energy_uj") == 0)
+        now_uj[zone] = (now_uj[zone] + atoll(joules) * 1000000) % range_uj;
+    if (strcmp(file, "name") == 0)
+        (void)snprintf(text, sizeof text, "%s\n", names[zone]);
+    else
+        (void)snprintf(text, sizeof text, "%lld\n",
+                       strcmp(file, "energy_uj") == 0 ? now_uj[zone] : range_uj);
     return fmemopen(text, strlen(text), "r");
 }
 
