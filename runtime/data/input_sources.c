@@ -113,7 +113,8 @@ static status add_path(source_list *list, const char *path, int depth)
     return append(list, path, kind_of(path), about.st_size);
 }
 
-/* stdin can be read once only: keep what came */
+/* stdin can be read once only: what came is kept in a file that no name is left of, so that it goes
+ * with this process, however that ends */
 static status add_stdin(source_list *list, bool json)
 {
     const char *folder = getenv("TMPDIR");
@@ -122,6 +123,7 @@ static status add_stdin(source_list *list, bool json)
                    folder && folder[0] ? folder : "/tmp");
     int fd = mkstemp(path);
     REQUIRE(fd >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
+    (void)unlink(path);
     uint8_t buffer[1 << 16];
     int64_t at = 0;
     status s = OK;
@@ -134,16 +136,19 @@ static status add_stdin(source_list *list, bool json)
         if (n < 0) break;
         at += n;
     }
-    (void)close(fd);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    char *again = strdup(path);
+    if (s == OK && !again) s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for stdin");
     if (s == OK) s = append(list, "-", json ? SOURCE_JSONL : SOURCE_TEXT, at);
-    if (s == OK) {
-        source *last = &list->source[list->count - 1];
-        last->temporary = strdup(path);
-        if (last->temporary) return OK;
-        s = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for stdin");
+    if (s != OK) {
+        free(again);
+        (void)close(fd);
+        return s;
     }
-    (void)unlink(path);
-    return s;
+    source *last = &list->source[list->count - 1];
+    last->temporary = again;
+    last->copy = fd;
+    return OK;
 }
 
 status source_list_add(source_list *list, const char *name, bool json_stdin)
@@ -171,7 +176,7 @@ status source_list_add(source_list *list, const char *name, bool json_stdin)
 void source_list_deinit(source_list *list)
 {
     for (int64_t i = 0; i < list->count; i++) {
-        if (list->source[i].temporary) (void)unlink(list->source[i].temporary);
+        if (list->source[i].temporary) (void)close(list->source[i].copy);
         free(list->source[i].temporary);
         free(list->source[i].path);
     }

@@ -10,7 +10,8 @@ typedef enum source_kind { SOURCE_TEXT, SOURCE_JSONL, SOURCE_GCIDE } source_kind
 
 typedef struct source {
     char *path;      /* owned; also what messages say ("-" for stdin) */
-    char *temporary; /* the copy of stdin, removed at deinit; or NULL  */
+    char *temporary; /* what opens the copy of stdin; or NULL          */
+    int copy;        /* that copy, a file without a name               */
     source_kind kind;
     int64_t bytes; /* on disk */
 } source;
