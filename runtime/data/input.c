@@ -68,7 +68,7 @@ int64_t document_cut(cut_rule rule, const uint8_t *at, int64_t count, bool end)
     case CUT_BLANK:
         found = memmem(at, (size_t)count, "\n\n", 2);
         /* or by the line ends of Windows, whichever comes first */
-        other = memmem(at, found ? (size_t)(found - at) : (size_t)count, "\n\r\n", 3);
+        other = memmem(at, found ? (size_t)(found - at) + 2 : (size_t)count, "\n\r\n", 3);
         if (other) found = other;
         break;
     }
@@ -163,9 +163,10 @@ static void next_source(input *in)
 static status read_some(input *in, document_block *b, int64_t aim)
 {
     while (!in->ended && b->bytes < aim) {
+        const int64_t left = aim - b->bytes, wanted = left < READ_BYTES ? left : READ_BYTES;
         int64_t got = 0;
-        TRY(reserve(&b->text, &b->room, b->bytes + READ_BYTES));
-        TRY(byte_stream_read(in->stream, b->text + b->bytes, READ_BYTES, &got));
+        TRY(reserve(&b->text, &b->room, b->bytes + wanted));
+        TRY(byte_stream_read(in->stream, b->text + b->bytes, wanted, &got));
         b->bytes += got;
         in->ended = got == 0;
     }
@@ -257,6 +258,8 @@ status input_next(input *in, document_block *b)
         bool dictionary = in->sources.source[in->current].kind == SOURCE_GCIDE;
         TRY(dictionary ? next_entries(in, b) : next_text(in, b));
         if (b->count > 0 && b->bytes >= in->block_bytes / 2) break;
+        /* blank text alone is neither a block nor the end */
+        if (b->count == 0) b->bytes = 0;
     }
     return OK;
 }

@@ -84,6 +84,22 @@ Test(input, documents_end_where_the_rule_says)
     documents_are(path, CUT_LINE, "");
 }
 
+Test(input, a_block_of_blank_lines_is_not_the_end)
+{
+    const char *path = files_path(files_folder(), "a.txt");
+    char text[1200] = "", lines[1200], parts[1200];
+    /* more than is looked at before documents are cut */
+    for (int i = 0; i < 60; i++) strcat(text, "seventy");
+    strcat(text, "\n");
+    (void)snprintf(lines, sizeof lines, "%s|one\n|two|", text);
+    (void)snprintf(parts, sizeof parts, "%s|one\ntwo|", text);
+    for (int i = 0; i < 300; i++) strcat(text, i % 7 ? "\n" : "\r\n");
+    strcat(text, "one\ntwo");
+    files_write_text(path, text);
+    documents_are(path, CUT_LINE, lines);
+    documents_are(path, CUT_BLANK, parts);
+}
+
 Test(input, folders_come_sorted_and_without_hidden_files)
 {
     const char *folder = files_folder();
