@@ -173,7 +173,8 @@ static int32_t group_of(const run_record *run, int32_t i)
 {
     const json_t *trunk = json_at(run[i].role, "trunk");
     for (int32_t j = 0; j < i && json_is_integer(trunk); j++)
-        if (json_equal(json_at(run[j].role, "trunk"), trunk)) return j;
+        if (run[j].study == run[i].study && json_equal(json_at(run[j].role, "trunk"), trunk))
+            return j;
     return i;
 }
 

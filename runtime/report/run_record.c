@@ -156,6 +156,7 @@ void run_record_deinit(run_record *r)
     json_decref(r->header);
     json_decref(r->summary);
     json_decref(r->events);
+    json_decref(r->role);
     free(r->step);
     free(r->eval);
     free(r->folder);

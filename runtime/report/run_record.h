@@ -20,12 +20,13 @@ typedef struct eval_point {
 } eval_point;
 
 typedef struct run_record {
-    char *folder;       /* as given                                                */
-    const char *name;   /* its last part                                          */
-    json_t *header;     /* never NULL                                              */
-    json_t *summary;    /* NULL: the run has not ended                             */
-    json_t *events;     /* array of event lines                                    */
-    const json_t *role; /* what study.json says of it; NULL: no study; borrowed */
+    char *folder;     /* as given                                                */
+    const char *name; /* its last part                                          */
+    json_t *header;   /* never NULL                                              */
+    json_t *summary;  /* NULL: the run has not ended                             */
+    json_t *events;   /* array of event lines                                    */
+    json_t *role;     /* what the study.json of its study says of it; NULL: no study    */
+    int32_t study;    /* whose number that is among those of a run_set                  */
     step_point *step;
     int32_t steps;
     eval_point *eval;

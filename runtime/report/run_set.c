@@ -67,28 +67,22 @@ static void move_run(run_set *s, int32_t from, int32_t to)
     s->run[to] = r;
 }
 
-/* study.json, if this folder is a study, and what it says of each of its runs. A run that failed or
- * was never begun is said: nothing is dropped silently. */
-static status add_study(run_set *s, const char *folder, int32_t first)
+/* What a study says of each of its runs. A run that failed or was never begun is said: nothing is
+ * dropped silently. */
+static status add_roles(run_set *s, json_t *study, int32_t first)
 {
-    char path[PATH_BYTES], *text;
-    int64_t bytes;
-    (void)snprintf(path, sizeof path, "%s/study.json", folder);
-    if (s->study || !file_exists(path)) return OK;
-    TRY(file_read_text(&text, &bytes, path, STUDY_LIMIT));
-    s->study = json_loads(text, 0, NULL);
-    free(text);
-    if (!s->study) return add_note(s, "study.json is damaged: the runs stand by themselves");
     size_t index;
-    const json_t *row;
+    json_t *row;
     int32_t place = first; /* the study's order, which is that of its budgets and sizes */
-    json_array_foreach(json_at(s->study, "runs"), index, row)
+    json_array_foreach(json_at(study, "runs"), index, row)
     {
         const char *name = json_text_at(row, "run"), *state = json_text_at(row, "state");
         int32_t found = place;
         while (found < s->count && strcmp(s->run[found].name, name) != 0) found++;
         if (found < s->count) {
-            s->run[found].role = row;
+            json_decref(s->run[found].role);
+            s->run[found].role = json_incref(row);
+            s->run[found].study = s->studies;
             move_run(s, found, place++);
         }
         if (strcmp(state, "failed") == 0)
@@ -97,6 +91,26 @@ static status add_study(run_set *s, const char *folder, int32_t first)
             TRY(add_note(s, "%s: not begun yet", name));
     }
     return OK;
+}
+
+/* study.json, if this folder is a study. */
+static status add_study(run_set *s, const char *folder, int32_t first)
+{
+    char path[PATH_BYTES], *text;
+    int64_t bytes;
+    (void)snprintf(path, sizeof path, "%s/study.json", folder);
+    if (!file_exists(path)) return OK;
+    TRY(file_read_text(&text, &bytes, path, STUDY_LIMIT));
+    json_t *study = json_loads(text, 0, NULL);
+    free(text);
+    if (!study) return add_note(s, "study.json is damaged: the runs stand by themselves");
+    const status taken = add_roles(s, study, first);
+    s->studies++;
+    if (s->study)
+        json_decref(study);
+    else
+        s->study = study;
+    return taken;
 }
 
 status run_set_read(run_set *out, const char *const *path, int32_t paths)

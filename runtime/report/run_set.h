@@ -10,7 +10,8 @@ typedef struct run_set {
     run_record *run;
     int32_t count;
     json_t *study; /* study.json of the first study among the paths; NULL: none */
-    char **note;   /* what could not be read, and damage: "FOLDER: ..."; owned */
+    int32_t studies;
+    char **note; /* what could not be read, and damage: "FOLDER: ..."; owned */
     int32_t notes;
 } run_set;
 

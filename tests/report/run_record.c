@@ -1,5 +1,6 @@
 /* Records are read up to their damage, and what is absent stays absent. */
-#include "report/run_record.h"
+#include "report/run_points.h"
+#include "report/run_set.h"
 #include "report/table.h"
 
 #include "base/file.h"
@@ -107,6 +108,62 @@ Test(run_record, what_is_no_record_is_refused)
     cr_expect(read_text(&r, HEADER, "{\"finished\":") == ERR_CONFIG &&
               strstr(status_message(), "summary.json: damaged"));
     cr_expect(run_record_read(&r, "/nonexistent") == ERR_CONFIG);
+}
+
+/* --- several studies ------------------------------------------------------ */
+
+/* A study of three finished runs: two branches of a trunk, and one that is no point. */
+static void write_study(const char *at)
+{
+    static const char summary[] = "{\"finished\":true,\"params\":1000,\"tokens\":20000,"
+                                  "\"val_loss\":3,\"flops\":{\"model\":6e9}}";
+    static const char study[] = "{\"runs\":["
+                                "{\"run\":\"a\",\"state\":\"done\",\"point\":true,\"trunk\":0},"
+                                "{\"run\":\"b\",\"state\":\"done\",\"point\":true,\"trunk\":0},"
+                                "{\"run\":\"c\",\"state\":\"done\",\"point\":false}]}";
+    char path[256];
+    for (char name = 'a'; name <= 'c'; name++) {
+        (void)snprintf(path, sizeof path, "%s/runs/%c", at, name);
+        cr_assert(file_make_folder(path) == OK);
+        (void)snprintf(path, sizeof path, "%s/runs/%c/record.jsonl", at, name);
+        cr_assert(file_write_text(path, HEADER, (int64_t)strlen(HEADER)) == OK);
+        (void)snprintf(path, sizeof path, "%s/runs/%c/summary.json", at, name);
+        cr_assert(file_write_text(path, summary, (int64_t)strlen(summary)) == OK);
+    }
+    (void)snprintf(path, sizeof path, "%s/study.json", at);
+    cr_assert(file_write_text(path, study, (int64_t)strlen(study)) == OK);
+}
+
+Test(run_set, each_study_says_which_of_its_runs_are_points)
+{
+    char root[] = "/tmp/isoflop-studies-XXXXXX", at[2][96];
+    cr_assert(mkdtemp(root));
+    for (int k = 0; k < 2; k++) {
+        (void)snprintf(at[k], sizeof at[k], "%s/study-%d", root, k);
+        write_study(at[k]);
+    }
+    run_set set;
+    points p;
+    left_out left;
+    law_origin origin;
+    cr_assert(run_set_read(&set, (const char *const[]){at[0], at[1]}, 2) == OK, "%s",
+              status_message());
+    cr_expect(set.count == 6 && set.studies == 2);
+    for (int32_t i = 0; i < set.count; i++)
+        cr_expect(set.run[i].role && set.run[i].study == i / 3, "run %d: study %d", i,
+                  set.run[i].study);
+    cr_assert(run_points_of(&p, &left, &origin, set.run, set.count, (run_points_rules){0}) == OK,
+              "%s", status_message());
+    /* branches of one trunk are a group, those of the other study's first trunk another */
+    cr_expect(p.count == 4, "%d points", p.count);
+    for (int32_t i = 0; i < p.count; i++)
+        cr_expect(p.row[i].group == p.row[i / 2 * 2].group &&
+                      (i < 2 || p.row[i].group != p.row[0].group),
+                  "point %d: group %d", i, p.row[i].group);
+    points_deinit(&p);
+    left_out_deinit(&left);
+    run_set_deinit(&set);
+    cr_assert(file_remove_folder(root) == OK);
 }
 
 /* --- tables --------------------------------------------------------------- */
