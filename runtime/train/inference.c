@@ -4,6 +4,7 @@
 #include "train/checkpoint.h"
 #include "train/model_json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,10 @@ status inference_logits(inference *i, const int32_t *tokens, int64_t count, cons
     TRY(load_tokens(i, tokens, count));
     TRY(transformer_forward(&i->transformer));
     TRY(transformer_logits(&i->transformer, count - 1, i->logits, i->memory[3]));
+    for (int64_t v = 0; v < i->model.vocab; v++)
+        REQUIRE(isfinite(i->logits[v]), ERR_NUMERIC,
+                "%s: the logit of token %lld is not finite; the weights cannot be used", i->path,
+                (long long)v);
     *logits = i->logits;
     return OK;
 }

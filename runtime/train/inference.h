@@ -13,7 +13,8 @@ status inference_open(inference **out, const char *path, const char *backend);
 void inference_close(inference *i); /* NULL is a no-op */
 const model_config *inference_model(const inference *i);
 const char *inference_path(const inference *i); /* the step folder used */
-/* Logits (V) after tokens[0..count), 1 <= count <= T. Borrowed until the next call. */
+/* Logits (V) after tokens[0..count), 1 <= count <= T. Borrowed until the next call. ERR_NUMERIC
+ * where one is not finite. */
 status inference_logits(inference *i, const int32_t *tokens, int64_t count, const float **logits);
 /* losses[j] = -ln p(tokens[j + 1] | tokens[0..j]) for j in [0, count), 1 <= count <= T; reads count
  * + 1 tokens. */
