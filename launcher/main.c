@@ -1,6 +1,7 @@
 /* main.c — the verbs. Called as `plan`, the program is `isoflop plan`. */
 #include "cli.h"
 #include "base/nearest.h"
+#include "base/version.h"
 #include "commands.h"
 
 #include <fcntl.h>
@@ -71,7 +72,7 @@ int main(int argc, char **argv)
         return printed(OK);
     }
     if (strcmp(name, "--version") == 0) {
-        (void)puts("isoflop 0.1.0");
+        (void)printf("isoflop %s\n", version_text());
         return printed(OK);
     }
     for (int i = 0; i < VERBS; i++) {

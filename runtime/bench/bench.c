@@ -1,6 +1,7 @@
 #include "bench/bench.h"
 #include "base/json.h"
 #include "base/clock.h"
+#include "base/version.h"
 #include "bench/bench_forecast.h"
 
 #include <math.h>
@@ -216,8 +217,8 @@ static json_t *header(const bench *b)
                   (int)sysconf(_SC_NPROCESSORS_ONLN), "nodes", world_nodes(b->w), "ranks",
                   world_size(b->w), "ranks_on_node", world_local_size(b->w));
     return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "type",
-                     "bench", "schema", BENCH_SCHEMA, "version", BENCH_VERSION, "commit",
-                     BENCH_COMMIT, "date", when, "mpi", world_describe(b->w), "compiler",
+                     "bench", "schema", BENCH_SCHEMA, "version", version_text(), "commit",
+                     version_commit(), "date", when, "mpi", world_describe(b->w), "compiler",
                      __VERSION__, "backend", b->ops->name, "device", device_text, "model",
                      cfg->model_name[0] ? cfg->model_name : cfg->run.name, "hardware", hardware,
                      "config", config_text(cfg));

@@ -1,4 +1,5 @@
 /* Where ranks are and what they see: launch, hostnames, cores, limits, versions, devices. */
+#include "base/version.h"
 #include "doctor/doctor.h"
 #include "kernels/ops.h"
 
@@ -149,7 +150,7 @@ static void look(rank_place *p, const world *w)
     (void)snprintf(p->node, sizeof p->node, "%s", node ? node : "");
     (void)snprintf(p->gpus, sizeof p->gpus, "%s", gpus ? gpus : "");
     doctor_gpu_versions(versions, sizeof versions);
-    (void)snprintf(p->version, sizeof p->version, "isoflop 0.1.0, %s, compiler %s%s",
+    (void)snprintf(p->version, sizeof p->version, "isoflop %s, %s, compiler %s%s", version_text(),
                    world_describe(w), __VERSION__, versions);
     look_at_cores(p);
     list_networks(p->networks, sizeof p->networks);

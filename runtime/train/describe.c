@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/version.h"
 #include "train/describe.h"
 #include "train/grade.h"
 #include "measure/energy.h"
@@ -10,10 +11,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifndef ISOFLOP_COMMIT
-#define ISOFLOP_COMMIT "unknown"
-#endif
 
 static char *dump(json_t *root, size_t flags)
 {
@@ -162,10 +159,10 @@ char *describe_header(const run *r, const char *command, const peak_rate *peak)
         json_pack("{s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:o, s:o, "
                   "s:o, s:o, s:s, s:s, s:o}",
                   "type", "header", "schema", 1, "config", describe_config(r->cfg), "config_hash",
-                  hash, "arithmetic_id", r->arithmetic_id, "version", "0.1.0", "commit",
-                  ISOFLOP_COMMIT, "compiler", __VERSION__, "mpi", world_describe(r->world), "comm",
-                  comm_name(r->comm), "hardware", hardware_object(r), "command", command, "ranks",
-                  r->layout.ranks, "peaks", peaks, "bytes_per_rank", bytes, "train_data",
+                  hash, "arithmetic_id", r->arithmetic_id, "version", version_text(), "commit",
+                  version_commit(), "compiler", __VERSION__, "mpi", world_describe(r->world),
+                  "comm", comm_name(r->comm), "hardware", hardware_object(r), "command", command,
+                  "ranks", r->layout.ranks, "peaks", peaks, "bytes_per_rank", bytes, "train_data",
                   data_object(r->train), "validation_data", data_object(r->validation),
                   "energy_source", energy_source(&r->meter), "started", start, "job", job_object());
     if (root) {
