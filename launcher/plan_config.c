@@ -44,6 +44,9 @@ static void put_model(FILE *out, const plan_answer *a)
                   "  parallel_block: %s\n  init_std: %.17g\n",
                   config_choice("model", "mlp", m->mlp), truth(m->bias), truth(m->tied_embeddings),
                   truth(m->qk_norm), truth(m->parallel_block), m->init_std);
+    if (m->base_width > 0)
+        (void)fprintf(out, "  base_width: %" PRId64 "\n  base_head_width: %" PRId64 "\n",
+                      m->base_width, m->base_head_width);
 }
 
 static void put_data(FILE *out, const plan_answer *a)

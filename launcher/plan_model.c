@@ -259,8 +259,12 @@ static void ask_recipe(plan_answer *a)
     (void)snprintf(r->range, sizeof r->range, "N %s to %s", cli_count(range[0]).text,
                    cli_count(range[1]).text);
     all->chosen = all->count++;
-    if (!a->model_given && isfinite(recipe->init_scale))
-        a->shape.model.init_std = recipe->init_scale / sqrt((double)a->shape.model.width);
+    model_config *m = &a->shape.model;
+    m->base_width = (int64_t)recipe->base_width;
+    m->base_head_width = (int64_t)recipe->base_head_width;
+    const double width = (double)(m->base_width > 0 ? m->base_width : m->width);
+    if ((!a->model_given || m->base_width > 0) && isfinite(recipe->init_scale))
+        m->init_std = recipe->init_scale / sqrt(width);
     for (int i = 0; i < RULE_BRACKET; i++) all->bracket[i] = r->learning_rate * (i == 0 ? 0.5 : i);
 }
 

@@ -139,11 +139,11 @@ static json_t *replicates(const law_file *f)
 static json_t *recipe(const law_recipe *r)
 {
     if (!(r->rate > 0)) return json_null();
-    return json_pack("{s:f,s:f,s:f,s:f,s:o,s:o,s:f,s:f}", "learning_rate", r->rate, "params",
-                     r->params, "exponent", r->exponent, "batch_tokens", r->batch_tokens,
+    return json_pack("{s:f,s:f,s:f,s:f,s:o,s:o,s:f,s:f,s:f,s:f}", "learning_rate", r->rate,
+                     "params", r->params, "exponent", r->exponent, "batch_tokens", r->batch_tokens,
                      "warmup_ratio", json_finite(r->warmup_ratio), "init_scale",
-                     json_finite(r->init_scale), "beta2", r->beta2, "weight_decay",
-                     r->weight_decay);
+                     json_finite(r->init_scale), "beta2", r->beta2, "weight_decay", r->weight_decay,
+                     "base_width", r->base_width, "base_head_width", r->base_head_width);
 }
 
 static json_t *architecture(const law_architecture *a)
@@ -317,15 +317,22 @@ static status get_recipe(law_recipe *r, const json_t *root, const char *path)
     const struct {
         const char *key;
         double *to, low, high;
-    } part[] = {
-        {"learning_rate", &r->rate, 1e-12, 10},   {"params", &r->params, 1, 1e18},
-        {"exponent", &r->exponent, -5, 5},        {"batch_tokens", &r->batch_tokens, 1, 1e12},
-        {"beta2", &r->beta2, 0, 0.999999},        {"weight_decay", &r->weight_decay, 0, 10},
-        {"warmup_ratio", &r->warmup_ratio, 0, 1}, {"init_scale", &r->init_scale, 0, 100}};
+    } part[] = {{"learning_rate", &r->rate, 1e-12, 10},
+                {"params", &r->params, 1, 1e18},
+                {"exponent", &r->exponent, -5, 5},
+                {"batch_tokens", &r->batch_tokens, 1, 1e12},
+                {"beta2", &r->beta2, 0, 0.999999},
+                {"weight_decay", &r->weight_decay, 0, 10},
+                {"warmup_ratio", &r->warmup_ratio, 0, 1},
+                {"init_scale", &r->init_scale, 0, 100},
+                {"base_width", &r->base_width, 0, 65536},
+                {"base_head_width", &r->base_head_width, 0, 1024}};
     *r = (law_recipe){0};
     if (!value || json_is_null(value)) return OK;
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
         const bool nullable = part[i].to == &r->warmup_ratio || part[i].to == &r->init_scale;
+        /* files of before there was muP lack the last two: 0 */
+        if (i >= 8 && !json_object_get(value, part[i].key)) continue;
         TRY(get_number(part[i].to, json_object_get(value, part[i].key), path, part[i].key,
                        nullable));
         REQUIRE((nullable && isnan(*part[i].to)) ||

@@ -22,6 +22,7 @@ typedef struct law_recipe {
     double warmup_ratio; /* warm-up as a part of a run's tokens; not a number: it differs */
     double init_scale;   /* initial weights x sqrt(width); not a number: it differs */
     double beta2, weight_decay;
+    double base_width, base_head_width; /* muP: the width of rate and init_scale; 0 standard */
 } law_recipe;
 
 /* What the models behind a law have in common, in the words of a run config. */

@@ -108,7 +108,7 @@ static double rate_of(const run_record *r)
 }
 
 /* How the runs that are points were trained: a line through ln rate over ln N, where none of them
- * is far from it and all have one batch, beta2 and weight decay. */
+ * is far from it and all have one batch, beta2, weight decay and parametrisation. */
 static void take_recipe(law_recipe *out, const points *p, const run_record *run)
 {
     const double far = log(1.5);
@@ -121,11 +121,17 @@ static void take_recipe(law_recipe *out, const points *p, const run_record *run)
         const double batch = json_number_at(one->header, "config.train.batch_tokens");
         const double beta2 = json_number_at(one->header, "config.optimizer.beta2");
         const double warmup = json_number_at(one->header, "config.schedule.warmup_tokens");
-        const double spread = json_number_at(one->header, "config.model.init_std") *
-                              sqrt(json_number_at(one->header, "config.model.width"));
+        /* absent in records of before there was muP */
+        const double base = known(json_number_at(one->header, "config.model.base_width"));
+        const double head = known(json_number_at(one->header, "config.model.base_head_width"));
+        const double width = json_number_at(one->header, "config.model.width");
+        const double spread =
+            json_number_at(one->header, "config.model.init_std") * sqrt(base > 0 ? base : width);
         const double decay = json_number_at(one->header, "config.optimizer.weight_decay");
         if (i && (batch != r.batch_tokens || beta2 != r.beta2 || decay != r.weight_decay)) return;
+        if (i && (base != r.base_width || head != r.base_head_width)) return;
         r.batch_tokens = batch, r.beta2 = beta2, r.weight_decay = decay;
+        r.base_width = base, r.base_head_width = head;
         init[0] = fmin(init[0], spread), init[1] = fmax(init[1], spread);
         mx += log(p->row[i].params) / p->count;
         my += rate_of(one) / p->count;
@@ -145,6 +151,7 @@ static void take_recipe(law_recipe *out, const points *p, const run_record *run)
     /* whole steps make it differ a little */
     r.warmup_ratio = high - low < 0.01 ? (low + high) / 2 : (double)NAN;
     r.init_scale = init[1] < 1.1 * init[0] ? sqrt(init[0] * init[1]) : (double)NAN;
+    if (r.base_width > 0 && !isfinite(r.init_scale)) return;
     if (isfinite(r.rate) && r.batch_tokens >= 1 && r.beta2 >= 0 && r.weight_decay >= 0) *out = r;
 }
 

@@ -107,12 +107,25 @@ static status expand_mode(expansion *e)
 }
 
 /* The size whose rate the base says. */
-static status base_params(expansion *e)
+static status read_base(expansion *e)
 {
     config base;
-    if (e->s->keys.learning_rate_rule != RATE_SIZE) return OK;
+    const study_keys *k = &e->s->keys;
+    const bool size = k->learning_rate_rule == RATE_SIZE, mup = k->parametrisation == STUDY_MUP;
+    e->base = (model_config){0};
+    if (!size && !mup) return OK;
     TRY(expand_shared_config(&base, e, 0));
     e->base_params = (double)block_param_count(&base.model);
+    REQUIRE(!size || (!mup && base.model.base_width == 0), ERR_CONFIG,
+            "%s: learning_rate_rule: size beside muP, which scales rates with the width already; "
+            "allowed: fixed, sweep",
+            e->s->path);
+    if (!mup) return OK;
+    e->base = base.model;
+    e->shared = e->set.count;
+    if (base.model.base_width > 0) return OK;
+    e->base.base_width = base.model.width;
+    e->base.base_head_width = base.model.head_width;
     return OK;
 }
 
@@ -126,15 +139,19 @@ static status common_settings(expansion *e)
             s->mode == STUDY_ISOFLOP ? "; those of an isoflop ladder stand in isoflop.models" : "");
     if (*s->train) TRY(settings_add(&e->set, 0, "data.train=%s", s->train));
     if (*s->validation) TRY(settings_add(&e->set, 0, "data.validation=%s", s->validation));
-    TRY(settings_add_map(&e->set, s->path, tree_find(s->root, "set"), NULL));
-    return base_params(e);
+    return settings_add_map(&e->set, s->path, tree_find(s->root, "set"), NULL);
 }
 
 /* One variant under the settings as they are now. */
 static status expand_variant(expansion *e, const tree *v, const char *name)
 {
-    static const char *const tags[] = {
-        "name", "flop_count", "warmup_ratio", "warmup_per_param", "learning_rate_rule", NULL};
+    static const char *const tags[] = {"name",
+                                       "flop_count",
+                                       "warmup_ratio",
+                                       "warmup_per_param",
+                                       "learning_rate_rule",
+                                       "parametrisation",
+                                       NULL};
     const char *const *own_keys = tags + 2; /* of the study: a variant may have them for itself */
     const study *whole = e->s;
     study own = *whole;
@@ -151,7 +168,7 @@ static status expand_variant(expansion *e, const tree *v, const char *name)
     e->s = &own;
     e->variant = name;
     status s = settings_add_map(&e->set, whole->path, v, tags);
-    if (s == OK) s = base_params(e);
+    if (s == OK) s = read_base(e);
     if (s == OK) s = expand_mode(e);
     e->s = whole;
     e->variant = "";
@@ -163,7 +180,10 @@ static status expand_variants(expansion *e)
 {
     const tree *list = tree_find(e->s->root, "variants");
     TRY(common_settings(e));
-    if (!list) return expand_mode(e);
+    if (!list) {
+        TRY(read_base(e));
+        return expand_mode(e);
+    }
     REQUIRE(list->kind == TREE_LIST && list->count > 0, ERR_CONFIG,
             "%s:%d: variants: allowed: a list of {name, and keys of the run config}", e->s->path,
             list->line);

@@ -50,7 +50,7 @@ void expand_cell_count(char out[24], double value)
     (void)snprintf(out, 24, i ? "%.4g%c" : "%.0f", value, unit[i]);
 }
 
-status expand_cell_config(config *cfg, expansion *e, int32_t line)
+static status load_cell(config *cfg, expansion *e, int32_t line)
 {
     const status s = config_load_among(cfg, &e->models, e->s->keys.base, e->set.count,
                                        (const char *const *)e->set.text);
@@ -64,6 +64,48 @@ status expand_cell_config(config *cfg, expansion *e, int32_t line)
         return status_prefix(s, "%s:%d", e->s->path, e->set.line[i]);
     }
     return status_prefix(s, "%s:%d", e->s->path, line);
+}
+
+/* Under mup the base says how every width starts: a cell cannot. */
+static status add_mup(expansion *e)
+{
+    static const char *const of_base[] = {"model.init_std=", "model.base_width=",
+                                          "model.base_head_width="};
+    for (int32_t i = e->shared; i < e->set.count; i++)
+        for (size_t k = 0; k < sizeof of_base / sizeof *of_base; k++)
+            REQUIRE(strncmp(e->set.text[i], of_base[k], strlen(of_base[k])) != 0, ERR_CONFIG,
+                    "%s:%d: %s under parametrisation: mup, which takes it from the base; allowed: "
+                    "in the base, in set, in a variant",
+                    e->s->path, e->set.line[i], e->set.text[i]);
+    /* behind the cell's: model=NAME forgets what stands before it */
+    TRY(settings_add(&e->set, 0, "model.init_std=%.17g", e->base.init_std));
+    TRY(settings_add(&e->set, 0, "model.base_width=%" PRId64, e->base.base_width));
+    return settings_add(&e->set, 0, "model.base_head_width=%" PRId64, e->base.base_head_width);
+}
+
+/* One factor for all hidden matrices: their other sides grow as the width does. */
+static status check_mup(const expansion *e, const model_config *m, int32_t line)
+{
+    const double wider = (double)m->width / (double)e->base.width;
+    const double ffn = (double)m->ffn / (double)e->base.ffn / wider;
+    const double heads =
+        (double)(m->heads * m->head_width) / (double)(e->base.heads * e->base.head_width) / wider;
+    REQUIRE(fabs(log(ffn)) < log(1.25) && fabs(log(heads)) < log(1.25), ERR_CONFIG,
+            "%s:%d: parametrisation: mup: width %" PRId64 " with ffn %" PRId64 " and %" PRId64
+            " heads of %" PRId64 "; the base has %" PRId64 ", %" PRId64 ", %" PRId64 " of %" PRId64
+            "; allowed: in proportion",
+            e->s->path, line, m->width, m->ffn, m->heads, m->head_width, e->base.width, e->base.ffn,
+            e->base.heads, e->base.head_width);
+    return OK;
+}
+
+status expand_cell_config(config *cfg, expansion *e, int32_t line)
+{
+    const int32_t mark = e->set.count;
+    if (e->base.width > 0) TRY(add_mup(e));
+    const status read = load_cell(cfg, e, line);
+    settings_cut(&e->set, mark);
+    return read == OK && e->base.width > 0 ? check_mup(e, &cfg->model, line) : read;
 }
 
 status expand_shared_config(config *cfg, expansion *e, int32_t line)

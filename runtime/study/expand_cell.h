@@ -25,11 +25,13 @@ typedef struct expansion {
     const tree *count;   /* of the FLOPs, as the variant says; NULL as the ladder does */
     int32_t cells, trunks;
     double base_params; /* of the base's model; 0 not asked yet */
+    model_config base;  /* mup: the model whose rate is the base's; width 0 else */
+    int32_t shared;     /* settings that base was read under                     */
     config_models models;
 } expansion;
 
-/* The base under the settings as they are now. ERR_CONFIG with the line in the study file of the
- * override at fault, else `line`. */
+/* The base under the settings as they are now, and under mup as a width of e->base. ERR_CONFIG with
+ * the line in the study file of the override at fault, else `line`. */
 status expand_cell_config(config *cfg, expansion *e, int32_t line);
 /* The same where only what all cells share is asked for: a trunk names its decay_tokens itself, so
  * wsd without them is no error. */

@@ -29,6 +29,8 @@
     F64(decay_ratio,  0.01, 0.95, "0.2", "wsd: cool-down as a part of each run's tokens")                                \
     ENUM(learning_rate_rule, "fixed|size|sweep", "fixed",                                                                \
          "fixed: as the config says; size: x (N / N of the base)^(-1/3); sweep: the best of learning_rate_factors")      \
+    ENUM(parametrisation, "standard|mup", "standard",                                                                    \
+         "mup: learning rate and init_std of every width are the base's (model.base_width)")                             \
     ENUM(fit,   "auto|none", "auto",    "fit laws afterwards, where the runs allow it")                                  \
     BOOL(cosine_twins, "false",         "wsd tokens: also a separate cosine run for each count of the first model")
 // clang-format on
@@ -42,6 +44,7 @@ typedef struct study_keys {
     STUDY_FIELDS(STUDY_I64, STUDY_F64, STUDY_TEXT, STUDY_ENUM, STUDY_BOOL)
 } study_keys;
 enum { RATE_FIXED, RATE_SIZE, RATE_SWEEP };
+enum { STUDY_STANDARD, STUDY_MUP };
 enum { STUDY_FIT_AUTO, STUDY_FIT_NONE };
 
 enum { STUDY_SEEDS = 64, STUDY_FACTORS = 16, STUDY_NAME = 32, STUDY_BYTES_MAX = 1 << 20 };

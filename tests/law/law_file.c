@@ -27,7 +27,7 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     (void)close(mkstemp(path));
     fit_points(&r, 20);
     law_origin origin = {.data = "MassiveText", .context = 2048, .flop_count = "six_nd"};
-    origin.recipe = (law_recipe){1e-3, 1e8, -1.0 / 3, 5e5, NAN, 0.8, 0.95, 0.1};
+    origin.recipe = (law_recipe){1e-3, 1e8, -1.0 / 3, 5e5, NAN, 0.8, 0.95, 0.1, 64, 16};
     origin.architecture = (law_architecture){"rmsnorm", "rope", "gelu", false, true, false, true};
     law_file_of(&f, &r, &origin);
     cr_assert(law_file_write(&f, path) == OK, "%s", status_message());
@@ -42,6 +42,7 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     const law_recipe *how = &g.origin.recipe;
     cr_expect(how->rate == 1e-3 && how->params == 1e8 && how->exponent == -1.0 / 3);
     cr_expect(how->batch_tokens == 5e5 && isnan(how->warmup_ratio) && how->init_scale == 0.8);
+    cr_expect(how->base_width == 64 && how->base_head_width == 16);
     cr_expect(g.replicates == 20 && f.replicates == 20);
     cr_expect(memcmp(g.replicate, f.replicate, sizeof f.replicate) == 0);
     cr_expect(g.residual_sd == f.residual_sd && g.range_params[1] == f.range_params[1]);
@@ -193,6 +194,11 @@ Test(law_file, wrong_files_are_refused_by_key)
     expect_refused(HEAD RANGE GOOD ",\"replicates\":[]}", "replicates.rows must be");
     expect_refused(HEAD RANGE GOOD ",\"recipe\":{\"learning_rate\":-1}}", "recipe.learning_rate");
     expect_refused(HEAD RANGE GOOD ",\"recipe\":{\"learning_rate\":1}}", "params is missing");
+    expect_refused(HEAD RANGE GOOD
+                   ",\"recipe\":{\"learning_rate\":1,\"params\":1,\"exponent\":0,"
+                   "\"batch_tokens\":1,\"beta2\":0,\"weight_decay\":0,\"warmup_ratio\":null,"
+                   "\"init_scale\":null,\"base_width\":-1}}",
+                   "recipe.base_width is -1");
     expect_refused(HEAD RANGE GOOD ",\"architecture\":{\"norm\":1}}", "architecture.norm");
     expect_refused(HEAD RANGE ",\"constants\":{\"E\":-1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1}}",
                    "constants.E is -1");

@@ -183,6 +183,54 @@ Test(expand, the_size_rule_keeps_the_rate_of_the_base)
     close_all(&r, &s);
 }
 
+/* Named models bring a spread of their own, cells their heads; rate and spread stay the base's. */
+Test(expand, mup_gives_every_width_the_rate_and_spread_of_the_base)
+{
+    study s;
+    study_runs r;
+    must_expand(&r, &s,
+                "parametrisation: mup\n"
+                "set: {model: byte-w32-l2, train.micro_batch: 2, train.batch_tokens: 1536}\n"
+                "runs: [{name: a}, {name: b, model: byte-w64-l2},\n"
+                "  {name: c, model.width: 128, model.heads: 8, model.ffn: 512}]\n");
+    cr_assert_eq(r.count, 3);
+    for (int32_t i = 0; i < r.count; i++) {
+        const model_config *m = &r.run[i].cfg.model;
+        cr_expect_eq(m->width, 32 << i);
+        cr_expect_eq(m->head_width, i == 1 ? 32 : 16);
+        cr_expect(m->base_width == 32 && m->base_head_width == 16);
+        cr_expect_float_eq(m->init_std, 0.14, 1e-12);
+        cr_expect_float_eq(r.run[i].cfg.optimizer.learning_rate, 1e-2, 1e-12);
+    }
+    close_all(&r, &s);
+}
+
+Test(expand, a_sweep_may_compare_the_parametrisations)
+{
+    study s;
+    study_runs r;
+    must_expand(&r, &s,
+                "learning_rate_rule: sweep\nlearning_rate_factors: [0.5, 1, 2]\n"
+                "variants: [{name: m, parametrisation: mup}, {name: s},\n"
+                "  {name: b, parametrisation: mup, model.base_width: 8}]\n"
+                "isoflop: {budgets: [9e9], models: [byte-w32-l2, byte-w64-l2]}\n"
+                "set: {train.micro_batch: 2, train.batch_tokens: 1536,\n"
+                "  schedule.warmup_tokens: 1536, model.ffn: 128}\n");
+    cr_assert_eq(r.count, 18);
+    for (int32_t i = 0; i < r.count; i++) {
+        const study_run *run = &r.run[i];
+        const bool mup = *run->variant != 's';
+        cr_expect_eq(run->cfg.model.base_width,
+                     *run->variant == 'b' ? 8
+                     : mup                ? 32
+                                          : 0,
+                     "%s", run->name);
+        if (run->cfg.model.width == 64)
+            cr_expect_float_eq(run->cfg.model.init_std, mup ? 0.02 : 0.1, 1e-12, "%s", run->name);
+    }
+    close_all(&r, &s);
+}
+
 /* What must not start, and the words that say why. */
 static const struct {
     const char *text, *says;
@@ -223,6 +271,17 @@ static const struct {
     {"learning_rate_rule: sweep\nlearning_rate_factors: [1, 2]\nruns: [{}]\n", "3 to"},
     {"learning_rate_rule: sweep\nlearning_rate_factors: [1, 4, 2]\nruns: [{}]\n", "ascending"},
     {"learning_rate_factors: [1, 2, 4]\nruns: [{}]\n", "belong to learning_rate_rule"},
+    {"parametrisation: mu\nruns: [{}]\n", "allowed: standard, mup"},
+    {"parametrization: mup\nruns: [{}]\n", "nearest: parametrisation"},
+    {"learning_rate_rule: mup\nruns: [{}]\n", "allowed: fixed, size, sweep"},
+    {"parametrisation: mup\nlearning_rate_rule: size\nruns: [{}]\n", "beside muP"},
+    {"learning_rate_rule: size\nset: {model.base_width: 16}\nruns: [{}]\n", "beside muP"},
+    {"parametrisation: mup\nruns: [{model.init_std: 0.1}]\n",
+     "study.yaml:4: model.init_std=0.1 under parametrisation: mup"},
+    {"parametrisation: mup\nruns: [{model: {width: 64, base_width: 64, ffn: 192}}]\n",
+     "model.base_width=64 under"},
+    {"parametrisation: mup\nruns: [{model.width: 64}]\n",
+     "width 64 with ffn 96 and 2 heads of 32; the base has 32, 96, 2 of 16; allowed: in"},
     {"compare: {arms: [a]}\nruns: [{arm: a}]\n", "arms: [A, B]"},
     {"compare: {arms: [a, b], equal_flops: [x]}\n"
      "runs: [{arm: a, row: x}, {arm: b, row: x, train.tokens: 18432}]\n",
@@ -273,6 +332,7 @@ Test(expand, every_study_of_configs_expands)
         {"gopher-vs-chinchilla-cpu", 15},
         {"gopher-vs-chinchilla-sweep-cpu", 20},
         {"gopher-vs-chinchilla-gpu", 15},
+        {"mup-cpu", 42},
         {"isoflop-cpu", 48},
         {"known-entropy", 50},
         {"known-entropy-small", 6},
