@@ -182,5 +182,16 @@ bool file_exists(const char *path)
 int64_t file_free_bytes(const char *path)
 {
     struct statvfs fs;
-    return statvfs(path, &fs) == 0 ? (int64_t)fs.f_bavail * (int64_t)fs.f_frsize : -1;
+    char above[PATH_BYTES];
+    (void)snprintf(above, sizeof above, "%s", path);
+    /* what is not there yet will be in the folder that is */
+    while (statvfs(above, &fs) != 0) {
+        char *slash = strrchr(above, '/');
+        if (errno != ENOENT || strcmp(above, ".") == 0) return -1;
+        if (!slash)
+            (void)snprintf(above, sizeof above, ".");
+        else
+            slash[slash == above] = '\0';
+    }
+    return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }

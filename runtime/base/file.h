@@ -27,7 +27,7 @@ status file_sync_folder(const char *path);
 /* rm -r of a folder made by us; a missing one is fine. */
 status file_remove_folder(const char *path);
 bool file_exists(const char *path);
-/* Free bytes of the file system that holds path; -1 unknown. */
+/* Free bytes of the file system that holds path, or would if it were made; -1 unknown. */
 int64_t file_free_bytes(const char *path);
 
 #endif

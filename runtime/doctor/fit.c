@@ -63,7 +63,7 @@ static void check_space(doctor_report *r, const run *x, const char *folder)
 {
     double one = 12.0 * (double)x->layout.params;
     double needed = one * (double)(x->cfg->checkpoint.keep_last + 1);
-    int64_t available = file_free_bytes(file_exists(folder) ? folder : ".");
+    int64_t available = file_free_bytes(folder);
     if (available >= 0 && (double)available < needed)
         doctor_add(r, "space", true, folder, "free space, or checkpoint.keep_last=1",
                    "checkpoints need %.1f MiB, %.1f MiB are free", needed / 0x1p20,

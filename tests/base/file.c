@@ -58,3 +58,13 @@ Test(file, writers_of_one_file_do_not_meet)
     cr_expect_eq(unlink(path), 0);
     cr_expect_eq(rmdir(folder), 0);
 }
+
+Test(file, space_is_that_of_the_file_system_where_a_path_will_lie)
+{
+    /* a file system that never has space */
+    cr_expect_eq(file_free_bytes("/proc"), 0);
+    cr_expect_eq(file_free_bytes("/proc/no-such/folder/"), 0);
+    cr_expect(file_free_bytes("no-such") > 0);
+    cr_expect(file_free_bytes("no-such/folder") > 0);
+    cr_expect_eq(file_free_bytes("/proc/version/below-a-file"), -1);
+}
