@@ -349,7 +349,7 @@ static status part_output(study_session *x)
 static status study_verb(world *w, const study_arguments *a, int argc, char **argv)
 {
     study_session x = {.a = a, .w = w, .first = world_rank(w) == 0};
-    const struct sigaction action = {.sa_handler = on_signal};
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
     char pinned[256];
     log_open(world_rank(w), world_size(w));

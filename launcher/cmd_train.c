@@ -64,7 +64,7 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     const int numbers[] = {SIGINT, SIGTERM, SIGUSR1};
     for (int i = 0; i < 3; i++) (void)sigaction(numbers[i], &action, NULL);
 }

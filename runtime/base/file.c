@@ -91,14 +91,29 @@ status file_read_text(char **out, int64_t *bytes, const char *path, int64_t limi
     return s;
 }
 
+/* 0, or errno. A signal may end the wait on file systems that are programs. */
+static int sync_whole(int fd)
+{
+    while (fsync(fd) != 0)
+        if (errno != EINTR) return errno;
+    return 0;
+}
+
+status file_sync(int fd, const char *path)
+{
+    const int why = sync_whole(fd);
+    REQUIRE(why == 0, ERR_IO, "cannot sync %s: %s", path, strerror(why));
+    return OK;
+}
+
 status file_sync_folder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     REQUIRE(fd >= 0, ERR_IO, "cannot open %s: %s", path, strerror(errno));
-    int failed = fsync(fd), why = errno;
+    const int why = sync_whole(fd);
     (void)close(fd);
     /* some file systems cannot fsync a folder; they order the rename themselves */
-    REQUIRE(failed == 0 || why == EINVAL, ERR_IO, "cannot sync %s: %s", path, strerror(why));
+    REQUIRE(why == 0 || why == EINVAL, ERR_IO, "cannot sync %s: %s", path, strerror(why));
     return OK;
 }
 
@@ -108,8 +123,7 @@ static status write_synced(const char *temporary, const char *path, const char *
     const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
     REQUIRE(fd >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
     status s = file_write_at(fd, path, 0, text, bytes);
-    if (s == OK && fsync(fd) != 0)
-        s = status_set(ERR_IO, __FILE__, __LINE__, "cannot sync %s: %s", path, strerror(errno));
+    if (s == OK) s = file_sync(fd, path);
     if (close(fd) != 0 && s == OK)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot close %s: %s", path, strerror(errno));
     return s;

@@ -23,6 +23,8 @@ status file_read_text(char **out, int64_t *bytes, const char *path, int64_t limi
 status file_write_text(const char *path, const char *text, int64_t bytes);
 /* mkdir -p */
 status file_make_folder(const char *path);
+/* fsync, whatever signals come meanwhile. path is for the message. */
+status file_sync(int fd, const char *path);
 status file_sync_folder(const char *path);
 /* rm -r of a folder made by us; a missing one is fine. */
 status file_remove_folder(const char *path);

@@ -3,7 +3,6 @@
 #include "bench/bench.h"
 #include "model/block.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,8 +31,7 @@ static status run_write(void *context)
         int64_t n = d->count - at < PIECE ? d->count - at : PIECE;
         s = file_write_at(fd, d->path, at, d->bytes, n);
     }
-    if (s == OK && fsync(fd) != 0)
-        s = status_set(ERR_IO, __FILE__, __LINE__, "cannot sync %s: %s", d->path, strerror(errno));
+    if (s == OK) s = file_sync(fd, d->path);
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* so that reading reads */
     (void)close(fd);
     return s;

@@ -89,7 +89,7 @@ static status end_shard(shard_writer *w)
     TRY(flush(w));
     token_file_header(header, w->type, w->shard_tokens);
     TRY(file_write_at(w->fd, path, 0, header, sizeof header));
-    REQUIRE(fsync(w->fd) == 0, ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    TRY(file_sync(w->fd, path));
     token_manifest *m = &w->manifest;
     shard_row *more = realloc(m->shard, (size_t)(m->shards + 1) * sizeof *more);
     REQUIRE(more, ERR_MEMORY, "no memory for shard %lld", (long long)m->shards);

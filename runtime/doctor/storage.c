@@ -72,8 +72,7 @@ static void write_own(storage_seen *out, const char *folder, int32_t rank)
     int fd;
     status s = file_open_write(&fd, path, O_TRUNC);
     if (s == OK) s = file_write_at(fd, path, 0, piece, PROBE_BYTES);
-    if (s == OK && fsync(fd) != 0)
-        s = status_set(ERR_IO, __FILE__, __LINE__, "%s", strerror(errno));
+    if (s == OK) s = file_sync(fd, path);
     out->seconds = clock_s() - start;
     out->written = s == OK;
     if (s != OK) (void)snprintf(out->error, sizeof out->error, "%.290s", status_message());

@@ -90,7 +90,7 @@ status record_step(record *r, const step_line *l)
 
 status record_sync(record *r, int64_t *bytes)
 {
-    REQUIRE(fsync(r->fd) == 0, ERR_IO, "cannot sync %s: %s", r->path, strerror(errno));
+    TRY(file_sync(r->fd, r->path));
     *bytes = r->bytes;
     return OK;
 }

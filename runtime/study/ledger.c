@@ -70,8 +70,7 @@ status ledger_append(ledger *l, const ledger_line *line)
     while ((written = write(l->fd, text, (size_t)n)) < 0 && errno == EINTR) continue;
     REQUIRE(written == n, ERR_IO, "cannot write %s: %s", l->path,
             written < 0 ? strerror(errno) : "no space");
-    REQUIRE(fsync(l->fd) == 0, ERR_IO, "cannot sync %s: %s", l->path, strerror(errno));
-    return OK;
+    return file_sync(l->fd, l->path);
 }
 
 /* One line without its newline; false when it is damaged. */
@@ -164,8 +163,7 @@ static status set_aside(const ledger *l, const char *bytes, int64_t count)
     int fd;
     TRY(file_open_write(&fd, path, O_APPEND));
     status s = fstat(fd, &about) == 0 ? file_write_at(fd, path, about.st_size, bytes, count) : OK;
-    if (s == OK && fsync(fd) != 0)
-        s = status_set(ERR_IO, __FILE__, __LINE__, "cannot sync %s: %s", path, strerror(errno));
+    if (s == OK) s = file_sync(fd, path);
     (void)close(fd);
     return s;
 }
@@ -184,7 +182,7 @@ status ledger_recover(ledger *l, int32_t *lost, int32_t *line)
     for (int64_t i = 0; i < bytes; i++) *lost += text[i] == '\n' || i + 1 == bytes;
     status s = bytes > 0 ? set_aside(l, text, bytes) : OK;
     free(text);
-    if (s == OK && bytes > 0 && (ftruncate(l->fd, end) != 0 || fsync(l->fd) != 0))
+    if (s == OK && bytes > 0 && ftruncate(l->fd, end) != 0)
         s = status_set(ERR_IO, __FILE__, __LINE__, "cannot cut %s: %s", l->path, strerror(errno));
-    return s;
+    return s == OK && bytes > 0 ? file_sync(l->fd, l->path) : s;
 }

@@ -106,9 +106,11 @@ static status each_stripe(checkpoint_writer *w, bool verify)
 static status write_own(checkpoint_writer *w)
 {
     TRY(each_stripe(w, false));
-    for (int file = 0; file < 2; file++)
-        REQUIRE(fsync(w->fd[file]) == 0, ERR_IO, "cannot sync %s/%s: %s", w->temporary,
-                manifest_names[file], strerror(errno));
+    for (int file = 0; file < 2; file++) {
+        char path[PATH_BYTES];
+        (void)snprintf(path, sizeof path, "%s/%s", w->temporary, manifest_names[file]);
+        TRY(file_sync(w->fd[file], path));
+    }
     return each_stripe(w, true);
 }
 

@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +28,7 @@ static status probe(double *seconds, const char *path, int64_t bytes)
     status s = file_open_write(&fd, path, O_TRUNC);
     for (int64_t at = 0; s == OK && at < bytes; at += PIECE_BYTES)
         s = file_write_at(fd, path, at, piece, bytes - at < PIECE_BYTES ? bytes - at : PIECE_BYTES);
-    if (s == OK && fsync(fd) != 0)
-        s = status_set(ERR_IO, __FILE__, __LINE__, "cannot sync %s: %s", path, strerror(errno));
+    if (s == OK) s = file_sync(fd, path);
     if (fd >= 0) {
         (void)unlink(path);
         (void)close(fd);

@@ -3,6 +3,7 @@
  *   SHIM_SLOWER                 a thread seems to have worked that many times as long
  *   SHIM_NO_LOCKS               a file system without file locks
  *   SHIM_LOG                    the kernel's log
+ *   SHIM_INTERRUPTED            every other fsync is interrupted by a signal
  *   SHIM_ROOT                   a folder whose files hide those of the same path
  *   SHIM_JOULES                 a package whose meter goes on by so much at each reading
  *   SHIM_CORES                  the processors this process may use: 0,1
@@ -50,6 +51,18 @@ int open(const char *path, int flags, ...)
     *(void **)&real = dlsym(RTLD_NEXT, "open");
     if (getenv("SHIM_LOG") && strcmp(path, "/dev/kmsg") == 0) path = getenv("SHIM_LOG");
     return real(path, flags, mode);
+}
+
+int fsync(int fd)
+{
+    static _Atomic int calls;
+    if (getenv("SHIM_INTERRUPTED") && calls++ % 2 == 0) {
+        errno = EINTR;
+        return -1;
+    }
+    int (*real)(int);
+    *(void **)&real = dlsym(RTLD_NEXT, "fsync");
+    return real(fd);
 }
 
 /* the path that stands for it */
