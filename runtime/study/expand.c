@@ -111,14 +111,15 @@ static status read_base(expansion *e)
 {
     config base;
     const study_keys *k = &e->s->keys;
-    const bool size = k->learning_rate_rule == RATE_SIZE, mup = k->parametrisation == STUDY_MUP;
+    const bool size = k->learning_rate_rule == RATE_SIZE;
+    const bool mup = k->parametrisation == STUDY_MUP || k->learning_rate_rule == RATE_MUP;
     e->base = (model_config){0};
     if (!size && !mup) return OK;
     TRY(expand_shared_config(&base, e, 0));
     e->base_params = (double)block_param_count(&base.model);
     REQUIRE(!size || (!mup && base.model.base_width == 0), ERR_CONFIG,
             "%s: learning_rate_rule: size beside muP, which scales rates with the width already; "
-            "allowed: fixed, sweep",
+            "allowed: fixed, sweep, mup",
             e->s->path);
     if (!mup) return OK;
     e->base = base.model;

@@ -97,7 +97,7 @@ static status tokens_of_model(expansion *e, const tree *list, const char *model,
             "%s: cosine_twins belong to tokens with schedule.name wsd", e->s->path);
     if (!wsd) return expand_separate(e, list, model, false);
     REQUIRE(k->learning_rate_rule != RATE_SWEEP, ERR_CONFIG,
-            "%s: learning_rate_rule: sweep beside trunks; allowed: fixed, size", e->s->path);
+            "%s: learning_rate_rule: sweep beside trunks; allowed: fixed, size, mup", e->s->path);
     for (int32_t i = 0; i < e->s->seed_count; i++)
         TRY(expand_trunk(e, list, model, e->s->seeds[i]));
     e->cells += list->count;

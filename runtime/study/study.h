@@ -27,8 +27,9 @@
     F64(warmup_ratio, 0, 0.9, "0",      "warm-up as a part of each run's tokens; 0 = as the config says")                \
     F64(warmup_per_param, 0, 1000, "0", "warm-up in tokens for each parameter; 0 = as the config says")                  \
     F64(decay_ratio,  0.01, 0.95, "0.2", "wsd: cool-down as a part of each run's tokens")                                \
-    ENUM(learning_rate_rule, "fixed|size|sweep", "fixed",                                                                \
-         "fixed: as the config says; size: x (N / N of the base)^(-1/3); sweep: the best of learning_rate_factors")      \
+    ENUM(learning_rate_rule, "fixed|size|sweep|mup", "fixed",                                                            \
+         "fixed: as the config says; size: x (N / N of the base)^(-1/3); sweep: the best of learning_rate_factors; "     \
+         "mup: fixed, with parametrisation mup")                                                                         \
     ENUM(parametrisation, "standard|mup", "standard",                                                                    \
          "mup: learning rate and init_std of every width are the base's (model.base_width)")                             \
     ENUM(fit,   "auto|none", "auto",    "fit laws afterwards, where the runs allow it")                                  \
@@ -43,7 +44,7 @@
 typedef struct study_keys {
     STUDY_FIELDS(STUDY_I64, STUDY_F64, STUDY_TEXT, STUDY_ENUM, STUDY_BOOL)
 } study_keys;
-enum { RATE_FIXED, RATE_SIZE, RATE_SWEEP };
+enum { RATE_FIXED, RATE_SIZE, RATE_SWEEP, RATE_MUP };
 enum { STUDY_STANDARD, STUDY_MUP };
 enum { STUDY_FIT_AUTO, STUDY_FIT_NONE };
 

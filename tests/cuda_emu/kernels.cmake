@@ -40,7 +40,7 @@ foreach(name
     backward_tile_without_barrier backward_store_without_barrier loss_written_before_it_is_read
     loss_counts_padding norm_parts_not_zeroed columns_lose_the_last_row
     long_runs_of_a_token_are_cut swiglu_writes_one_too_many skipped_updates_happen
-    sums_leave_int64_unnoticed digest_reads_past_the_end)
+    tensors_all_learn_alike sums_leave_int64_unnoticed digest_reads_past_the_end)
   file(STRINGS ${mutations}/${name}.patch head LIMIT_COUNT 4)
   string(REGEX MATCH "unit: ([a-z_]+)\\.cu, caught by: ([a-z_]+)" found "${head}")
   set(unit ${CMAKE_MATCH_1})

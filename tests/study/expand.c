@@ -189,7 +189,7 @@ Test(expand, mup_gives_every_width_the_rate_and_spread_of_the_base)
     study s;
     study_runs r;
     must_expand(&r, &s,
-                "parametrisation: mup\n"
+                "learning_rate_rule: mup\n"
                 "set: {model: byte-w32-l2, train.micro_batch: 2, train.batch_tokens: 1536}\n"
                 "runs: [{name: a}, {name: b, model: byte-w64-l2},\n"
                 "  {name: c, model.width: 128, model.heads: 8, model.ffn: 512}]\n");
@@ -273,7 +273,8 @@ static const struct {
     {"learning_rate_factors: [1, 2, 4]\nruns: [{}]\n", "belong to learning_rate_rule"},
     {"parametrisation: mu\nruns: [{}]\n", "allowed: standard, mup"},
     {"parametrization: mup\nruns: [{}]\n", "nearest: parametrisation"},
-    {"learning_rate_rule: mup\nruns: [{}]\n", "allowed: fixed, size, sweep"},
+    {"learning_rate_rule: mub\nruns: [{}]\n", "allowed: fixed, size, sweep, mup"},
+    {"learning_rate_rule: mup\nruns: [{model.init_std: 0.1}]\n", "model.init_std=0.1 under"},
     {"parametrisation: mup\nlearning_rate_rule: size\nruns: [{}]\n", "beside muP"},
     {"learning_rate_rule: size\nset: {model.base_width: 16}\nruns: [{}]\n", "beside muP"},
     {"parametrisation: mup\nruns: [{model.init_std: 0.1}]\n",
