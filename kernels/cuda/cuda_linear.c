@@ -151,6 +151,19 @@ static cudaDataType_t library_type(int32_t type)
 #define SET(attribute, value)                                                                      \
     BLAS_TRY(cublasLtMatmulDescSetAttribute(p->product, (attribute), &(value), sizeof(value)))
 
+/* Of what an epilogue reads or writes besides, the heuristics take the alignment from the address
+ * itself (cublasLt.h), and NULL has any: until a call says where it is, an address aligned as all
+ * that is promised. */
+static status describe_places(linear_plan *p)
+{
+    const linear_shape *s = &p->shape;
+    const uintptr_t place = 4096 + (uintptr_t)s->alignment;
+    if (s->epilogue & (CUBLASLT_EPILOGUE_BIAS | CUBLASLT_EPILOGUE_BGRADB))
+        SET(CUBLASLT_MATMUL_DESC_BIAS_POINTER, place);
+    if (s->ld_aux > 0) SET(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, place);
+    return OK;
+}
+
 static status describe_product(linear_plan *p)
 {
     const linear_shape *s = &p->shape;
@@ -163,6 +176,7 @@ static status describe_product(linear_plan *p)
     SET(CUBLASLT_MATMUL_DESC_TRANSB, b_op);
     SET(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
     if (s->ld_aux > 0) SET(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, s->ld_aux);
+    TRY(describe_places(p));
     cudaDataType_t in = library_type(s->in), out = library_type(s->out);
     int64_t am = s->a_transposed ? s->k : s->m, an = s->a_transposed ? s->m : s->k;
     int64_t bm = s->b_transposed ? s->n : s->k, bn = s->b_transposed ? s->k : s->n;
@@ -209,7 +223,8 @@ static status choose_algorithm(device *d, linear_plan *p)
                                               preference, 1, &found, &count);
     (void)cublasLtMatmulPreferenceDestroy(preference);
     TRY(s);
-    p->supported = code == CUBLAS_STATUS_SUCCESS && count > 0;
+    p->supported =
+        code == CUBLAS_STATUS_SUCCESS && count > 0 && found.state == CUBLAS_STATUS_SUCCESS;
     if (p->supported)
         p->algorithm = found.algo;
     else if (code != CUBLAS_STATUS_NOT_SUPPORTED && !is_refused_epilogue(&p->shape, code))

@@ -29,6 +29,8 @@ namespace mock
 void enqueue(cudaStream_t stream, std::function<void()> work, std::function<bool()> poll = nullptr);
 /* All of [p, p + bytes) is one allocation of device memory. */
 bool on_device(const void *p, size_t bytes);
+/* A stream is being recorded. */
+bool recording();
 /* Ends the program with this line unless ok. printf-style. */
 void require(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* True once in `of` times; only under rand. */

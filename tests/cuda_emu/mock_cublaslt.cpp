@@ -37,7 +37,7 @@ struct preference {
 struct promise {
     uint32_t magic, epilogue;
     uint64_t workspace;
-    uint16_t alignment[4];
+    uint16_t alignment[4], bias_alignment, aux_alignment;
     int32_t m, n, k, lda, ldb, ldd;
 };
 enum { MAGIC = 0x15f10b };
@@ -190,12 +190,15 @@ void check_memory(const job &q, const promise &p)
     cudaDataType_t bias = q.d.bias_type < 0 ? q.out.type : (cudaDataType_t)q.d.bias_type;
     bool rows = e == CUBLASLT_EPILOGUE_BIAS || e == CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
     if (rows || e == CUBLASLT_EPILOGUE_BGRADB)
-        require(mock::on_device(q.d.bias, (size_t)(rows ? q.m : q.n) * bytes_of(bias)),
-                "cublasLt: the bias is not device memory");
+        require(mock::on_device(q.d.bias, (size_t)(rows ? q.m : q.n) * bytes_of(bias)) &&
+                    alignment_of(q.d.bias) >= p.bias_alignment,
+                "cublasLt: the bias is not device memory, or less aligned than its address was "
+                "when the algorithm was chosen");
     if (e & 128) {
         layout aux = {q.out.type, q.m, q.n, q.d.aux_ld};
         require(mock::on_device(q.d.aux, span(aux)), "cublasLt: aux is not device memory");
-        require(alignment_of(q.d.aux) >= 16, "cublasLt: aux is not 16-byte aligned");
+        require(alignment_of(q.d.aux) >= 16 && alignment_of(q.d.aux) >= p.aux_alignment,
+                "cublasLt: aux is not 16-byte aligned, or less than when the algorithm was chosen");
     }
     require(q.workspace_bytes >= p.workspace && mock::on_device(q.workspace, q.workspace_bytes) &&
                 alignment_of(q.workspace) >= 256,
@@ -318,6 +321,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     const preference &p = *(preference *)prefers;
     job sizes = {};
     *count = 0;
+    /* as CUDA 13.3 answers while a stream is recorded */
+    if (mock::recording()) return CUBLAS_STATUS_INTERNAL_ERROR;
     require(wanted >= 1 && c == d, "cublasLt: heuristic for another c than d");
     require(p.schemes == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE,
             "cublasLt: reductions that give other bits each time are allowed");
@@ -330,6 +335,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                     q.epilogue,
                     p.workspace,
                     {},
+                    (uint16_t)alignment_of(q.bias),
+                    (uint16_t)alignment_of(q.aux),
                     (int32_t)sizes.m,
                     (int32_t)sizes.n,
                     (int32_t)sizes.k,

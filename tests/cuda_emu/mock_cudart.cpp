@@ -247,6 +247,8 @@ bool mock::on_device(const void *p, size_t bytes)
     return (char *)p + bytes <= next->first + next->second.bytes;
 }
 
+bool mock::recording() { return recorded != nullptr; }
+
 void mock::require(bool ok, const char *format, ...)
 {
     if (ok) return;
