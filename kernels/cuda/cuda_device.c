@@ -78,6 +78,7 @@ static status open_staging(cuda_staging *s)
         CUDA_TRY(cudaMallocHost((void **)&s->slot[i], STAGING_BYTES));
         CUDA_TRY(cudaEventCreateWithFlags(&s->free[i], cudaEventDisableTiming));
     }
+    s->filled = STAGING_BYTES;
     return OK;
 }
 
@@ -275,12 +276,28 @@ void cuda_release(device *d, void *memory, int64_t bytes)
     (void)cudaFree(memory);
 }
 
-/* The next slot, once the copy that used it last is done. */
+/* The next slot, all of it, once the copy that used it last is done. */
 static status take_slot(cuda_staging *s, int32_t *slot)
 {
     *slot = s->next;
     s->next = (s->next + 1) % STAGING_SLOTS;
+    s->filled = STAGING_BYTES;
     CUDA_TRY(cudaEventSynchronize(s->free[*slot]));
+    return OK;
+}
+
+/* Room for n bytes of an upload, behind those of the last one where it goes in. The rows of a
+ * micro-batch are many small uploads: were each to take a slot, the host would wait for the
+ * micro-batch before it, and the GPU then for the host. */
+static status take_room(cuda_staging *s, int64_t n, int32_t *slot, char **room)
+{
+    *slot = (s->next + STAGING_SLOTS - 1) % STAGING_SLOTS;
+    if (s->filled + n > STAGING_BYTES) {
+        TRY(take_slot(s, slot));
+        s->filled = 0;
+    }
+    *room = s->slot[*slot] + s->filled;
+    s->filled += piece_256(n);
     return OK;
 }
 
@@ -289,12 +306,12 @@ status cuda_upload(device *d, void *to, const void *from_host, int64_t bytes)
     cuda_staging *s = &d->staging;
     cudaStream_t stream = d->stream[QUEUE_COMPUTE];
     for (int64_t at = 0; at < bytes; at += STAGING_BYTES) {
-        size_t n = (size_t)(bytes - at < STAGING_BYTES ? bytes - at : STAGING_BYTES);
+        int64_t n = bytes - at < STAGING_BYTES ? bytes - at : STAGING_BYTES;
         int32_t slot;
-        TRY(take_slot(s, &slot));
-        memcpy(s->slot[slot], (const char *)from_host + at, n);
-        CUDA_TRY(
-            cudaMemcpyAsync((char *)to + at, s->slot[slot], n, cudaMemcpyHostToDevice, stream));
+        char *room;
+        TRY(take_room(s, n, &slot, &room));
+        memcpy(room, (const char *)from_host + at, (size_t)n);
+        CUDA_TRY(cudaMemcpyAsync((char *)to + at, room, (size_t)n, cudaMemcpyHostToDevice, stream));
         CUDA_TRY(cudaEventRecord(s->free[slot], stream));
     }
     return OK;

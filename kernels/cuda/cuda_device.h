@@ -23,11 +23,12 @@ enum { CUDA_KERNELS_VERSION = 1 };
 
 enum { STAGING_SLOTS = 4, STAGING_BYTES = 4 << 20 };
 
-/* Pinned memory that copies go through, slot after slot. */
+/* Pinned memory that copies go through, slot after slot; small uploads share one. */
 typedef struct cuda_staging {
     char *slot[STAGING_SLOTS];
-    cudaEvent_t free[STAGING_SLOTS]; /* recorded after the copy that uses the slot */
+    cudaEvent_t free[STAGING_SLOTS]; /* recorded after the last copy that uses the slot */
     int32_t next;
+    int64_t filled; /* bytes that uploads took of the slot before `next`; all: none to share */
 } cuda_staging;
 
 /* What is started one after the other on a device, and takes memory there. */

@@ -1,4 +1,6 @@
-/* each op gives the same bits for the same inputs and shapes, whatever ran before it */
+/* each op gives the same bits for the same inputs and shapes, whatever ran before it; and what is
+ * uploaded arrives, whatever the host does next */
+#include "base/rng.h"
 #include "op_test.h"
 
 static void expect_same(const op_call *a, const op_call *b, const char *target, const char *what)
@@ -44,4 +46,42 @@ ParameterizedTest(int *index, ops, repeat_their_bits_whatever_ran_before)
         if (op_case_uses_act(&op_cases[i])) run_case(&t, *index, &op_cases[i], DTYPE_BF16);
     }
     t.o->close(t.d);
+}
+
+/* --- uploads -------------------------------------------------------------- */
+
+enum { UPLOADS = 300, SMALL_MOST = 5000, LARGE = (9 << 20) + 5 };
+
+static int64_t size_of_upload(int i)
+{
+    if (i == UPLOADS / 3 || i == 2 * UPLOADS / 3) return LARGE;
+    return 1 + (int64_t)(rng_uniform(5, RNG_TEST, 0, (uint64_t)i) * SMALL_MOST);
+}
+
+ParameterizedTestParameters(uploads, arrive_as_they_were_though_their_source_changes_at_once)
+{
+    return op_test_indices(target_count());
+}
+
+ParameterizedTest(int *index, uploads, arrive_as_they_were_though_their_source_changes_at_once)
+{
+    op_target t = op_target_open(*index, false);
+    int64_t total = 0, at = 0;
+    for (int i = 0; i < UPLOADS; i++) total += size_of_upload(i);
+    char *host = malloc(LARGE), *back = malloc((size_t)total), *there;
+    cr_assert(host && back && t.o->alloc(t.d, (void **)&there, total) == OK);
+    for (int i = 0; i < UPLOADS; at += size_of_upload(i++)) {
+        memset(host, i % 251, (size_t)size_of_upload(i));
+        cr_assert(t.o->upload(t.d, there + at, host, size_of_upload(i)) == OK);
+    }
+    cr_assert(t.o->download(t.d, back, there, total) == OK, "%s", status_message());
+    at = 0;
+    for (int i = 0; i < UPLOADS; at += size_of_upload(i++)) {
+        memset(host, i % 251, (size_t)size_of_upload(i));
+        cr_expect(memcmp(back + at, host, (size_t)size_of_upload(i)) == 0, "%s: upload %d", t.name,
+                  i);
+    }
+    t.o->release(t.d, there, total);
+    t.o->close(t.d);
+    free(host), free(back);
 }
