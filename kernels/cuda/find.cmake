@@ -75,16 +75,17 @@ set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 enable_language(CUDA)
 set(CUDA_BACKEND device)
 set(cuda_lib_hints ${cuda_home})
-# wheels of a Python environment carry libraries without the link that a linker looks for
-find_library(CUDA_BLASLT NAMES cublasLt libcublasLt.so.13 libcublasLt.so.12 HINTS ${cuda_lib_hints}
-  PATH_SUFFIXES lib64 lib REQUIRED)
-find_library(CUDA_RUNTIME NAMES cudart_static cudart libcudart.so.13 libcudart.so.12 HINTS ${cuda_lib_hints}
-  PATH_SUFFIXES lib64 lib REQUIRED)
+# wheels of a Python environment carry libraries without the link that a linker looks for; a folder
+# with any of the names comes before the next folder, where headers are of another version
+find_library(CUDA_BLASLT NAMES cublasLt libcublasLt.so.13 libcublasLt.so.12 NAMES_PER_DIR
+  HINTS ${cuda_lib_hints} PATH_SUFFIXES lib64 lib REQUIRED)
+find_library(CUDA_RUNTIME NAMES cudart_static cudart libcudart.so.13 libcudart.so.12 NAMES_PER_DIR
+  HINTS ${cuda_lib_hints} PATH_SUFFIXES lib64 lib REQUIRED)
 target_link_libraries(cuda_toolkit INTERFACE ${CUDA_BLASLT} ${CUDA_RUNTIME} dl rt pthread)
 
 # NCCL 2.19 is the oldest with everything that is called
-find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${NCCL_HOME} ${cuda_lib_hints}
-  PATH_SUFFIXES lib64 lib)
+find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 NAMES_PER_DIR
+  HINTS ${NCCL_HOME} ${cuda_lib_hints} PATH_SUFFIXES lib64 lib)
 if(ISOFLOP_MPI AND NCCL_HEADERS AND NCCL_LIBRARY)
   file(STRINGS ${NCCL_HEADERS}/nccl.h nccl_numbers REGEX "^#define NCCL_(MAJOR|MINOR) ")
   string(REGEX REPLACE ".*MAJOR ([0-9]+).*MINOR ([0-9]+).*" "\\1.\\2" nccl_version "${nccl_numbers}")
