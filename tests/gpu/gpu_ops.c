@@ -1,8 +1,9 @@
 /* gpu_ops.c — every op case of backend cuda against ref, without a test library: for machines that
  * have a GPU and little else. One JSON line per op, then the verdict.
- *   gpu_ops [--op NAME] [--small] [--strict | --cudnn]
- * --small leaves out large shapes (for compute-sanitizer); --strict checks guards and inputs too;
- * --cudnn runs those of attention that cuDNN takes, twice each: 77 without the library.
+ *   gpu_ops [--op NAME] [--small] [--own | --products] [--strict | --cudnn]
+ * --small leaves out large shapes, --own the ops that call cuBLASLt and --products all others (for
+ * compute-sanitizer); --strict checks guards and inputs too; --cudnn runs those of attention that
+ * cuDNN takes, twice each: 77 without the library.
  */
 #include "support/op_near.h"
 #include "support/targets.h"
@@ -14,7 +15,7 @@ enum { SMALL_ELEMENTS = 1 << 16 };
 
 typedef struct options {
     const char *op;
-    bool small, strict, cudnn;
+    bool small, strict, cudnn, own, products;
 } options;
 
 static bool parse(options *o, int argc, char **argv)
@@ -24,6 +25,10 @@ static bool parse(options *o, int argc, char **argv)
             o->op = argv[++i];
         else if (strcmp(argv[i], "--small") == 0)
             o->small = true;
+        else if (strcmp(argv[i], "--own") == 0)
+            o->own = true;
+        else if (strcmp(argv[i], "--products") == 0)
+            o->products = true;
         else if (strcmp(argv[i], "--strict") == 0)
             o->strict = true;
         else if (strcmp(argv[i], "--cudnn") == 0)
@@ -31,7 +36,16 @@ static bool parse(options *o, int argc, char **argv)
         else
             return false;
     }
-    return !(o->strict && o->cudnn);
+    return !(o->strict && o->cudnn) && !(o->own && o->products);
+}
+
+/* Whether this op is among those asked for. */
+static bool asked_for(const options *o, op_id op)
+{
+    const bool product = op == OP_linear || op == OP_linear_backward_input ||
+                         op == OP_linear_backward_weight || op == OP_head;
+    if (o->op && strcmp(o->op, op_table[op].name) != 0) return false;
+    return product ? !o->own : !o->products;
 }
 
 /* The place of backend cuda among the targets; -1 if it was not built in. */
@@ -113,7 +127,8 @@ int main(int argc, char **argv)
     bool missing;
     int failed = 0, passed = 0, target = find_cuda();
     if (!parse(&o, argc, argv)) {
-        fprintf(stderr, "usage: gpu_ops [--op NAME] [--small] [--strict | --cudnn]\n");
+        fprintf(stderr,
+                "usage: gpu_ops [--op NAME] [--small] [--own | --products] [--strict | --cudnn]\n");
         return 2;
     }
     if (target < 0) {
@@ -132,7 +147,7 @@ int main(int argc, char **argv)
     }
     for (int op = 0; op < OP_COUNT; op++) {
         int good = 0, bad = 0;
-        if (o.op && strcmp(o.op, op_table[op].name) != 0) continue;
+        if (!asked_for(&o, (op_id)op)) continue;
         for (int i = 0; i < op_case_count(); i++) {
             if ((int)op_cases[i].op != op) continue;
             for (int act = 0; act < (op_case_uses_act(&op_cases[i]) ? 2 : 1); act++) {
