@@ -493,6 +493,12 @@ int64_t cuda_burst_size(const device *d)
     return n >= 32 * per_unit ? n : 0;
 }
 
+status cuda_burst_fill(device *d, int64_t n)
+{
+    CUDA_TRY(cuda_launch_burst_fill(&d->call, tensor_2(d->scratch.pieces, DTYPE_BF16, 2 * n, n)));
+    return OK;
+}
+
 status cuda_burst_product(device *d, int64_t n)
 {
     uint16_t *at = (uint16_t *)(void *)d->scratch.pieces;

@@ -65,7 +65,8 @@ status cuda_head(device *d, const head_args *a);
  * device; 0 if there is none. It stays below 64 rows per multiprocessor, beyond which products get
  * no faster. */
 int64_t cuda_burst_size(const device *d);
-/* One product (n, n) @ (n, n)^T of whatever the workspace holds. */
+/* Puts factors (n, n) into the workspace; and one product of them, left @ right^T. */
+status cuda_burst_fill(device *d, int64_t n);
 status cuda_burst_product(device *d, int64_t n);
 
 #endif

@@ -204,6 +204,7 @@ static double burst(device *d, dtype type)
 {
     const int64_t size = type == DTYPE_BF16 ? cuda_burst_size(d) : 0, first = size > 0 ? 1 : 16;
     double rate = 0, flops_per_round = 0;
+    if (size > 0 && cuda_burst_fill(d, size) != OK) return 0;
     if (queue_burst(d, type, size, first, &flops_per_round) != OK) return 0;
     flops_per_round /= (double)first;
     if (timed_burst(d, type, size, first, &rate) != OK) return 0;
