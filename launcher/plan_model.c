@@ -28,6 +28,7 @@ static status read_data(plan_data *d, const char *folder)
     (void)snprintf(path, sizeof path, "%s/train/manifest.json", folder);
     const bool both = file_exists(path);
     (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
+    TRY(file_reach(path));
     REQUIRE(
         both || file_exists(path), ERR_CONFIG,
         "--data %.200s: neither train/manifest.json nor manifest.json is there; isoflop prepare "

@@ -193,6 +193,16 @@ bool file_exists(const char *path)
     return stat(path, &about) == 0;
 }
 
+status file_reach(const char *path)
+{
+    struct stat about;
+    const bool there = stat(path, &about) == 0;
+    if (there && !S_ISDIR(about.st_mode)) return OK;
+    if (there && access(path, R_OK | X_OK) == 0) return OK;
+    if (!there && (errno == ENOENT || errno == ENOTDIR)) return OK;
+    FAIL(ERR_IO, "cannot look %s %s: %s", there ? "into" : "at", path, strerror(errno));
+}
+
 int64_t file_free_bytes(const char *path)
 {
     struct statvfs fs;

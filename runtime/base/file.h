@@ -29,6 +29,10 @@ status file_sync_folder(const char *path);
 /* rm -r of a folder made by us; a missing one is fine. */
 status file_remove_folder(const char *path);
 bool file_exists(const char *path);
+/* Called before something is said to be missing. OK: it is there, or surely not. ERR_IO, with the
+ * reason: it cannot be told (a folder on the way may not be entered), or it is a folder that may
+ * not be listed and entered. */
+status file_reach(const char *path);
 /* Free bytes of the file system that holds path, or would if it were made; -1 unknown. */
 int64_t file_free_bytes(const char *path);
 

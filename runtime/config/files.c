@@ -1,6 +1,7 @@
 #include "config/files.h"
 #include "config/models.h"
 
+#include "base/file.h"
 #include "base/nearest.h"
 #include "config/config.h"
 
@@ -77,6 +78,7 @@ status config_find(char *path, size_t bytes, const char *kind, const char *name)
 
     /* a name without a fixed place is looked for in the folders of configs */
     const bool placed = *name == '/' || strncmp(name, "./", 2) == 0 || strncmp(name, "../", 3) == 0;
+    TRY(file_reach(name));
     REQUIRE(!placed, ERR_CONFIG, "%s: no such file%s", name, nearest_file(name).text);
     const char *inside = strncmp(name, "configs/", 8) == 0 ? name + 8 : name;
     char roots[FILES_ROOTS][FILES_PATH], looked[FILES_ROOTS * 128] = "";

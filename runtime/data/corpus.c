@@ -160,6 +160,16 @@ static bool ends_with(const char *text, const char *tail)
     return n >= m && strcmp(text + n - m, tail) == 0;
 }
 
+/* May the folder be looked into that these files would lie in? */
+static status reach_folder(const char *pattern)
+{
+    char folder[PATH_BYTES];
+    (void)snprintf(folder, sizeof folder, "%s", pattern);
+    char *slash = strrchr(folder, '/');
+    if (slash) slash[slash == folder] = '\0';
+    return file_reach(slash ? folder : ".");
+}
+
 /* every llm.c shard that matches, in the order of names; train and validation shards must not mix
  */
 static status add_pattern(corpus *c, const char *pattern)
@@ -169,6 +179,7 @@ static status add_pattern(corpus *c, const char *pattern)
     if (failed) {
         globfree(&found);
         REQUIRE(failed != GLOB_NOSPACE, ERR_MEMORY, "no memory to list %s", pattern);
+        TRY(reach_folder(pattern));
         FAIL(ERR_IO,
              "no token file matches %s (wanted: *.bin, or a manifest.json written by prepare)",
              pattern);
@@ -201,6 +212,7 @@ static status add_folder(corpus *c, const char *folder, const char *split)
         (void)snprintf(path, sizeof path, "%s/%s", folder, split);
         return add_prepared(c, path, split);
     }
+    TRY(file_reach(path));
     (void)snprintf(path, sizeof path, "%s/*.bin", folder);
     return add_pattern(c, path);
 }
@@ -247,6 +259,7 @@ static status add_source(corpus *c, const char *source, const char *split)
     (void)snprintf(idx, sizeof idx, "%s.idx", source);
     if (file_exists(idx)) return add_file(c, source);
     if (strpbrk(source, "*?[")) return add_pattern(c, source);
+    TRY(file_reach(source));
     FAIL(ERR_IO, "no token file or folder %s (isoflop prepare makes one from text)%s", source,
          nearest_file(source).text);
 }

@@ -99,6 +99,7 @@ static status read_record(run_record *r)
     char path[PATH_BYTES], *text;
     int64_t bytes;
     (void)snprintf(path, sizeof path, "%s/record.jsonl", r->folder);
+    TRY(file_reach(path));
     REQUIRE(file_exists(path), ERR_CONFIG, "%s: no run directory (it has no record.jsonl)",
             r->folder);
     TRY(file_read_text(&text, &bytes, path, record_limit));

@@ -126,6 +126,7 @@ status run_set_read(run_set *out, const char *const *path, int32_t paths)
         else
             code = add_folder(&s, file_exists(runs) ? runs : path[i]);
         if (code == OK) code = add_study(&s, path[i], before);
+        if (code == OK && s.count == before) code = file_reach(path[i]);
         if (code == OK && s.count == before)
             code = status_set(ERR_CONFIG, __FILE__, __LINE__,
                               "%s: no run directory (it has no record.jsonl), and none below it%s",

@@ -17,6 +17,7 @@ typedef struct reader {
 static status reader_init(reader *out, const char *folder)
 {
     (void)snprintf(out->path, sizeof out->path, "%s/record.jsonl", folder);
+    TRY(file_reach(out->path));
     REQUIRE(!file_exists(folder) || file_exists(out->path), ERR_IO,
             "%s is no run directory: it holds no record.jsonl", folder);
     TRY(file_read_text(&out->text, NULL, out->path, INT64_C(1) << 33));

@@ -34,6 +34,7 @@ static status find_step(char out[1024], const char *path)
         (void)snprintf(out, 1024, "%s", path);
         return OK;
     }
+    TRY(file_reach(inside));
     (void)snprintf(inside, sizeof inside, "%s/checkpoints", path);
     checkpoint_info found;
     REQUIRE(file_exists(path), ERR_IO, "there is no run or checkpoint %s%s", path,

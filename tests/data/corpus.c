@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { TOKENS = 1000, VOCAB = 500 };
@@ -186,4 +187,31 @@ Test(corpus, files_above_two_gigabytes_are_read_to_their_end, .init = fill)
     corpus_close(c);
     cr_assert_eq(truncate(path, bytes - 1), 0);
     refuses(path, ERR_IO, "truncated");
+}
+
+/* chmod 000, or the folder of somebody else: the tokens are there, and it is not said that they are
+ * not */
+Test(corpus, a_folder_that_may_not_be_entered_is_not_said_to_be_empty, .init = fill)
+{
+    const char *folder = files_folder();
+    const uid_t nobody = 65534;
+    if (geteuid() == 0 && (chown(folder, nobody, nobody) != 0 ||
+                           chown(files_path(folder, ".."), nobody, nobody) != 0 ||
+                           setuid(nobody) != 0 || access(folder, W_OK) != 0))
+        cr_skip("root may enter every folder, and cannot become somebody else here");
+    const char *inner = files_path(folder, "inner"), *split = files_path(folder, "inner/train");
+    cr_assert(mkdir(inner, 0700) == 0 && mkdir(split, 0700) == 0);
+    files_write_llmc(files_path(folder, "inner/train/x_0.bin"), ids, TOKENS, false);
+    corpus_close(opened(split));
+    static const char *const inside[] = {"inner/train", "inner", "inner/train/*.bin", "inner/*.bin",
+                                         "inner/train/x_0.bin"};
+    cr_assert_eq(chmod(inner, 0), 0);
+    for (size_t i = 0; i < sizeof inside / sizeof *inside; i++)
+        refuses(files_path(folder, inside[i]), ERR_IO, "Permission denied");
+    /* entered, but not listed: a name inside is found, a pattern is not */
+    cr_assert_eq(chmod(inner, 0100), 0);
+    corpus_close(opened(split));
+    refuses(files_path(folder, "inner/*.bin"), ERR_IO, "Permission denied");
+    refuses(files_path(folder, "inner/absent"), ERR_IO, "no token file or folder");
+    cr_expect_eq(chmod(inner, 0700), 0);
 }
