@@ -156,19 +156,23 @@ bool cli_terminal(void)
 cli_meter cli_meter_begin(const char *verb)
 {
     const double now = clock_s();
-    return (cli_meter){verb, now, now, isatty(STDERR_FILENO)};
+    return (cli_meter){verb, now, now, 0, isatty(STDERR_FILENO)};
 }
 
 void cli_meter_show(void *meter, const char *stage, double done)
 {
     cli_meter *m = meter;
     const double now = clock_s();
+    if (done < m->done) m->begin_s = now;
+    m->done = done;
     if (now - m->last_s < (m->terminal ? 0.2 : 30)) return;
     m->last_s = now;
-    const double left = done > 0 ? (now - m->begin_s) / done * (1 - done) : 0;
     if (m->terminal) (void)fputs("\r\033[K", stderr);
-    (void)fprintf(stderr, "%s: %s %3.0f %%, %s left%s", m->verb, stage, 100 * done,
-                  cli_duration(left).text, m->terminal ? "" : "\n");
+    (void)fprintf(stderr, "%s: %s %3.0f %%", m->verb, stage, 100 * done);
+    if (done > 0)
+        (void)fprintf(stderr, ", %s left",
+                      cli_duration((now - m->begin_s) / done * (1 - done)).text);
+    if (!m->terminal) (void)fputc('\n', stderr);
     (void)fflush(stderr);
 }
 

@@ -43,11 +43,11 @@ bool cli_terminal(void);
  * half a minute. show takes it as void *, because lower libraries call it back. */
 typedef struct cli_meter {
     const char *verb;
-    double begin_s, last_s;
+    double begin_s, last_s, done;
     bool terminal;
 } cli_meter;
 cli_meter cli_meter_begin(const char *verb);
-/* done: the share of the work, 0 to 1. */
+/* done: the share of the work, 0 to 1. Where it falls, another piece of work begins. */
 void cli_meter_show(void *meter, const char *stage, double done);
 /* Takes the line away. */
 void cli_meter_end(const cli_meter *m);

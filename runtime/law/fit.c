@@ -208,6 +208,7 @@ static void set_covariance(fit_result *r)
 static status bootstrap(fit_result *r, const points *p, law_points *c, const objective *o)
 {
     const int32_t n = r->options.form->constants, count = r->options.bootstrap;
+    const search_watch watch = {r->options.progress, r->options.context};
     units u;
     TRY(units_init(&u, p));
     r->replicate = calloc((size_t)count * (size_t)n, sizeof *r->replicate);
@@ -220,8 +221,7 @@ static status bootstrap(fit_result *r, const points *p, law_points *c, const obj
         draw_weights(c, &u, r->options.seed, k);
         memcpy(x, r->parameter, sizeof(double) * (size_t)n);
         (void)search_near(o, x);
-        if (r->options.progress)
-            r->options.progress(r->options.context, "bootstrap", (k + 1.0) / count);
+        search_tell(watch, "bootstrap", k + 1, count);
     }
     for (int32_t i = 0; i < p->count; i++) c->weight[i] = 1;
     free(u.of);
@@ -390,7 +390,7 @@ static status fit_columns(fit_result *r, const points *p, law_points *c)
     objective o;
     TRY(objective_init(&o, w->form, c, w->loss, w->delta));
     search_result found;
-    status s = search_all(&found, &o);
+    status s = search_all(&found, &o, (search_watch){w->progress, w->context});
     if (s == OK) {
         memcpy(r->parameter, found.parameter, sizeof r->parameter);
         r->objective = found.objective;

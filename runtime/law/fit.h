@@ -20,7 +20,8 @@ typedef struct fit_options {
     uint64_t seed;
     points_x x;  /* variable of a law of one variable     */
     bool nonemb; /* N without embeddings                  */
-    /* told of the bootstrap, the share that is done; or NULL */
+    /* told of the starts, the best of them, the bootstrap and the checks, and the share of that
+     * which is done; or NULL */
     void (*progress)(void *context, const char *stage, double done);
     void *context;
 } fit_options;

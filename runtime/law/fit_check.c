@@ -137,10 +137,12 @@ static bool moves(double value, const fit_value *of)
 static void check_leave_one_out(const checks *k)
 {
     const law *form = k->r->options.form;
+    const search_watch watch = {k->r->options.progress, k->r->options.context};
     if (!k->r->replicate || k->c->count > LEAVE_OUT_MAX) return;
     int32_t decisive = 0, first = -1, which = -1;
     double there = 0, constant[LAW_CONSTANTS];
     for (int32_t i = 0; i < k->c->count; i++) {
+        search_tell(watch, "without one point each", i, k->c->count);
         k->c->weight[i] = 0;
         const double a = refit(k, constant);
         k->c->weight[i] = 1;
@@ -229,7 +231,7 @@ static status check_other_count(const checks *k)
     TRY(points_columns(&columns, k->p, w->x, !w->nonemb));
     status s = objective_init(&o, w->form, &columns, w->loss, w->delta);
     if (s == OK) {
-        s = search_all(&found, &o);
+        s = search_all(&found, &o, (search_watch){w->progress, w->context});
         objective_deinit(&o);
     }
     points_columns_deinit(&columns);

@@ -89,7 +89,12 @@ static void keep(front *k, const double *parameter, double f)
     memcpy(k->parameter[at], parameter, sizeof k->parameter[0]);
 }
 
-status search_all(search_result *out, const objective *o)
+void search_tell(search_watch watch, const char *stage, int32_t done, int32_t count)
+{
+    if (watch.progress) watch.progress(watch.context, stage, (double)done / count);
+}
+
+status search_all(search_result *out, const objective *o, search_watch watch)
 {
     front ends = {.count = 0};
     double x[LAW_CONSTANTS] = {0};
@@ -101,9 +106,11 @@ status search_all(search_result *out, const objective *o)
         (void)o->form->start(o->form, o->points, i, x);
         reached[i] = descend(o, x, coarse, NULL);
         if (isfinite(reached[i])) keep(&ends, x, reached[i]);
+        search_tell(watch, "starts", i + 1, starts);
     }
     *out = (search_result){.objective = INFINITY, .starts = starts};
     for (int32_t i = 0; i < ends.count; i++) {
+        search_tell(watch, "best starts", i, ends.count);
         if (i > 0 && ends.f[i] > 1.5 * ends.f[0]) break;
         const double f = polish(o, ends.parameter[i], ROUNDS);
         if (!(f < out->objective)) continue;

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static double noise(double sd, uint64_t index)
 {
@@ -69,4 +70,53 @@ Test(planted, a_law_of_repeated_data_is_found)
 Test(planted, a_break_is_found)
 {
     expect_found("bnsl", (double[]){0.5, 40, 0.12, 0.25, 1e10, 0.3}, 100, FIT_MSE, 0.1);
+}
+
+/* --- how far it is -------------------------------------------------------- */
+
+typedef struct heard {
+    const char *stage[8];
+    double done;
+    int32_t stages, calls[8];
+} heard;
+
+static void hear(void *context, const char *stage, double done)
+{
+    heard *h = context;
+    if (h->stages == 0 || strcmp(h->stage[h->stages - 1], stage) != 0) {
+        cr_assert(h->stages < 8);
+        h->stage[h->stages++] = stage;
+        h->done = 0;
+    }
+    h->calls[h->stages - 1]++;
+    cr_expect(done >= h->done && done <= 1, "%s: %g after %g", stage, done, h->done);
+    h->done = done;
+}
+
+Test(planted, a_fit_tells_how_far_each_of_its_long_parts_is)
+{
+    static const char *const stages[] = {"starts", "best starts", "bootstrap",
+                                         "without one point each"};
+    enum { POINTS = 12, REPLICATES = 5 };
+    points p = {0};
+    for (int32_t i = 0; i < POINTS; i++) {
+        const double tokens = 1e8 * pow(2, i);
+        const fit_point row = {.params = 1e6,
+                               .tokens = tokens,
+                               .loss = 100 * pow(tokens, -0.1) * noise(0.01, (uint64_t)i),
+                               .group = i,
+                               .line = i};
+        cr_assert(points_add(&p, &row) == OK);
+    }
+    heard h = {.stages = 0};
+    fit_result r;
+    const fit_options w = {law_find("bnsl"), FIT_HUBER, 1e-3, REPLICATES, 1,
+                           X_TOKENS,         false,     hear, &h};
+    cr_assert(fit_run(&r, &p, w) == OK, "%s", status_message());
+    cr_assert_eq(h.stages, 4);
+    for (int32_t i = 0; i < 4; i++) cr_expect_str_eq(h.stage[i], stages[i]);
+    cr_expect(h.calls[0] == r.starts && h.calls[1] > 0, "%d of %d", h.calls[0], r.starts);
+    cr_expect(h.calls[2] == REPLICATES && h.calls[3] == POINTS);
+    fit_deinit(&r);
+    points_deinit(&p);
 }
