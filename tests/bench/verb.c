@@ -290,16 +290,9 @@ static char *page_of_point(double took_s, double stolen)
     (void)json_array_append(rows, json_array_get(rows, 0));
     (void)json_object_set_new(json_object_get(r, "scaling"), "stolen_share", json_real(stolen));
     page p = {0};
-    char *text = NULL;
-    size_t bytes = 0;
     cr_assert_eq(bench_page(&p, r, NULL), OK, "%s", status_message());
-    FILE *memory = open_memstream(&text, &bytes);
-    cr_assert(memory);
-    page_text(&p, memory, 98);
-    (void)fclose(memory);
-    page_deinit(&p);
     json_decref(r);
-    return text;
+    return text_of(&p);
 }
 
 Test(page, says_why_a_point_lies_off_the_line_and_of_no_other)
