@@ -123,7 +123,7 @@ static status efficiency_figure(page *p, const json_t *result, const json_t *str
     if (knows) predicted_curve(f->to, "plan1", plan, weak, true);
     free(plan);
     (void)fprintf(f->to, "set xlabel \"ranks\"\nset ylabel \"efficiency\"\nset yrange [0:*]\n"
-                         "set grid\nset key outside right\nset xrange [0.9:*]\nset offsets 0, "
+                         "set grid\nset key outside right\nset xrange [1:*]\nset offsets 0, "
                          "graph 0.05, 0, 0\nset logscale x 2\nplot "
                          "$series0 with yerrorbars lc 1 pt 7 title \"strong, measured\", "
                          "$series1 with yerrorbars lc 2 pt 5 title \"weak, measured\"");

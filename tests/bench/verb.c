@@ -486,3 +486,24 @@ Test(page, every_line_fits_a_hundred_columns)
     free(text);
     json_decref(r);
 }
+
+/* there is no half rank: left of one the laws say nothing */
+Test(page, the_lines_of_scaling_begin_at_one_rank)
+{
+    json_t *r = json_pack("{s:{s:{s:{s:{s:f}, s:{s:f, s:f}}, s:[{s:i, s:f}, {s:i, s:f}]}, "
+                          "s:{s:{}, s:[]}}}",
+                          "scaling", "strong", "laws", "amdahl", "serial_share", 0.05, "usl",
+                          "sigma", 0.05, "kappa", 0.0, "rows", "ranks", 1, "efficiency", 1.0,
+                          "ranks", 2, "efficiency", 0.95, "weak", "laws", "rows");
+    page p = {0};
+    const char *from = NULL;
+    cr_assert(r);
+    cr_assert_eq(bench_page(&p, r, NULL), OK, "%s", status_message());
+    for (int32_t i = 0; i < p.blocks; i++)
+        if (p.block[i]->kind == BLOCK_FIGURE && strcmp(p.block[i]->figure.name, "efficiency") == 0)
+            from = strstr(p.block[i]->figure.script, "set xrange [");
+    cr_assert(from && strstr(from, "Amdahl") && strstr(from, "USL"));
+    cr_expect_float_eq(strtod(from + strlen("set xrange ["), NULL), 1.0, 1e-12);
+    page_deinit(&p);
+    json_decref(r);
+}
