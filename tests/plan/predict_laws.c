@@ -96,6 +96,20 @@ static predict_question any_question(drawing *d, config *cfg, const cluster *c)
     return q;
 }
 
+/* Machine and question number i of the draws; it points into itself. */
+typedef struct any_case {
+    cluster c;
+    config cfg;
+    predict_question q;
+} any_case;
+
+static void draw_case(any_case *a, uint64_t i)
+{
+    drawing d = {.stream = i};
+    a->c = any_machine(&d);
+    a->q = any_question(&d, &a->cfg, &a->c);
+}
+
 static prediction answer(const predict_question *q, const cluster *c)
 {
     prediction p;
@@ -106,11 +120,9 @@ static prediction answer(const predict_question *q, const cluster *c)
 Test(predict_laws, a_step_is_its_parts_and_its_rates_follow_from_it)
 {
     for (uint64_t i = 0; i < DRAWS; i++) {
-        drawing d = {.stream = i};
-        config cfg;
-        const cluster c = any_machine(&d);
-        const predict_question q = any_question(&d, &cfg, &c);
-        const prediction p = answer(&q, &c);
+        any_case a;
+        draw_case(&a, i);
+        const prediction p = answer(&a.q, &a.c);
         double sum = 0;
         for (int k = 0; k < STEP_PARTS; k++) {
             cr_expect(p.part_s[k] >= 0, "machine %d: %s", (int)i, step_part_name((step_part)k));
@@ -118,10 +130,10 @@ Test(predict_laws, a_step_is_its_parts_and_its_rates_follow_from_it)
         }
         cr_expect(fabs(sum / p.step_time_s - 1) < rounding);
         cr_expect(fabs(p.tokens_per_s * p.step_time_s / p.batch_tokens - 1) < rounding);
-        cr_expect(fabs(p.tokens_per_s_per_rank * q.ranks / p.tokens_per_s - 1) < rounding);
+        cr_expect(fabs(p.tokens_per_s_per_rank * a.q.ranks / p.tokens_per_s - 1) < rounding);
         /* the count has the whole square of scores, of which a causal mask needs half */
-        cluster full = c;
-        cost_complete(&full, cfg.train.precision);
+        cluster full = a.c;
+        cost_complete(&full, a.cfg.train.precision);
         const double most = fmax(full.products.value, 2 * full.attention.value);
         cr_expect(p.mfu > 0 && p.mfu <= most, "machine %d: %g of %g", (int)i, p.mfu, most);
         cr_expect(p.hidden_communication_s >= 0);
@@ -131,13 +143,11 @@ Test(predict_laws, a_step_is_its_parts_and_its_rates_follow_from_it)
 Test(predict_laws, nothing_that_is_better_makes_a_step_slower)
 {
     for (uint64_t i = 0; i < DRAWS; i++) {
-        drawing d = {.stream = i};
-        config cfg;
-        const cluster c = any_machine(&d);
-        const predict_question q = any_question(&d, &cfg, &c);
-        const double before = answer(&q, &c).step_time_s;
+        any_case a;
+        draw_case(&a, i);
+        const double before = answer(&a.q, &a.c).step_time_s;
         cluster better[8];
-        for (int k = 0; k < 8; k++) better[k] = c;
+        for (int k = 0; k < 8; k++) better[k] = a.c;
         better[0].peak_bf16.value *= 2;
         better[1].peak_fp32.value *= 2;
         better[2].memory_bandwidth.value *= 2;
@@ -147,7 +157,7 @@ Test(predict_laws, nothing_that_is_better_makes_a_step_slower)
         better[6].network_latency_s.value /= 2;
         better[7].launch_s = some(0);
         for (int k = 0; k < 8; k++) {
-            const double now = answer(&q, &better[k]).step_time_s;
+            const double now = answer(&a.q, &better[k]).step_time_s;
             cr_expect(now <= before * (1 + rounding), "machine %d, change %d: %.9g for %.9g",
                       (int)i, k, now, before);
         }
@@ -157,14 +167,12 @@ Test(predict_laws, nothing_that_is_better_makes_a_step_slower)
 Test(predict_laws, computing_again_takes_time_and_saves_memory)
 {
     for (uint64_t i = 0; i < DRAWS; i++) {
-        drawing d = {.stream = i};
-        config cfg;
-        const cluster c = any_machine(&d);
-        const predict_question q = any_question(&d, &cfg, &c);
+        any_case a;
+        draw_case(&a, i);
         prediction before = {0};
         for (int32_t again = RECOMPUTE_NONE; again <= RECOMPUTE_BLOCK; again++) {
-            cfg.train.recompute = again;
-            const prediction p = answer(&q, &c);
+            a.cfg.train.recompute = again;
+            const prediction p = answer(&a.q, &a.c);
             cr_expect(p.step_time_s >= before.step_time_s * (1 - rounding));
             cr_expect(again == RECOMPUTE_NONE || p.memory.total <= before.memory.total);
             before = p;
@@ -176,17 +184,15 @@ Test(predict_laws, computing_again_takes_time_and_saves_memory)
 Test(predict_laws, twice_the_ranks_are_at_most_twice_as_fast)
 {
     for (uint64_t i = 0; i < DRAWS; i++) {
-        drawing d = {.stream = i};
-        config cfg;
-        const cluster c = any_machine(&d);
-        predict_question q = any_question(&d, &cfg, &c);
-        cfg.train.batch_tokens *= 2;
-        const double one = answer(&q, &c).tokens_per_s;
-        q.ranks *= 2;
-        const double two = answer(&q, &c).tokens_per_s;
+        any_case a;
+        draw_case(&a, i);
+        a.cfg.train.batch_tokens *= 2;
+        const double one = answer(&a.q, &a.c).tokens_per_s;
+        a.q.ranks *= 2;
+        const double two = answer(&a.q, &a.c).tokens_per_s;
         /* whole nodes: another node half full has fewer ways out */
-        const double gain = q.sharding == PREDICT_FULL ? 1.05 : 1.0;
-        if (fmod(q.ranks / 2.0, c.ranks_per_node.value) != 0) continue;
+        const double gain = a.q.sharding == PREDICT_FULL ? 1.05 : 1.0;
+        if (fmod(a.q.ranks / 2.0, a.c.ranks_per_node.value) != 0) continue;
         cr_expect(two <= 2 * one * gain * (1 + rounding), "machine %d: %g and %g", (int)i, one,
                   two);
     }
@@ -256,17 +262,15 @@ Test(predict_laws, an_all_reduce_is_never_slower_than_two_rings_and_waits_for_a_
 Test(predict_laws, a_run_loses_what_daly_says_and_the_checkpoint_that_was_being_written)
 {
     for (uint64_t i = 0; i < DRAWS; i++) {
-        drawing d = {.stream = i};
-        config cfg;
-        cluster c = any_machine(&d);
-        const predict_question q = any_question(&d, &cfg, &c);
-        const prediction p = answer(&q, &c);
+        any_case a;
+        draw_case(&a, i);
+        const prediction p = answer(&a.q, &a.c);
         run_cost r;
-        predict_run(&r, &p, &q, &c, 1e11);
-        const double M = c.mtbf_hours.value * 3600 / p.nodes,
-                     beside = cfg.checkpoint.asynchronous ? r.checkpoint_write_s : 0;
+        predict_run(&r, &p, &a.q, &a.c, 1e11);
+        const double M = a.c.mtbf_hours.value * 3600 / p.nodes,
+                     beside = a.cfg.checkpoint.asynchronous ? r.checkpoint_write_s : 0;
         cr_expect(fabs(r.mtbf_hours * 3600 / M - 1) < rounding);
-        cr_expect(cfg.checkpoint.asynchronous || r.checkpoint_s == r.checkpoint_write_s);
+        cr_expect(a.cfg.checkpoint.asynchronous || r.checkpoint_s == r.checkpoint_write_s);
         cr_expect(r.checkpoint_interval_s >= r.checkpoint_write_s);
         const double wall = M * exp((r.restart_s + beside) / M) *
                             expm1((r.checkpoint_interval_s + r.checkpoint_s) / M) /
@@ -274,12 +278,12 @@ Test(predict_laws, a_run_loses_what_daly_says_and_the_checkpoint_that_was_being_
         cr_expect(fabs(r.goodput * wall - 1) < 1e-9, "machine %d: %g of %g", (int)i, r.goodput,
                   1 / wall);
         /* a device's state leaves it by way of the host, at the speed of PCIe and no faster */
-        const double own = 12.0 * (double)block_param_count(&cfg.model) / q.ranks;
-        cr_expect(cluster_of_cores(&c) || !cfg.checkpoint.asynchronous ||
+        const double own = 12.0 * (double)block_param_count(&a.cfg.model) / a.q.ranks;
+        cr_expect(cluster_of_cores(&a.c) || !a.cfg.checkpoint.asynchronous ||
                   r.checkpoint_s >= own / 64e9);
         /* nobody knows how often: no interval and no share */
-        c.mtbf_hours.value = NAN;
-        predict_run(&r, &p, &q, &c, 1e11);
+        a.c.mtbf_hours.value = NAN;
+        predict_run(&r, &p, &a.q, &a.c, 1e11);
         cr_expect(isnan(r.goodput) && isnan(r.checkpoint_interval_s) && isfinite(r.hours));
     }
 }
