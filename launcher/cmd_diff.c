@@ -18,7 +18,7 @@ static const char help[] =
     "\n"
     "  --json   one object\n"
     "\n"
-    "example: isoflop diff runs/one-rank runs/four-ranks\n";
+    "example: isoflop diff runs/quickstart runs/longer\n";
 
 /* One key of the configs in a line. */
 static void print_keys(const char *key)

@@ -56,9 +56,9 @@ static const char help[] =
     "  --json            one object instead of text\n"
     "\n"
     "examples:\n"
-    "  isoflop fit points.csv --loss huber --bootstrap 4000 --out law.json\n"
+    "  isoflop fit tests/law/chinchilla_points.csv --drop-highest 5 --loss lad --out law.json\n"
     "  isoflop fit theirs.csv --columns params=n_params,loss=val_loss --law approach-2\n"
-    "  isoflop fit runs/my-study --flops 1e18\n";
+    "  isoflop fit runs/isoflop-cpu --flops 1e18\n";
 
 /* The options as text. */
 typedef struct fit_arguments {

@@ -39,7 +39,7 @@ static const char help[] =
     "  --json                 print the result as JSON\n"
     "\n"
     "examples:\n"
-    "  isoflop prepare gcide --out data/gcide\n"
+    "  isoflop prepare gcide --out build/data/gcide\n"
     "  isoflop prepare books/ --tokenizer bpe:4096 --out data/books\n"
     "  zstd -dc dump.jsonl.zst | isoflop prepare - --field content --out data/dump\n";
 

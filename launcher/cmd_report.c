@@ -34,8 +34,8 @@ static const char help[] =
     "\n"
     "examples:\n"
     "  isoflop report runs/quickstart\n"
-    "  isoflop report runs/cosine runs/wsd\n"
-    "  isoflop report runs/my-study --cluster 8xh200 --out page\n";
+    "  isoflop report runs/quickstart runs/longer\n"
+    "  isoflop report runs/isoflop-cpu --cluster 8xh200 --out page\n";
 
 typedef struct report_arguments {
     const char *out, *cluster, *bootstrap, *every, *bundle;

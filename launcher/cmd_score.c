@@ -22,7 +22,7 @@ static const char help[] =
     "                     default: that of the run's training data\n"
     "  --json             one object: loss (nats/token), bits_per_byte and what they are of\n"
     "\n"
-    "example: isoflop score runs/quickstart book.txt --stride 128\n";
+    "example: isoflop score runs/quickstart README.md --stride 128\n";
 
 enum { FILE_MAX = 1 << 30 };
 

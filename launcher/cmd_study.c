@@ -46,7 +46,7 @@ static const char help[] =
     "\n"
     "examples:\n"
     "  mpirun -n 2 isoflop study gopher-vs-chinchilla-cpu --minutes 10\n"
-    "  isoflop study isoflop-cpu --dry-run --law law.json\n";
+    "  isoflop study isoflop-cpu --dry-run --law configs/laws/gcide-bytes.json\n";
 
 static volatile sig_atomic_t stop_asked = 0;
 

@@ -39,7 +39,7 @@ static const char help[] =
     "examples:\n"
     "  isoflop train quickstart\n"
     "  mpirun -n 4 isoflop train quickstart train.tokens=20M --run runs/longer\n"
-    "  mpirun -n 2 isoflop train quickstart --run runs/longer --resume\n"
+    "  mpirun -n 2 isoflop train quickstart train.tokens=20M --run runs/longer --resume\n"
     "\n"
     "Ctrl-C, SIGTERM and SIGUSR1 write a checkpoint and leave with exit code 75.\n";
 
