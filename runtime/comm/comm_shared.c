@@ -334,7 +334,10 @@ static status wait_until(comm_shared *t, bool (*done)(const comm_shared *, uint6
             double now_s = clock_s();
             if (now != last) since_s = now_s;
             last = now;
-            if (now_s - since_s > t->base.deadline_s) return stalled(t, number);
+            if (now_s - since_s > t->base.deadline_s) {
+                if (!world_watch_starved(t->base.world)) return stalled(t, number);
+                since_s = now_s;
+            }
             rest(t, now_s - since_s);
         }
     }

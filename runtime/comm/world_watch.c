@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "comm/watch_beats.h"
+#include "comm/watch_process.h"
 #include "comm/world_driver.h"
 
 #include <pthread.h>
@@ -18,14 +19,17 @@ enum { HOST_BYTES = 64, TEXT_BYTES = 256, SEND_EVERY = 4, NAMED_MOST = 8 };
 
 /* For the main thread to leave by itself; then for the one that does to end all ranks. */
 static const double grace_s = 3.0, abort_s = 15.0;
+/* Ready for so long and hardly running is starved. */
+static const double starved_s = 1.5;
 
 /* What this process has seen of another of its node. */
 typedef struct seen {
     int64_t beats;
-    double at_s;    /* when the beats last changed              */
-    bool has_state; /* the process could be looked up at first  */
-    int missing;    /* looks in a row that found no process     */
-    bool starved;   /* and it was said                          */
+    double at_s;       /* when the beats last changed              */
+    bool has_state;    /* the process could be looked up at first  */
+    int missing;       /* looks in a row that found no process     */
+    bool starved;      /* and it was said                          */
+    watch_ready ready; /* of its main thread                    */
 } seen;
 
 struct world_watch {
@@ -137,6 +141,23 @@ void world_watch_place(const world *w, int32_t rank, char *text, size_t bytes)
     if (w && w->watch && find_beat(w->watch, rank, &b)) append_beat(w->watch, &b, text, bytes);
 }
 
+bool world_watch_starved(const world *w)
+{
+    bool any = false;
+    for (int32_t l = 0; w && w->watch && l < w->local_size; l++) {
+        world_desk *d = w->desks[l];
+        int32_t starved = WATCH_STARVED;
+        if (!atomic_load(&d->watched) || atomic_load(&d->starved) == WATCH_RUNS) continue;
+        any = true;
+        if (atomic_compare_exchange_strong(&d->starved, &starved, WATCH_STARVED_SAID))
+            log_warn("comm",
+                     "rank %d on %s gets hardly any processor time: it is waited for beyond "
+                     "limits.collective_deadline_s",
+                     w->members[l], w->watch->host[w->members[l]]);
+    }
+    return any;
+}
+
 bool world_watch_behind(const world *w, char *text, size_t bytes)
 {
     if (!w || !w->watch) return false;
@@ -165,18 +186,17 @@ static void decide(world_watch *v, const char *text)
     atomic_store(&v->found, true);
 }
 
-/* 'R' runs, 'S' sleeps, 'T' stopped, 'Z' dead, ...; 0: there is no such process here */
-static char process_state(int32_t pid)
+/* For those whose deadline comes. */
+static void judge_ready(world_watch *v, int32_t l, double now_s)
 {
-    char path[64], text[512] = "";
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "r");
-    if (!f) return 0;
-    size_t bytes = fread(text, 1, sizeof text - 1, f);
-    (void)fclose(f);
-    text[bytes] = '\0';
-    const char *after = strrchr(text, ')');
-    return after && after[1] == ' ' ? after[2] : '?';
+    world_desk *d = v->w->desks[l];
+    if (!v->local[l].has_state) return;
+    const double ready_s = watch_ready_for(&v->local[l].ready, atomic_load(&d->pid), now_s);
+    int32_t before = WATCH_RUNS;
+    if (ready_s < starved_s)
+        atomic_store(&d->starved, WATCH_RUNS);
+    else /* not again what was said */
+        (void)atomic_compare_exchange_strong(&d->starved, &before, WATCH_STARVED);
 }
 
 /* A heart that stands still because its thread is ready and waits for a processor: the machine or
@@ -185,7 +205,7 @@ static bool is_starved(world_watch *v, int32_t l, double age_s)
 {
     const world *w = v->w;
     int32_t watcher = atomic_load(&w->desks[l]->watcher);
-    if (!v->local[l].has_state || watcher == 0 || process_state(watcher) != 'R') return false;
+    if (!v->local[l].has_state || watcher == 0 || watch_process_state(watcher) != 'R') return false;
     if (!v->local[l].starved)
         log_warn("comm",
                  "rank %d on %s gets hardly any processor time: its heartbeat has been ready for "
@@ -195,18 +215,10 @@ static bool is_starved(world_watch *v, int32_t l, double age_s)
     return true;
 }
 
-static const char *state_text(char state)
-{
-    return state == 'T' || state == 't' ? "stopped by a signal or a debugger"
-           : state == 'D'               ? "held by the kernel, perhaps by a file system"
-           : state == 0                 ? "not visible from here"
-                                        : "running, but its threads do not";
-}
-
 /* false: this one is still there */
 static bool is_gone(seen *s, int32_t pid)
 {
-    char state = process_state(pid);
+    char state = watch_process_state(pid);
     bool there = state != 0 && state != 'Z' && state != 'X';
     s->missing = s->has_state && !there ? s->missing + 1 : 0;
     return s->missing >= 2;
@@ -240,7 +252,8 @@ static void judge_local(world_watch *v, int32_t l, double now_s)
         (void)snprintf(text, sizeof text,
                        "rank %d%s has stopped: no heartbeat for %.1f s; "
                        "process %d is %s",
-                       b.rank, place, age_s, (int)pid, state_text(process_state(pid)));
+                       b.rank, place, age_s, (int)pid,
+                       watch_process_words(watch_process_state(pid)));
     decide(v, text);
 }
 
@@ -340,7 +353,8 @@ static bool next_tick(world_watch *v)
 /* after this process itself was held up, nobody's silence counts */
 static void forgive(world_watch *v, double now_s)
 {
-    for (int32_t l = 0; l < v->w->local_size; l++) v->local[l].at_s = now_s;
+    for (int32_t l = 0; l < v->w->local_size; l++)
+        v->local[l].at_s = v->local[l].ready.since_s = now_s;
     (void)pthread_mutex_lock(&v->lock);
     for (int32_t n = 0; n < v->w->nodes; n++)
         if (v->heard_s[n] > 0) v->heard_s[n] = now_s;
@@ -365,6 +379,7 @@ static void *watch_main(void *context)
         bool acts = acts_for_node(v, now_s);
         for (int32_t l = 0; l < w->local_size; l++) {
             bool was = atomic_load(&v->found);
+            if (!was && acts) judge_ready(v, l, now_s);
             if (!was && acts) judge_local(v, l, now_s);
             if (!was && !acts) {
                 /* only listens, so as to know whom it may have to stand in for */
@@ -474,11 +489,13 @@ status world_watch_open(world *w, double heartbeat_s)
     if (s == OK) s = greet(v, w);
     atomic_store(&own_desk(w)->pid, (int32_t)getpid());
     atomic_store(&own_desk(w)->entered, 0);
+    atomic_store(&own_desk(w)->starved, 0);
     /* everybody's desk says who sits there before anybody looks */
     if (s == OK) s = world_barrier(w);
     for (int32_t l = 0; s == OK && l < w->local_size; l++)
         v->local[l] = (seen){.at_s = clock_s(),
-                             .has_state = process_state(atomic_load(&w->desks[l]->pid)) != 0};
+                             .ready = {.since_s = clock_s()},
+                             .has_state = watch_process_state(atomic_load(&w->desks[l]->pid)) != 0};
     if (s == OK) s = world_agree(w, start_thread(v));
     if (s != OK) {
         w->watch = v;

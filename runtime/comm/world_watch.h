@@ -7,7 +7,8 @@
  *     heart would beat if it got a processor is not: that is said once, and waited for;
  *   - a node that is silent while others wait for it is named by the first node, or the second;
  *   - a rank that lives but does not come is named by those who wait, when the deadline of their
- *     collective ends.
+ *     collective ends. On its own node that is not counted while a rank is ready and gets no
+ *     processor; other nodes do not know that, and name it.
  * The verdict is the ERR_COMM of the call that waits; who passes it on to world_abort prints it. A
  * main thread that does not wait gets some seconds, then its watching thread ends the process. */
 #ifndef COMM_WORLD_WATCH_H
@@ -51,9 +52,14 @@ void world_watch_place(const world *w, int32_t rank, char *text, size_t bytes);
  * than this rank; false if there are none. */
 bool world_watch_behind(const world *w, char *text, size_t bytes);
 
+/* A rank of this node is ready and gets hardly any processor time: that others wait says nothing
+ * then, and deadlines begin again. Says it, once. */
+bool world_watch_starved(const world *w);
+
 /* --- for world_mpi.c and world_watch.c ------------------------------------------------------- */
 
 enum { WATCH_RING = 8 };
+enum { WATCH_RUNS, WATCH_STARVED, WATCH_STARVED_SAID };
 
 typedef struct watch_entry {
     int64_t number; /* collectives entered, this one included */
@@ -61,11 +67,12 @@ typedef struct watch_entry {
     double at_s; /* clock_s */
 } watch_entry;
 
-/* One per rank of a node, in a window; written by its owner alone but for aborting. */
+/* One per rank of a node, in a window; written by its owner alone but for aborting and starved. */
 typedef struct world_desk {
     _Alignas(64) _Atomic int64_t calls; /* collective calls of the world, for naming who is late  */
     _Atomic int32_t aborting;           /* of local rank 0: somebody prints the last message      */
     _Atomic int32_t watched;            /* between open and close of the watch                    */
+    _Atomic int32_t starved;            /* WATCH_...; of who acts for the node, and who said it   */
     _Atomic int32_t pid, watcher;       /* the process; its thread whose heart beats             */
     _Atomic int32_t phase;
     _Atomic int64_t step;
