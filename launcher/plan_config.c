@@ -106,12 +106,16 @@ static void put_training(FILE *out, const plan_answer *a)
     (void)fprintf(out, "  sharding: %s\n", m->sharding == PREDICT_NONE ? "none" : "zero1");
     (void)fprintf(out, "\noptimizer:\n  learning_rate: %.3g  # %s%s\n", a->learning_rate,
                   a->based ? "of the config that was given" : rule->name,
-                  a->based || rule->inside ? "" : ", extrapolated: try half and twice too");
+                  a->based || rule->inside ? ""
+                  : rule->capped           ? ", at the edge of its range: try half and twice too"
+                                           : ", extrapolated: try half and twice too");
     const law_recipe *recipe = plan_model_recipe(a);
     if (recipe)
         (void)fprintf(out, "  beta2: %.6g\n  weight_decay: %.6g\n", recipe->beta2,
                       recipe->weight_decay);
-    const double warmup = recipe && isfinite(recipe->warmup_ratio) ? recipe->warmup_ratio : 0.01;
+    /* of a short run 1 % is too few steps: as our studies had it */
+    const double own = a->steps < 10000 ? 0.05 : 0.01;
+    const double warmup = recipe && isfinite(recipe->warmup_ratio) ? recipe->warmup_ratio : own;
     (void)fprintf(out,
                   "\nschedule:\n  name: cosine\n  warmup_tokens: %" PRId64
                   "   # %.2g %% of the run\n  final_ratio: 0.1\n",

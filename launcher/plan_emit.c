@@ -5,6 +5,7 @@
 #include "slurm_text.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "plan/cost.h"
 
 #include <errno.h>
@@ -33,6 +34,17 @@ static status check(const plan_answer *a)
             "--emit: sharding 'full' can be planned, not trained yet; trained: none, zero1");
     const status s = config_check_trainable(&a->cfg);
     return s == OK ? OK : status_prefix(s, "--emit");
+}
+
+/* A rate that no study has found for so small a run: said where it is written down. */
+static void warn_of_rate(const plan_answer *a)
+{
+    const rule_answer *rule = &a->rules.row[a->rules.chosen];
+    if (a->based || !rule->capped) return;
+    log_warn("plan",
+             "learning rate %.2g: %s holds for %s (%s); outside it is kept at the nearest point, "
+             "not at %.2g",
+             a->learning_rate, rule->name, rule->range, rule->source, rule->beyond);
 }
 
 /* D-HH:MM:SS for Slurm: half as much again as predicted, at least ten minutes. */
@@ -139,6 +151,7 @@ status plan_emit(const plan_answer *a, const char *folder)
     REQUIRE(strlen(folder) > 0 && strlen(folder) < PATH_BYTES - 32, ERR_CONFIG,
             "--emit: an empty or too long path");
     TRY(check(a));
+    warn_of_rate(a);
     (void)snprintf(path, sizeof path, "%s/config.yaml", folder);
     REQUIRE(!file_exists(path), ERR_CONFIG, "--emit %s: there is a config.yaml in it already",
             folder);

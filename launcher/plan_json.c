@@ -147,11 +147,11 @@ static json_t *training_object(const plan_answer *a)
     for (int32_t i = 0; i < a->rules.count; i++) {
         const rule_answer *r = &a->rules.row[i];
         json_t *one =
-            json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:b, s:b}", "name", r->name, "source",
-                      r->source, "status", r->status, "learning_rate",
+            json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:b, s:b, s:b}", "name", r->name,
+                      "source", r->source, "status", r->status, "learning_rate",
                       json_finite(r->learning_rate), "batch_tokens", json_finite(r->batch_tokens),
                       "range", r->range, "range_status", r->range_status, "extrapolated",
-                      (int)!r->inside, "recipe", (int)r->recipe);
+                      (int)!r->inside, "capped", (int)r->capped, "recipe", (int)r->recipe);
         json_object_set_new(one, "bracket", r->inside ? json_null() : bracket(r->learning_rate));
         json_array_append_new(list, one);
     }

@@ -272,10 +272,17 @@ static void print_training(const plan_answer *a)
                    a->steps, a->learning_rate, a->based ? " (of the config)" : " by ",
                    a->based ? "" : rule->name);
     plan_print_wrapped("training", text);
-    if (!a->based && !rule->inside) {
+    if (!a->based && rule->capped) {
         (void)snprintf(text, sizeof text,
-                       "extrapolated: try %.2g, %.2g and %.2g, and keep the best",
-                       a->rules.bracket[0], a->rules.bracket[1], a->rules.bracket[2]);
+                       "outside the range of this rule (%s; %s): the rate of the nearest point of "
+                       "it; going on would give %.2g",
+                       rule->range, rule->source, rule->beyond);
+        plan_print_wrapped("", text);
+    }
+    if (!a->based && !rule->inside) {
+        (void)snprintf(text, sizeof text, "%stry %.2g, %.2g and %.2g, and keep the best",
+                       rule->capped ? "" : "extrapolated: ", a->rules.bracket[0],
+                       a->rules.bracket[1], a->rules.bracket[2]);
         plan_print_wrapped("", text);
     }
     printf("\n  %-18s %13s %9s  %-12s %s\n", "rule", "learning rate", "batch", "", "range");
@@ -283,9 +290,13 @@ static void print_training(const plan_answer *a)
         const rule_answer *r = &a->rules.row[i];
         char rate[16] = "-";
         if (isfinite(r->learning_rate)) (void)snprintf(rate, sizeof rate, "%.2e", r->learning_rate);
-        printf("%c %-18.18s %13s %9s  %-12s %.27s%s\n", i == a->rules.chosen ? '>' : ' ', r->name,
-               rate, plan_print_count(d, r->batch_tokens), r->inside ? "" : "extrapolated",
-               r->range, strcmp(r->range_status, "recalled") == 0 ? " (recalled)" : "");
+        const bool recalled = strcmp(r->range_status, "recalled") == 0;
+        printf("%c %-18.18s %13s %9s  %-12s %.*s%s\n", i == a->rules.chosen ? '>' : ' ', r->name,
+               rate, plan_print_count(d, r->batch_tokens),
+               r->inside   ? ""
+               : r->capped ? "at its edge"
+                           : "extrapolated",
+               recalled ? 27 : 38, r->range, recalled ? " (recalled)" : "");
     }
 }
 

@@ -8,8 +8,8 @@
 // clang-format off
 #define RULE_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                     \
     TEXT(source, 160, REQUIRED,             NO, "paper and place")                                   \
-    ENUM(status, "read|secondary|recalled", REQUIRED, NO, "how the rule is known")                   \
-    ENUM(range_status, "read|secondary|recalled", "recalled", NO, "how its range is known")          \
+    ENUM(status, "read|secondary|recalled|measured", REQUIRED, NO, "how the rule is known")          \
+    ENUM(range_status, "read|secondary|recalled|measured", "recalled", NO, "how its range is known") \
     ENUM(count, "total|without_embedding", "total", NO, "which parameters N means")                  \
     F64(learning_rate_factor, 1e-30, 1e30, UNKNOWN, NO, "of the product")                            \
     F64(learning_rate_params, -5, 5, "0",   NO, "exponent of N / unit")                              \
@@ -43,7 +43,7 @@ ROWS_KIND(rule_rows, "rule", rule_row, RULE_FIELDS)
 ROWS_STRUCT(recipe_row, RECIPE_FIELDS)
 ROWS_KIND(recipe_rows, "recipe", recipe_row, RECIPE_FIELDS)
 
-static const char *const statuses[] = {"read", "secondary", "recalled"};
+static const char *const statuses[] = {"read", "secondary", "recalled", "measured"};
 
 typedef struct asking {
     rules *out;
@@ -81,6 +81,32 @@ static void add_range(rule_answer *r, const char *what, double low, double high,
     if (!(x >= low && x <= high)) r->inside = false;
 }
 
+/* x, or the end of a range nearest to it; an end that is not known is none. */
+static double nearest(double x, double low, double high)
+{
+    if (isfinite(low) && x < low) return low;
+    return isfinite(high) && x > high ? high : x;
+}
+
+static double product(const rule_row *in, double n, double tokens, double flops)
+{
+    return in->learning_rate_factor * pow(n / in->unit_params, in->learning_rate_params) *
+           pow(tokens / in->unit_tokens, in->learning_rate_tokens) *
+           pow(flops / in->unit_flops, in->learning_rate_flops);
+}
+
+/* Outside its range a rule goes on only downwards: a rate too low costs a little loss, one too high
+ * the run. Where it would rise, it gives what it says at the nearest point of its range. */
+static void take_rate(rule_answer *r, const rule_row *in, double n, const rule_case *at)
+{
+    r->beyond = product(in, n, at->tokens, at->flops);
+    const double edge = product(in, nearest(n, in->range_params_low, in->range_params_high),
+                                nearest(at->tokens, in->range_tokens_low, in->range_tokens_high),
+                                nearest(at->flops, in->range_flops_low, in->range_flops_high));
+    r->capped = edge < r->beyond;
+    r->learning_rate = r->capped ? edge : r->beyond;
+}
+
 static status take_rule(void *context, const char *place, const char *name, const void *row)
 {
     asking *a = context;
@@ -95,8 +121,7 @@ static status take_rule(void *context, const char *place, const char *name, cons
     memcpy(r->source, in->source, sizeof r->source);
     (void)snprintf(r->status, sizeof r->status, "%s", statuses[in->status]);
     (void)snprintf(r->range_status, sizeof r->range_status, "%s", statuses[in->range_status]);
-    r->learning_rate = in->learning_rate_factor * pow(N, in->learning_rate_params) *
-                       pow(D, in->learning_rate_tokens) * pow(C, in->learning_rate_flops);
+    take_rate(r, in, n, a->at);
     r->batch_tokens = in->batch_factor * pow(N, in->batch_params) * pow(D, in->batch_tokens) *
                       pow(C, in->batch_flops);
     add_range(r, "N", in->range_params_low, in->range_params_high, n);

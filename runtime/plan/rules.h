@@ -1,7 +1,8 @@
 /* rules.h — learning rate and batch by every published rule, side by side.
  * A rule is a product of powers of N, D and C (configs/laws/rules.yaml); a recipe is what one
  * published family used near N (configs/laws/recipes.yaml). Outside the range of a rule its answer
- * is an extrapolation and comes with a bracket of three rates to try.
+ * is an extrapolation and comes with a bracket of three rates to try; its rate is never above that
+ * of the nearest point of the range.
  * Flow: config/rows.h, allocate.h -> rules -> launcher/plan_answer.h                             */
 #ifndef PLAN_RULES_H
 #define PLAN_RULES_H
@@ -22,6 +23,8 @@ typedef struct rule_answer {
     double learning_rate, batch_tokens; /* NaN: the rule does not say        */
     char range[96];                     /* "N 60M to 1B, D 2B to 100B"       */
     bool inside;                        /* this range                        */
+    bool capped;                        /* the rate is that of the nearest point of the range */
+    double beyond;                      /* the rate had it gone on; NaN: not a rule           */
     bool recipe;                        /* what a published model used       */
 } rule_answer;
 

@@ -331,10 +331,62 @@ Test(rules, each_rule_gives_its_published_numbers_and_says_where_it_holds)
 Test(rules, far_from_every_fit_all_rules_are_marked)
 {
     rules r;
-    const rule_case at = {1e5, 1e5, 2e6, 1.2e12};
+    const rule_case at = {1e4, 1e4, 1e5, 6e9};
     cr_assert(rules_ask(&r, &at) == OK);
     for (int32_t i = 0; i < r.count; i++)
         cr_expect(!r.row[i].inside || strcmp(r.row[i].name, "kaplan") == 0, "%s", r.row[i].name);
+}
+
+static const rule_answer *rule_of(const rules *r, const char *name)
+{
+    for (int32_t i = 0; i < r->count; i++)
+        if (strcmp(r->row[i].name, name) == 0) return &r->row[i];
+    cr_assert_fail("no rule %s", name);
+    return NULL;
+}
+
+/* Step Law of a thousandth of its smallest model would be 0.1, which trains nothing. */
+Test(rules, outside_its_range_a_rule_never_gives_more_than_at_the_nearest_point_of_it)
+{
+    rules r;
+    const double edge = 1.79 * pow(60e6, -0.713) * pow(2e9, 0.307);
+    for (double n = 1e4; n < 1e13; n *= 3)
+        for (double ratio = 0.1; ratio < 1e5; ratio *= 10) {
+            const rule_case at = {n, n, n * ratio, 6 * n * n * ratio};
+            cr_assert(rules_ask(&r, &at) == OK);
+            const rule_answer *a = rule_of(&r, "steplaw");
+            const double d = fmin(fmax(at.tokens, 2e9), 1e11), m = fmin(fmax(n, 60e6), 1e9);
+            const double most = 1.79 * pow(m, -0.713) * pow(d, 0.307);
+            cr_expect(a->learning_rate <= most * (1 + 1e-9));
+            cr_expect(a->capped == (a->learning_rate < a->beyond) && !(a->capped && a->inside));
+            if (!a->capped)
+                cr_expect(
+                    near(a->learning_rate, 1.79 * pow(n, -0.713) * pow(at.tokens, 0.307), 1e-9));
+        }
+    const rule_case million = {1e6, 1e6, 20e6, 1.2e14}, large = {70e9, 70e9, 1.4e12, 5.9e23};
+    cr_assert(rules_ask(&r, &million) == OK);
+    cr_expect(strcmp(r.row[r.chosen].name, "steplaw") == 0 && r.row[r.chosen].capped);
+    cr_expect(near(r.row[r.chosen].learning_rate, edge, 1e-9) && near(r.bracket[1], edge, 1e-9));
+    cr_assert(rules_ask(&r, &large) == OK);
+    cr_expect(!rule_of(&r, "steplaw")->capped, "it falls there, and goes on");
+    /* models as narrow as were studied here are trained as those were */
+    const rule_case narrow = {66517, 50000, 2e6, 8e11};
+    cr_assert(rules_ask(&r, &narrow) == OK);
+    cr_expect_str_eq(r.row[r.chosen].name, "narrow");
+    cr_expect(near(r.row[r.chosen].learning_rate, 5.4e-3, 1e-9) &&
+              near(r.row[r.chosen].batch_tokens, 512, 1e-9));
+}
+
+Test(shape, narrow_models_begin_with_the_spread_that_the_studies_found)
+{
+    shape s;
+    for (double params = 3e4; params < 1e9; params *= 2) {
+        const shape_question q = {.params = params, .vocab = 257, .context = 256};
+        cr_assert(shape_near(&s, &q, &shapes) == OK, "%s", status_message());
+        const double width = (double)s.model.width, found = 0.8 / sqrt(width);
+        cr_expect(width > 192 ? s.model.init_std == 0.02 : fabs(s.model.init_std - found) < 5.1e-3,
+                  "width %g: %g", width, s.model.init_std);
+    }
 }
 
 /* --- systems -------------------------------------------------------------- */
