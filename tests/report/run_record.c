@@ -276,3 +276,51 @@ Test(table, numbers_read_well_at_every_size)
         cr_expect(strcmp(number_text(out, rows[k].x, rows[k].kind), rows[k].text) == 0, "%g: '%s'",
                   rows[k].x, number_text(out, rows[k].x, rows[k].kind));
 }
+
+/* A finished run of a model this wide; base "" in records of before there was muP. */
+static void recipe_run(run_record *r, int width, double init_std, const char *base)
+{
+    char header[1024], summary[256];
+    (void)snprintf(header, sizeof header,
+                   "{\"type\":\"header\",\"config\":{\"train\":{\"batch_tokens\":512},"
+                   "\"optimizer\":{\"learning_rate\":0.01,\"beta2\":0.95,\"weight_decay\":0.1},"
+                   "\"schedule\":{\"name\":\"cosine\",\"warmup_tokens\":0},"
+                   "\"model\":{\"width\":%d,\"init_std\":%.17g%s}}}\n",
+                   width, init_std, base);
+    (void)snprintf(summary, sizeof summary,
+                   "{\"finished\":true,\"params\":%d,\"tokens\":1000,\"val_loss\":3}",
+                   width * width);
+    cr_assert(read_text(r, header, summary) == OK, "%s", status_message());
+}
+
+static law_recipe recipe_of(const char *const base[2], const double std[2])
+{
+    run_record r[2];
+    points p;
+    left_out left;
+    law_origin o;
+    for (int i = 0; i < 2; i++) recipe_run(&r[i], 16 << 2 * i, std[i], base[i]);
+    cr_assert(run_points_of(&p, &left, &o, r, 2, (run_points_rules){.undecayed = true}) == OK, "%s",
+              status_message());
+    points_deinit(&p);
+    left_out_deinit(&left);
+    for (int i = 0; i < 2; i++) run_record_deinit(&r[i]);
+    return o.recipe;
+}
+
+/* A run by the recipe is trained as those of the law: of two parametrisations there is none. */
+Test(run_points, a_recipe_is_of_one_parametrisation)
+{
+    static const char none[] = "", zero[] = ",\"base_width\":0,\"base_head_width\":0";
+    static const char of_16[] = ",\"base_width\":16,\"base_head_width\":8";
+    const double falling[] = {0.2, 0.1}, same[] = {0.2, 0.2};
+    const law_recipe standard = recipe_of((const char *const[]){none, zero}, falling);
+    cr_expect(standard.rate > 0 && standard.base_width == 0);
+    cr_expect_float_eq(standard.init_scale, 0.8, 1e-12);
+    const law_recipe mup = recipe_of((const char *const[]){of_16, of_16}, same);
+    cr_expect(mup.rate > 0 && mup.base_width == 16 && mup.base_head_width == 8);
+    cr_expect_float_eq(mup.exponent, 0, 1e-12);
+    cr_expect_float_eq(mup.init_scale, 0.8, 1e-12);
+    cr_expect(!(recipe_of((const char *const[]){zero, of_16}, falling).rate > 0));
+    cr_expect(!(recipe_of((const char *const[]){of_16, of_16}, falling).rate > 0));
+}
