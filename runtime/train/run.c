@@ -1,5 +1,6 @@
 #include "train/run.h"
 #include "base/log.h"
+#include "data/pool.h"
 #include "train/checkpoint.h"
 
 #include <inttypes.h>
@@ -302,20 +303,47 @@ static status open_memory(run *r)
     return transformer_prepare(&r->model);
 }
 
+/* Initial values depend on their place alone: threads take pieces of them. */
+enum { INITIAL_PIECE = 1 << 14, INITIAL_THREADS = 16 };
+typedef struct initial_job {
+    const run *r;
+    pool *threads;
+    int64_t first, count;
+    float *out;
+} initial_job;
+
+static void initial_piece(void *context, int32_t worker, int64_t index)
+{
+    const initial_job *j = context;
+    const run *r = j->r;
+    int64_t at = index * INITIAL_PIECE, left = j->count - at;
+    (void)worker;
+    params_initial(&r->layout, &r->cfg->model, (uint64_t)r->cfg->train.seed, j->first + at,
+                   left < INITIAL_PIECE ? left : INITIAL_PIECE, j->out + at);
+}
+
 static status initial_values(void *context, int64_t first, int64_t count, float *out)
 {
-    const run *r = context;
-    params_initial(&r->layout, &r->cfg->model, (uint64_t)r->cfg->train.seed, first, count, out);
+    initial_job *j = context;
+    j->first = first, j->count = count, j->out = out;
+    pool_start(j->threads, initial_piece, j, (count + INITIAL_PIECE - 1) / INITIAL_PIECE);
+    pool_wait(j->threads);
     return OK;
 }
 
 /* Own part of the initial weights, then everybody's. */
 static status initial_weights(run *r)
 {
-    for (int32_t b = 0; b < r->layout.bucket_count; b++) {
+    const int32_t most = pool_processors();
+    initial_job j = {.r = r};
+    TRY(pool_open(&j.threads, most < INITIAL_THREADS ? most : INITIAL_THREADS));
+    status s = OK;
+    for (int32_t b = 0; s == OK && b < r->layout.bucket_count; b++) {
         stripe_range own = run_owned(r, b);
-        TRY(run_fill(r, run_masters(r, own), own.logical, own.count, initial_values, r));
+        s = run_fill(r, run_masters(r, own), own.logical, own.count, initial_values, &j);
     }
+    pool_close(j.threads);
+    TRY(s);
     return run_publish_weights(r);
 }
 
