@@ -40,7 +40,7 @@ static void print_budget(const fit_result *r, double flops)
     printf("\noptimum of %.4g FLOPs (6 N D): %s parameters on %s tokens, %.1f tokens each%s\n",
            flops, cli_count(n.value).text, cli_count(d.value).text, d.value / n.value,
            flops > r->range_flops[1] || flops < r->range_flops[0]
-               ? "; outside the fitted range: extrapolated"
+               ? "\n  outside the fitted range: extrapolated"
                : "");
     print_value("N_opt", &n);
     print_value("D_opt", &d);
@@ -202,7 +202,7 @@ static void print_optimum(const optima *o, double flops)
     printf("\noptimum of %.4g FLOPs: %s parameters on %s tokens, %.1f tokens each%s\n", flops,
            cli_count(n.value).text, cli_count(d.value).text, d.value / n.value,
            flops > o->range_flops[1] || flops < o->range_flops[0]
-               ? "; outside the range of the budgets: extrapolated"
+               ? "\n  outside the range of the budgets: extrapolated"
                : "");
     print_value("N_opt", &n);
     print_value("D_opt", &d);
