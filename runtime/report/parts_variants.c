@@ -14,7 +14,7 @@ typedef struct variant {
     points points;
     optima optima;
     bool fitted;
-    char reason[TABLE_TEXT];
+    char reason[512]; /* why it is not fitted */
 } variant;
 
 static const char *name_of(const run_record *r) { return json_text_at(r->role, "variant"); }
@@ -80,7 +80,7 @@ static status variants_table(page *p, const variant *v, int32_t variants)
         cell_text(&c[1], "%s", v[k].count);
         cell_text(&c[2], v[k].nonemb ? "without embeddings" : "all");
         c[3].number = v[k].points.count;
-        cell_text(&c[9], "%s", v[k].reason);
+        cell_text(&c[9], "%s", v[k].fitted ? "" : "no line: too few minima");
         if (!v[k].fitted) continue;
         c[4].number = o->used;
         c[5].number = o->a.value;
@@ -91,6 +91,25 @@ static status variants_table(page *p, const variant *v, int32_t variants)
                       o->budgets - o->used == 1 ? "" : "s");
     }
     return OK;
+}
+
+/* Budgets whose minimum was not found: no vertex beyond their sizes stands for it. */
+static status say_left_out(page *p, const variant *v)
+{
+    if (!v->fitted) return page_add(p, BLOCK_PARAGRAPH, "%s: no line; %s.", v->name, v->reason);
+    char text[1024] = "";
+    size_t used = 0;
+    for (int32_t i = 0; i < v->optima.budgets; i++) {
+        const optimum *b = &v->optima.budget[i];
+        if (b->used || used + sizeof b->reason + 32 > sizeof text) continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.3g (%s)", used ? ", " : "",
+                                 b->flops, b->reason);
+    }
+    if (!used) return OK;
+    return page_add(p, BLOCK_PARAGRAPH,
+                    "%s: no minimum was found, and none counts, at %s; a rests on the "
+                    "others.",
+                    v->name, text);
 }
 
 static status variants_figure(page *p, const variant *v, int32_t variants)
@@ -142,6 +161,7 @@ static status say_variants(page *p, const variant *v, int32_t variants)
     bool any = false;
     TRY(page_add(p, BLOCK_HEADING, "Variants"));
     TRY(variants_table(p, v, variants));
+    for (int32_t k = 0; k < variants; k++) TRY(say_left_out(p, &v[k]));
     for (int32_t k = 0; k < variants; k++) any = any || v[k].fitted;
     if (any) TRY(variants_figure(p, v, variants));
     for (int32_t k = 0; k < variants; k++) {
