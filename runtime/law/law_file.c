@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
+#include <float.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -25,6 +26,13 @@ static int32_t sample_at(int32_t k, int32_t bootstrap)
     return (int32_t)((int64_t)k * bootstrap / sampled(bootstrap));
 }
 
+/* A fit finds ln E: what it sends to minus infinity comes out as 0, whose logarithm no reader has.
+ */
+static double above_zero(const law *form, int32_t k, double value)
+{
+    return form->logarithm[k] && value == 0 ? DBL_MIN : value;
+}
+
 void law_file_of(law_file *out, const fit_result *r, const law_origin *origin)
 {
     *out = (law_file){.form = r->options.form,
@@ -35,14 +43,17 @@ void law_file_of(law_file *out, const fit_result *r, const law_origin *origin)
                       .range_flops = {NAN, NAN},
                       .origin = *origin};
     for (int32_t k = 0; k < out->form->constants; k++) {
-        out->constant[k] = r->constant[k].value;
+        out->constant[k] = above_zero(out->form, k, r->constant[k].value);
         out->interval[k] = r->constant[k].interval;
     }
     memcpy(out->covariance, r->covariance, sizeof out->covariance);
     if (r->replicate) out->replicates = sampled(r->options.bootstrap);
-    for (int32_t k = 0; k < out->replicates; k++)
-        fit_replicate(out->replicate + (ptrdiff_t)k * out->form->constants, r,
-                      sample_at(k, r->options.bootstrap));
+    for (int32_t k = 0; k < out->replicates; k++) {
+        double *row = out->replicate + (ptrdiff_t)k * out->form->constants;
+        fit_replicate(row, r, sample_at(k, r->options.bootstrap));
+        for (int32_t i = 0; i < out->form->constants; i++)
+            row[i] = above_zero(out->form, i, row[i]);
+    }
     memcpy(out->range_params, r->range_params, sizeof out->range_params);
     memcpy(out->range_tokens, r->range_tokens, sizeof out->range_tokens);
     (void)snprintf(out->loss, sizeof out->loss, "%s", fit_loss_name(r->options.loss));

@@ -50,6 +50,27 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     (void)unlink(path);
 }
 
+/* As a ladder of a few steps may have it: the best E is none. */
+Test(law_file, a_law_without_a_floor_is_written_so_that_it_is_read)
+{
+    fit_result r;
+    law_file f, g;
+    char path[] = "/tmp/isoflop-law-XXXXXX";
+    (void)close(mkstemp(path));
+    fit_points(&r, 20);
+    const law_origin origin = {.data = "few"};
+    cr_assert_str_eq(r.options.form->constant[0], "E");
+    r.constant[0].value = 0;
+    for (int32_t k = 0; k < 20; k++) r.replicate[k * r.options.form->constants] = -1e6;
+    law_file_of(&f, &r, &origin);
+    cr_assert(law_file_write(&f, path) == OK, "%s", status_message());
+    cr_assert(law_file_read(&g, path) == OK, "%s", status_message());
+    cr_expect(g.constant[0] > 0 && g.constant[0] < 1e-300);
+    cr_expect(g.replicate[0] > 0 && g.replicate[0] < 1e-300);
+    fit_deinit(&r);
+    (void)unlink(path);
+}
+
 Test(law_file, the_range_ends_at_points_as_they_were_given)
 {
     points p = {0};
