@@ -60,11 +60,12 @@ static void time_limit(char out[64], const plan_answer *a)
 static void put_header(FILE *out, const plan_answer *a)
 {
     const plan_machine *m = &a->machine;
-    char limit[64] = "";
+    char limit[64] = "", name[512];
+    cli_word(name, sizeof name, a->cfg.run.name);
     const int32_t ranks = m->given ? m->step.ranks : 1, nodes = m->given ? m->step.nodes : 1;
     if (m->given) time_limit(limit, a);
-    (void)fprintf(out, "#!/usr/bin/env bash\n#SBATCH --job-name=%s\n#SBATCH --nodes=%d\n",
-                  a->cfg.run.name, (int)nodes);
+    (void)fprintf(out, "#!/usr/bin/env bash\n#SBATCH --job-name=%s\n#SBATCH --nodes=%d\n", name,
+                  (int)nodes);
     (void)fprintf(out, "#SBATCH --ntasks=%d\n#SBATCH --ntasks-per-node=%d\n", (int)ranks,
                   (int)((ranks + nodes - 1) / nodes));
     if (m->given && !cluster_of_cores(&m->hw))

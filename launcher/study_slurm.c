@@ -40,17 +40,19 @@ static void put_word(FILE *out, const char *text)
 static void write_script(FILE *out, const char *folder, const char *path, const study *s,
                          int32_t jobs)
 {
+    (void)fputs("#!/bin/bash\n"
+                "# One task for each run of the study; add --partition, --account and --time.\n"
+                "#SBATCH --job-name=",
+                out);
+    put_word(out, s->keys.name);
     (void)fprintf(out,
-                  "#!/bin/bash\n"
-                  "# One task for each run of the study; add --partition, --account and --time.\n"
-                  "#SBATCH --job-name=%s\n"
-                  "#SBATCH --array=1-%d\n"
+                  "\n#SBATCH --array=1-%d\n"
                   "#SBATCH --ntasks=%" PRId64 "\n"
                   "#SBATCH --cpus-per-task=1\n"
                   "#SBATCH --requeue\n"
                   "#SBATCH --signal=TERM@120\n"
                   "#SBATCH --open-mode=append\n\n",
-                  s->keys.name, jobs, s->keys.ranks_per_run);
+                  jobs, s->keys.ranks_per_run);
     (void)fprintf(out, "run=");
     put_word(out, folder);
     (void)fprintf(out, "\n" SLURM_TEXT_AGAIN "srun --mpi=pmix ${ISOFLOP:-isoflop} study ");
@@ -85,7 +87,12 @@ status study_slurm_write(const char *folder, const char *path, const study *s,
     free(text);
     if (code != OK) return code;
     printf("wrote %s: %d tasks of %" PRId64 " ranks\n", name, jobs, s->keys.ranks_per_run);
-    printf("submit it with   sbatch %s\n", name);
-    printf("tables after it  isoflop study %s --run %s --resume\n", path, folder);
+    (void)fputs("submit it with   sbatch ", stdout);
+    put_word(stdout, name);
+    (void)fputs("\ntables after it  isoflop study ", stdout);
+    put_word(stdout, path);
+    (void)fputs(" --run ", stdout);
+    put_word(stdout, folder);
+    (void)fputs(" --resume\n", stdout);
     return OK;
 }
