@@ -201,6 +201,13 @@ void cli_word(char *out, size_t bytes, const char *text)
     out[used] = '\0';
 }
 
+void cli_self(char *out, size_t bytes)
+{
+    char *program = realpath("/proc/self/exe", NULL);
+    cli_word(out, bytes, program ? program : "isoflop");
+    free(program);
+}
+
 status cli_printed(void)
 {
     REQUIRE(fflush(stdout) == 0 && !ferror(stdout), ERR_IO, "stdout does not take the result: %s",

@@ -62,6 +62,8 @@ void cli_wrapped(const char *label, int indent, const char *text);
 /* The text as one word of a shell: quoted where it has to be. Truncates at bytes, which are at
  * least 3; four for each byte of the text and 3 are always enough. */
 void cli_word(char *out, size_t bytes, const char *text);
+/* The path of this program as such a word. */
+void cli_self(char *out, size_t bytes);
 /* Number of bytes as "12.3 MiB", count as "1.25M", seconds as "2h05m"; into a ring of static-free
  * buffers. */
 typedef struct cli_text {

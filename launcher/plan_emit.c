@@ -109,14 +109,12 @@ static const char script[] =
 static status script_text(char **text, const plan_answer *a, const char *folder)
 {
     size_t bytes = 0;
-    char place[4 * PATH_BYTES], self[4 * PATH_BYTES], link[PATH_BYTES] = "isoflop";
+    char place[4 * PATH_BYTES], self[4 * PATH_BYTES];
     /* Slurm runs a copy of the script: where the plan lies is written into it */
-    char *absolute = realpath(folder, NULL), *program = realpath("/proc/self/exe", NULL);
-    if (program) (void)snprintf(link, sizeof link, "%s", program);
+    char *absolute = realpath(folder, NULL);
     cli_word(place, sizeof place, absolute ? absolute : folder);
-    cli_word(self, sizeof self, link);
+    cli_self(self, sizeof self);
     free(absolute);
-    free(program);
     *text = NULL;
     FILE *out = open_memstream(text, &bytes);
     REQUIRE(out, ERR_MEMORY, "no memory for a script");

@@ -55,7 +55,12 @@ static void write_script(FILE *out, const char *folder, const char *path, const 
                   jobs, s->keys.ranks_per_run);
     (void)fprintf(out, "run=");
     put_word(out, folder);
-    (void)fprintf(out, "\n" SLURM_TEXT_AGAIN "srun --mpi=pmix ${ISOFLOP:-isoflop} study ");
+    char self[4096];
+    cli_self(self, sizeof self);
+    (void)fprintf(out,
+                  "\nprogram=${ISOFLOP:-$(command -v isoflop || echo %s)}\n" SLURM_TEXT_AGAIN
+                  "srun --mpi=pmix \"$program\" study ",
+                  self);
     put_word(out, path);
     (void)fprintf(out, " --run \"$run\"");
     if (*s->keys.scale) {
