@@ -271,8 +271,9 @@ typedef struct ops {
 
     /* Bytes in use on the accelerator now, by everyone; -1: it does not tell. NULL: host memory. */
     int64_t (*used_bytes)(const device *d);
-    /* What takes memory there besides; fills at most DEVICE_PARTS_MAX and returns their count.
-     * Device NULL: what would, before anything is opened. NULL: nothing does. */
+    /* What takes memory there besides; fills at most DEVICE_PARTS_MAX - 2, because a communicator
+     * adds two of its own, and returns their count. Device NULL: what would, before anything is
+     * opened. NULL: nothing does. */
     int32_t (*parts)(const device *d, const op_shapes *shapes, device_part *out);
 
     status (*event_record)(device *d, int32_t event, queue q);

@@ -377,6 +377,12 @@ status run_check_like(run **out, const config *cfg, world *w, run *like)
     return check_on(out, cfg, w, SPLIT_VALIDATION, like);
 }
 
+static void add_part(run *r, device_part p)
+{
+    ASSERT(r->part_count < DEVICE_PARTS_MAX);
+    r->parts[r->part_count++] = p;
+}
+
 /* What a communicator of its own library takes on the device: with one rank there is none. */
 static status open_comm(run *r)
 {
@@ -386,7 +392,7 @@ static status open_comm(run *r)
     if (!r->ops->parts || world_size(r->world) == 1) return OK;
     const int64_t now = device_used(r);
     const int64_t grown = before < 0 || now < before ? -1 : now - before;
-    r->parts[r->part_count++] = (device_part){"NCCL", 0, grown};
+    add_part(r, (device_part){"NCCL", 0, grown});
     if (grown >= 0)
         log_info("train", "besides, NCCL: %.1f MiB more in use on the GPU after its start",
                  (double)grown / 1048576);
@@ -405,7 +411,7 @@ status run_start(run *r)
     /* a communicator of the device's library maps whole pages of its own size for its peers */
     if (r->ops->parts && world_size(r->world) > 1) {
         const device_part rounding = {"NCCL's rounding of its buffers", 0, r->rounded_bytes};
-        r->parts[r->part_count++] = rounding;
+        add_part(r, rounding);
         if (rounding.grown_bytes >= 0)
             log_info("train", "besides, %s: %.1f MiB", rounding.name,
                      (double)rounding.grown_bytes / 1048576);
