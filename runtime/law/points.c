@@ -164,14 +164,14 @@ static status read_lines(points *p, char *text, const char *path, const renamed 
         next = strchr(at, '\n');
         if (next) *next++ = 0;
         line++;
+        /* a byte order mark is no part of a name or a comment */
+        if (!header && strncmp(at, "\xef\xbb\xbf", 3) == 0) at += 3;
         if (at[0] == '#' || !at[strspn(at, " \t\r")]) continue;
         const place where = {path, line};
         if (header) {
             TRY(read_row(p, index, count, at, where, separator, group));
             continue;
         }
-        /* a byte order mark is no part of the first name */
-        if (strncmp(at, "\xef\xbb\xbf", 3) == 0) at += 3;
         separator = csv_separator(at);
         TRY(read_header(index, &count, at, where, r, separator));
         header = true;

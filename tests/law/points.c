@@ -31,8 +31,9 @@ static void expect_refused(const char *text, const char *reason)
 Test(law_points, columns_are_found_by_name_and_others_ignored)
 {
     points p;
-    cr_assert(read_text(&p, "# comment\n\xef\xbb\xbfloss, name ,tokens,\"params\",group\r\n"
-                            "3.5,a,1e9,2e7,x\r\n\n# more\n3.1,b,2e9,3e7,y\n3.0,c,3e9,3e7,x") == OK,
+    cr_assert(read_text(&p,
+                        "\xef\xbb\xbf# comment\n\xef\xbb\xbfloss, name ,tokens,\"params\",group\r\n"
+                        "3.5,a,1e9,2e7,x\r\n\n# more\n3.1,b,2e9,3e7,y\n3.0,c,3e9,3e7,x") == OK,
               "%s", status_message());
     cr_expect(p.count == 3 && !p.has_flops);
     cr_expect(p.row[0].params == 2e7 && p.row[1].tokens == 2e9 && p.row[2].loss == 3.0);
