@@ -17,6 +17,8 @@
  * b (16x8):  b0 = (2t, g), b1 = (2t + 8, g)
  * d (16x8, f32): d0, d1 = (g, 2t), (g, 2t + 1), d2, d3 = (g + 8, 2t), (g + 8, 2t + 1)            */
 #ifdef CUDA_EMU
+#include "tensor_core.h"
+
 struct mma_operands {
     uint32_t a[4], b[2];
     float d[4];
@@ -30,7 +32,7 @@ static inline float mma_half(uint32_t pair, int upper)
 }
 static inline void mma_combine(const emu::slots in, emu::slots out, unsigned lanes)
 {
-    float a[16][16], b[16][8];
+    float a[16][16], b[8][16]; // b transposed
     if (lanes != emu::WARP) emu::die("mma.sync: not all lanes of the warp exist");
     for (int lane = 0; lane < 32; lane++) {
         mma_operands v;
@@ -38,14 +40,15 @@ static inline void mma_combine(const emu::slots in, emu::slots out, unsigned lan
         int g = lane / 4, t = lane % 4;
         for (int i = 0; i < 8; i++)
             a[g + i / 2 % 2 * 8][2 * t + i / 4 * 8 + i % 2] = mma_half(v.a[i / 2], i % 2);
-        for (int i = 0; i < 4; i++) b[2 * t + i / 2 * 8 + i % 2][g] = mma_half(v.b[i / 2], i % 2);
+        for (int i = 0; i < 4; i++) b[g][2 * t + i / 2 * 8 + i % 2] = mma_half(v.b[i / 2], i % 2);
     }
     for (int lane = 0; lane < 32; lane++) {
         float d[4];
         memcpy(d, in[lane] + offsetof(mma_operands, d), sizeof d);
         for (int i = 0; i < 4; i++)
-            for (int k = 0; k < 16; k++)
-                d[i] += a[lane / 4 + i / 2 * 8][k] * b[k][lane % 4 * 2 + i % 2];
+            for (int k = 0; k < 16; k += 8)
+                d[i] = emu::tensor_sum(d[i], &a[lane / 4 + i / 2 * 8][k],
+                                       &b[lane % 4 * 2 + i % 2][k], 8);
         memcpy(out[lane], d, sizeof d);
     }
 }
@@ -177,7 +180,7 @@ DEVICE float exp2_fast(float x)
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 #else
-    return exp2f(x);
+    return emu::exp2_least_exact(x);
 #endif
 }
 

@@ -7,6 +7,7 @@
  *   MOCK_SCHED=ahead   as eager, but a collective only runs when something needs it
  *   MOCK_SCHED=rand    ready operations of different streams run in a random order (MOCK_SEED)
  *   MOCK_BLAS=plain    the product library has no epilogues
+ *   MOCK_SUMS=device   its sums are as inexact as a device's may be (slow)
  *   MOCK_GPUS=N        GPUs of this machine (default 8; 0: none; -1: nor a driver)
  *   MOCK_MIB=N         memory of each (default 8192)
  *   MOCK_CAPTURE=no    recording of a stream ends with an error

@@ -1,10 +1,13 @@
-/* mock_cublaslt.cpp — cublasLtMatmul on the host, in double, for what the project asks of it. What
- * the library's documentation does not allow ends the program rather than being guessed.       */
+/* mock_cublaslt.cpp — cublasLtMatmul on the host, for what the project asks of it: in double, or at
+ * the least exact that a device is (MOCK_SUMS). What the library's documentation does not allow
+ * ends the program rather than being guessed.                                                  */
 #include "mock.h"
+#include "tensor_core.h"
 
 #include <cublasLt.h>
 #include <cuda_bf16.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -109,15 +112,46 @@ void finish_column(const job &q, int64_t j, const std::vector<double> &sums)
     }
 }
 
+/* One column of sums as a device may form them: f32 one after the other, bf16 eight at a time.
+ * rows: of a, one after the other. */
+void device_sums(const job &q, const std::vector<float> &rows, const float *column,
+                 std::vector<double> &sums)
+{
+    constexpr int64_t BLOCK = 8;
+    for (int64_t i = 0; i < q.m; i++) {
+        const float *row = &rows[(size_t)(i * q.k)];
+        float sum = 0;
+        if (q.a.type == CUDA_R_16BF)
+            for (int64_t l = 0; l < q.k; l += BLOCK)
+                sum = emu::tensor_sum(sum, row + l, column + l, (int)std::min(BLOCK, q.k - l));
+        else
+            for (int64_t l = 0; l < q.k; l++) sum = std::fma(row[l], column[l], sum);
+        sums[(size_t)i] = (double)sum;
+    }
+}
+
+bool as_a_device()
+{
+    const char *text = getenv("MOCK_SUMS");
+    require(!text || !strcmp(text, "device"), "MOCK_SUMS=%s is not 'device'", text);
+    return text != nullptr;
+}
+
 void multiply(const job &q)
 {
+    const bool device = as_a_device();
+    std::vector<float> rows, factors((size_t)q.k);
     std::vector<double> a = unpack(q.pa, q.a, q.d.a_op == CUBLAS_OP_T),
                         b = unpack(q.pb, q.b, q.d.b_op == CUBLAS_OP_T), sums((size_t)q.m);
     /* the library leaves anything in its workspace */
     memset(q.workspace, 0xff, q.workspace_bytes < 4096 ? q.workspace_bytes : 4096);
+    for (int64_t i = 0; device && i < q.m; i++)
+        for (int64_t l = 0; l < q.k; l++) rows.push_back((float)a[(size_t)(l * q.m + i)]);
     for (int64_t j = 0; j < q.n; j++) {
         for (auto &s : sums) s = 0;
-        for (int64_t l = 0; l < q.k; l++) {
+        for (int64_t l = 0; l < q.k; l++) factors[(size_t)l] = (float)b[(size_t)(j * q.k + l)];
+        if (device) device_sums(q, rows, factors.data(), sums);
+        for (int64_t l = 0; !device && l < q.k; l++) {
             double factor = b[(size_t)(j * q.k + l)];
             const double *column = &a[(size_t)(l * q.m)];
             for (int64_t i = 0; i < q.m; i++) sums[(size_t)i] += factor * column[i];
@@ -129,7 +163,10 @@ void multiply(const job &q)
     cudaDataType_t bias = q.d.bias_type < 0 ? q.out.type : (cudaDataType_t)q.d.bias_type;
     for (int64_t j = 0; j < q.n; j++) {
         double sum = 0;
-        for (int64_t l = 0; l < q.k; l++) sum += b[(size_t)(j * q.k + l)];
+        for (int64_t l = 0; l < q.k; l++) {
+            sum += b[(size_t)(j * q.k + l)];
+            if (device) sum = (double)(float)sum;
+        }
         put(q.d.bias, bias, j, (float)sum);
     }
 }

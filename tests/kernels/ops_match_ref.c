@@ -116,6 +116,8 @@ ParameterizedTest(int *index, ops, products_keep_the_random_vector_identity)
                                 : identity_error(bw->dw, bw->dy, true, bw->x, false);
         dtype out = op_field_get(call.op, &call.args, 0).type;
         double allowed = near_find(act, out, NEAR_IDENTITY).nmse;
+        /* tensor cores may cut off what they add: 2.8e-13 as tests/cuda_emu/tensor_core.h does */
+        if (strcmp(t.name, "cuda") == 0 && act == DTYPE_BF16) allowed *= 8;
         if (near_scale() == 0)
             (void)fprintf(stderr, "identity %s %s: %.3g\n", t.name, call.name, error);
         cr_expect(error <= allowed || near_scale() == 0, "%s: %s: error %.3g, allowed %.3g", t.name,
