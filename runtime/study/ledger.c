@@ -68,9 +68,11 @@ status ledger_append(ledger *l, const ledger_line *line)
     /* one write: whole, or cut by a crash, which the crc shows */
     ssize_t written;
     while ((written = write(l->fd, text, (size_t)n)) < 0 && errno == EINTR) continue;
-    REQUIRE(written == n, ERR_IO, "cannot write %s: %s", l->path,
-            written < 0 ? strerror(errno) : "no space");
-    return file_sync(l->fd, l->path);
+    if (written == n) return file_sync(l->fd, l->path);
+    int why = written < 0 ? errno : ENOSPC;
+    /* half a line would end the ledger for all that follow */
+    if (written > 0 && ftruncate(l->fd, lseek(l->fd, 0, SEEK_CUR) - written) != 0) why = errno;
+    FAIL(ERR_IO, "cannot write %s: %s", l->path, strerror(why));
 }
 
 /* One line without its newline; false when it is damaged. */

@@ -4,7 +4,10 @@
 #include "study/study_text.h"
 
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static ledger_line line_of(int number)
 {
@@ -42,6 +45,31 @@ Test(ledger, an_exit_code_stands_only_where_something_ended)
     cr_expect(strstr(text, "\"started\",\"step\":0,\"exit\":null,\"loss\":null"), "%s", text);
     cr_expect(strstr(text, "\"failed\",\"step\":0,\"exit\":7,"), "%s", text);
     free(text);
+    remove_all(&l, folder);
+}
+
+Test(ledger, a_line_that_found_no_space_costs_no_later_one)
+{
+    ledger l;
+    ledger_line *lines;
+    int32_t count;
+    int64_t end;
+    char folder[64];
+    struct rlimit most;
+    open_new(&l, folder);
+    cr_assert_eq(ledger_append(&l, &(ledger_line){.run = "a", .loss = NAN}), OK);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &most), 0);
+    const struct rlimit few = {(rlim_t)lseek(l.fd, 0, SEEK_END) + 10, most.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &few), 0);
+    const status s = ledger_append(&l, &(ledger_line){.run = "b", .loss = NAN});
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &most), 0);
+    cr_expect_eq(s, ERR_IO);
+    cr_assert_eq(ledger_append(&l, &(ledger_line){.run = "c", .loss = NAN}), OK);
+    cr_assert_eq(ledger_read(&l, 0, &lines, &count, &end), OK);
+    cr_assert_eq(count, 2);
+    cr_expect_str_eq(lines[1].run, "c");
+    free(lines);
     remove_all(&l, folder);
 }
 
