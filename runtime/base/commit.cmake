@@ -1,7 +1,13 @@
-# cmake -DSOURCE=DIR -DOUT=FILE -P commit.cmake: the commit of DIR as a header. What is right already
-# is not written again, so that nothing is compiled anew.
+# cmake -DSOURCE=DIR -DOUT=FILE -P commit.cmake: the commit of DIR as a header, with "-dirty" when its
+# files are not those of the commit. What is right already is not written again, so that nothing is
+# compiled anew.
 execute_process(COMMAND git -C ${SOURCE} rev-parse --short=12 HEAD
   OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+execute_process(COMMAND git --no-optional-locks -C ${SOURCE} diff --quiet HEAD
+  RESULT_VARIABLE differs OUTPUT_QUIET ERROR_QUIET)
+if(commit AND differs EQUAL 1)
+  set(commit "${commit}-dirty")
+endif()
 set(text "#define COMMIT \"${commit}\"\n")
 set(before "")
 if(EXISTS ${OUT})
