@@ -45,7 +45,7 @@ static const char help[] =
 
 typedef struct arguments {
     const char *out, *tokenizer, *held[PREPARE_SPLITS], *share[PREPARE_SPLITS], *cut, *field,
-        *workers, *shard, *input;
+        *workers, *shard;
     bool force, json;
 } arguments;
 
@@ -163,7 +163,6 @@ static status run(int argc, char **argv, const char **names)
     arguments a = {.tokenizer = "bytes", .cut = "auto"};
     const cli_option rows[] = {
         {"--out", &a.out, NULL},
-        {"--input", &a.input, NULL},
         {"--tokenizer", &a.tokenizer, NULL},
         {"--validation", &a.held[1], NULL},
         {"--validation-share", &a.share[1], NULL},
@@ -180,7 +179,6 @@ static status run(int argc, char **argv, const char **names)
     prepare_options o = {.names = names};
     int count = 0;
     TRY(cli_parse(argc, argv, rows, names, &count));
-    if (a.input) names[count++] = a.input;
     o.count = count;
     TRY(options_from(&o, &a));
     cli_meter m = cli_meter_begin("prepare");
