@@ -87,7 +87,7 @@ Test(input, documents_end_where_the_rule_says)
 Test(input, a_block_of_blank_lines_is_not_the_end)
 {
     const char *path = files_path(files_folder(), "a.txt");
-    char text[1200] = "", lines[1200], parts[1200];
+    char text[1200] = "", lines[1220], parts[1220];
     /* more than is looked at before documents are cut */
     for (int i = 0; i < 60; i++) strcat(text, "seventy");
     strcat(text, "\n");
