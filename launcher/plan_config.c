@@ -20,33 +20,13 @@ static void put_text(FILE *out, const char *text)
     (void)fputc('"', out);
 }
 
-static const char *truth(bool x) { return x ? "true" : "false"; }
-
 static void put_model(FILE *out, const plan_answer *a)
 {
-    const model_config *m = &a->shape.model;
     (void)fprintf(out,
                   "\nmodel:                    # %" PRId64 " parameters, %" PRId64
                   " without embeddings\n",
                   a->shape.params, a->shape.params_without_embedding);
-    if (a->model_given) (void)fprintf(out, "  row: %s\n", a->model_name);
-    (void)fprintf(out,
-                  "  layers: %" PRId64 "\n  width: %" PRId64 "\n  heads: %" PRId64
-                  "\n  head_width: %" PRId64 "\n  kv_heads: %" PRId64 "\n  ffn: %" PRId64
-                  "\n  vocab: %" PRId64 "\n  context: %" PRId64 "\n",
-                  m->layers, m->width, m->heads, m->head_width, m->kv_heads, m->ffn, m->vocab,
-                  m->context);
-    (void)fprintf(out, "  norm: %s\n  norm_eps: %.17g\n  positions: %s\n  rope_theta: %.17g\n",
-                  config_choice("model", "norm", m->norm), m->norm_eps,
-                  config_choice("model", "positions", m->positions), m->rope_theta);
-    (void)fprintf(out,
-                  "  mlp: %s\n  bias: %s\n  tied_embeddings: %s\n  qk_norm: %s\n"
-                  "  parallel_block: %s\n  init_std: %.17g\n",
-                  config_choice("model", "mlp", m->mlp), truth(m->bias), truth(m->tied_embeddings),
-                  truth(m->qk_norm), truth(m->parallel_block), m->init_std);
-    if (m->base_width > 0)
-        (void)fprintf(out, "  base_width: %" PRId64 "\n  base_head_width: %" PRId64 "\n",
-                      m->base_width, m->base_head_width);
+    config_write_model(&a->shape.model, a->model_given ? a->model_name : "", out);
 }
 
 static void put_data(FILE *out, const plan_answer *a)

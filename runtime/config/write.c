@@ -16,6 +16,32 @@ static void put_quoted(FILE *out, const char *text)
     (void)fputc('"', out);
 }
 
+/* base: the struct that the fields are members of */
+static void put_fields(FILE *out, const section *s, int indent, const void *base)
+{
+    for (int32_t i = 0; i < s->count; i++) {
+        char value[VALUE_BYTES];
+        table_write(&s->fields[i], base, value, sizeof value);
+        (void)fprintf(out, "%*s%s: ", indent, "", s->fields[i].key);
+        if (s->fields[i].kind == FIELD_TEXT)
+            put_quoted(out, value);
+        else
+            (void)fputs(value, out);
+        (void)fputc('\n', out);
+    }
+}
+
+static void put_model(FILE *out, const section *s, int indent, const model_config *m,
+                      const char *row)
+{
+    if (*row) {
+        (void)fprintf(out, "%*srow: ", indent, "");
+        put_quoted(out, row);
+        (void)fputc('\n', out);
+    }
+    put_fields(out, s, indent, m);
+}
+
 static void put_section(FILE *out, const section *s, const config *cfg)
 {
     /* the depth of the section is the number of words in its prefix */
@@ -26,21 +52,18 @@ static void put_section(FILE *out, const section *s, const config *cfg)
         indent += 2;
     }
     if (*s->prefix) (void)fprintf(out, "%*s%s:\n", indent - 2, "", name);
-    if (strcmp(s->prefix, "model") == 0 && *cfg->model_name) {
-        (void)fprintf(out, "%*srow: ", indent, "");
-        put_quoted(out, cfg->model_name);
-        (void)fputc('\n', out);
-    }
-    for (int32_t i = 0; i < s->count; i++) {
-        char value[VALUE_BYTES];
-        table_write(&s->fields[i], (const char *)cfg + s->offset, value, sizeof value);
-        (void)fprintf(out, "%*s%s: ", indent, "", s->fields[i].key);
-        if (s->fields[i].kind == FIELD_TEXT)
-            put_quoted(out, value);
-        else
-            (void)fputs(value, out);
-        (void)fputc('\n', out);
-    }
+    if (strcmp(s->prefix, "model") == 0)
+        put_model(out, s, indent, &cfg->model, cfg->model_name);
+    else
+        put_fields(out, s, indent, (const char *)cfg + s->offset);
+}
+
+void config_write_model(const model_config *m, const char *row, FILE *out)
+{
+    section all[SECTIONS];
+    table_sections(all);
+    for (int32_t i = 0; i < SECTIONS; i++)
+        if (strcmp(all[i].prefix, "model") == 0) put_model(out, &all[i], 2, m, row);
 }
 
 status config_write(const config *cfg, FILE *out)
