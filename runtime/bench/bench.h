@@ -3,7 +3,9 @@
  * fit), io (checkpoints' bytes), step (one optimizer step by part), scaling (strong and weak).
  * Every rank takes part; the first one gets the object. Numbers are medians over repeats unless the
  * name says otherwise; `spread` is (p90 - p10) / median. On a virtual machine whose host gives the
- * processors to others at times, repeats during which it did so do not count (bench_undisturbed).
+ * processors to others at times, repeats during which it did so do not count (bench_undisturbed) in
+ * gemm, memory, collectives and step; in io and scaling all count. Either way `stolen_share` is of
+ * what counts.
  * Flow: config.h, run.h, comm.h -> bench -> bench_cluster.h, bench_compare.h, launcher/cmd_bench.c
  */
 #ifndef BENCH_BENCH_H
