@@ -79,9 +79,10 @@ static status parse_header(safetensors_map *out, const char *path, const char *t
 {
     json_error_t error;
     json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-    REQUIRE(json_is_object(root) || (json_decref(root), false), ERR_IO,
-            "%s: the header is not a JSON object: %s", path, error.text);
     status s = OK;
+    if (!json_is_object(root))
+        s = status_set(ERR_IO, __FILE__, __LINE__, "%s: the header is not a JSON object: %s", path,
+                       root ? "it is another value" : error.text);
     for (int32_t r = 0; s == OK && r < l->row_count; r++)
         s = check_entry(out, path, root, l, r, prefix);
     json_decref(root);
