@@ -325,32 +325,38 @@ static status get_range(double *out, const json_t *root, const char *path, const
 static status get_recipe(law_recipe *r, const json_t *root, const char *path)
 {
     const json_t *value = json_object_get(root, "recipe");
+    /* LATER: a width; files of before there was muP lack it, and mean 0 */
+    enum { NEEDED, NULLABLE, LATER };
     const struct {
         const char *key;
         double *to, low, high;
-    } part[] = {{"learning_rate", &r->rate, 1e-12, 10},
-                {"params", &r->params, 1, 1e18},
-                {"exponent", &r->exponent, -5, 5},
-                {"batch_tokens", &r->batch_tokens, 1, 1e12},
-                {"beta2", &r->beta2, 0, 0.999999},
-                {"weight_decay", &r->weight_decay, 0, 10},
-                {"warmup_ratio", &r->warmup_ratio, 0, 1},
-                {"init_scale", &r->init_scale, 0, 100},
-                {"base_width", &r->base_width, 0, 65536},
-                {"base_head_width", &r->base_head_width, 0, 1024}};
+        int kind;
+    } part[] = {{"learning_rate", &r->rate, 1e-12, 10, NEEDED},
+                {"params", &r->params, 1, 1e18, NEEDED},
+                {"exponent", &r->exponent, -5, 5, NEEDED},
+                {"batch_tokens", &r->batch_tokens, 1, 1e12, NEEDED},
+                {"beta2", &r->beta2, 0, 0.999999, NEEDED},
+                {"weight_decay", &r->weight_decay, 0, 10, NEEDED},
+                {"warmup_ratio", &r->warmup_ratio, 0, 1, NULLABLE},
+                {"init_scale", &r->init_scale, 0, 100, NULLABLE},
+                {"base_width", &r->base_width, 0, 65536, LATER},
+                {"base_head_width", &r->base_head_width, 0, 1024, LATER}};
     *r = (law_recipe){0};
     if (!value || json_is_null(value)) return OK;
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
-        const bool nullable = part[i].to == &r->warmup_ratio || part[i].to == &r->init_scale;
-        /* files of before there was muP lack the last two: 0 */
-        if (i >= 8 && !json_object_get(value, part[i].key)) continue;
-        TRY(get_number(part[i].to, json_object_get(value, part[i].key), path, part[i].key,
-                       nullable));
-        REQUIRE((nullable && isnan(*part[i].to)) ||
-                    (*part[i].to >= part[i].low && *part[i].to <= part[i].high),
-                ERR_CONFIG, "%s: recipe.%s is %g; allowed: %g to %g", path, part[i].key,
-                *part[i].to, part[i].low, part[i].high);
+        const json_t *one = json_object_get(value, part[i].key);
+        const bool nullable = part[i].kind == NULLABLE, later = part[i].kind == LATER;
+        if (later && !one) continue;
+        TRY(get_number(part[i].to, one, path, part[i].key, nullable));
+        const double x = *part[i].to;
+        REQUIRE((nullable && isnan(x)) ||
+                    (x >= part[i].low && x <= part[i].high && (!later || x == floor(x))),
+                ERR_CONFIG, "%s: recipe.%s is %g; allowed: %g to %g%s", path, part[i].key, x,
+                part[i].low, part[i].high, later ? ", whole" : "");
     }
+    REQUIRE(r->base_head_width == 0 || r->base_width > 0, ERR_CONFIG,
+            "%s: recipe.base_head_width is %g without base_width, which it belongs to", path,
+            r->base_head_width);
     return OK;
 }
 

@@ -19,19 +19,26 @@ static void fit_points(fit_result *r, int32_t replicates)
     points_deinit(&p);
 }
 
+/* *back: what is read of the file that *f was written to */
+static void write_and_read(law_file *back, const law_file *f)
+{
+    char path[] = "/tmp/isoflop-law-XXXXXX";
+    (void)close(mkstemp(path));
+    cr_assert(law_file_write(f, path) == OK, "%s", status_message());
+    cr_assert(law_file_read(back, path) == OK, "%s", status_message());
+    (void)unlink(path);
+}
+
 Test(law_file, what_is_written_is_read_back_to_the_bit)
 {
     fit_result r;
     law_file f, g;
-    char path[] = "/tmp/isoflop-law-XXXXXX";
-    (void)close(mkstemp(path));
     fit_points(&r, 20);
     law_origin origin = {.data = "MassiveText", .context = 2048, .flop_count = "six_nd"};
     origin.recipe = (law_recipe){1e-3, 1e8, -1.0 / 3, 5e5, NAN, 0.8, 0.95, 0.1, 64, 16};
     origin.architecture = (law_architecture){"rmsnorm", "rope", "gelu", false, true, false, true};
     law_file_of(&f, &r, &origin);
-    cr_assert(law_file_write(&f, path) == OK, "%s", status_message());
-    cr_assert(law_file_read(&g, path) == OK, "%s", status_message());
+    write_and_read(&g, &f);
     cr_expect(memcmp(&g.origin.architecture, &origin.architecture, sizeof origin.architecture) ==
               0);
     cr_expect(g.form == f.form && g.points == 240 && strcmp(g.origin.data, "MassiveText") == 0);
@@ -47,7 +54,6 @@ Test(law_file, what_is_written_is_read_back_to_the_bit)
     cr_expect(memcmp(g.replicate, f.replicate, sizeof f.replicate) == 0);
     cr_expect(g.residual_sd == f.residual_sd && g.range_params[1] == f.range_params[1]);
     fit_deinit(&r);
-    (void)unlink(path);
 }
 
 /* As a ladder of a few steps may have it: the best E is none. */
@@ -55,20 +61,16 @@ Test(law_file, a_law_without_a_floor_is_written_so_that_it_is_read)
 {
     fit_result r;
     law_file f, g;
-    char path[] = "/tmp/isoflop-law-XXXXXX";
-    (void)close(mkstemp(path));
     fit_points(&r, 20);
     const law_origin origin = {.data = "few"};
     cr_assert_str_eq(r.options.form->constant[0], "E");
     r.constant[0].value = 0;
     for (int32_t k = 0; k < 20; k++) r.replicate[k * r.options.form->constants] = -1e6;
     law_file_of(&f, &r, &origin);
-    cr_assert(law_file_write(&f, path) == OK, "%s", status_message());
-    cr_assert(law_file_read(&g, path) == OK, "%s", status_message());
+    write_and_read(&g, &f);
     cr_expect(g.constant[0] > 0 && g.constant[0] < 1e-300);
     cr_expect(g.replicate[0] > 0 && g.replicate[0] < 1e-300);
     fit_deinit(&r);
-    (void)unlink(path);
 }
 
 Test(law_file, the_range_ends_at_points_as_they_were_given)
@@ -209,17 +211,20 @@ Test(law_file, wrong_files_are_refused_by_key)
     expect_refused(HEAD RANGE
                    ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":\"x\",\"beta\":1}}",
                    "alpha is not a number");
+#define RECIPE                                                                                     \
+    ",\"recipe\":{\"learning_rate\":1,\"params\":1,\"exponent\":0,\"batch_tokens\":1,\"beta2\":0," \
+    "\"weight_decay\":0,\"warmup_ratio\":null,\"init_scale\":null,"
 #define GOOD ",\"constants\":{\"E\":1,\"A\":2,\"B\":3,\"alpha\":0.3,\"beta\":0.3}"
     expect_refused(HEAD RANGE GOOD ",\"replicates\":{\"rows\":[[1,2,3,0.3]]}}", "needs 5 numbers");
     expect_refused(HEAD RANGE GOOD ",\"replicates\":{\"rows\":[[1,-2,3,0.3,0.3]]}}", "above 0");
     expect_refused(HEAD RANGE GOOD ",\"replicates\":[]}", "replicates.rows must be");
     expect_refused(HEAD RANGE GOOD ",\"recipe\":{\"learning_rate\":-1}}", "recipe.learning_rate");
     expect_refused(HEAD RANGE GOOD ",\"recipe\":{\"learning_rate\":1}}", "params is missing");
-    expect_refused(HEAD RANGE GOOD
-                   ",\"recipe\":{\"learning_rate\":1,\"params\":1,\"exponent\":0,"
-                   "\"batch_tokens\":1,\"beta2\":0,\"weight_decay\":0,\"warmup_ratio\":null,"
-                   "\"init_scale\":null,\"base_width\":-1}}",
-                   "recipe.base_width is -1");
+    expect_refused(HEAD RANGE GOOD RECIPE "\"base_width\":-1}}", "recipe.base_width is -1");
+    expect_refused(HEAD RANGE GOOD RECIPE "\"base_width\":15.5}}",
+                   "recipe.base_width is 15.5; allowed: 0 to 65536, whole");
+    expect_refused(HEAD RANGE GOOD RECIPE "\"base_head_width\":8}}",
+                   "recipe.base_head_width is 8 without base_width");
     expect_refused(HEAD RANGE GOOD ",\"architecture\":{\"norm\":1}}", "architecture.norm");
     expect_refused(HEAD RANGE ",\"constants\":{\"E\":-1,\"A\":2,\"B\":3,\"alpha\":1,\"beta\":1}}",
                    "constants.E is -1");
