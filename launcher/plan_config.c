@@ -9,17 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Quotes for YAML; paths hold no control characters once parsed. */
-static void put_text(FILE *out, const char *text)
-{
-    (void)fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\') (void)fputc('\\', out);
-        (void)fputc(*text, out);
-    }
-    (void)fputc('"', out);
-}
-
 static void put_model(FILE *out, const plan_answer *a)
 {
     (void)fprintf(out,
@@ -42,10 +31,10 @@ static void put_data(FILE *out, const plan_answer *a)
         return;
     }
     (void)fputs("  train: ", out);
-    put_text(out, d->train);
+    config_put_text(out, d->train);
     if (d->validation[0]) {
         (void)fputs("\n  validation: ", out);
-        put_text(out, d->validation);
+        config_put_text(out, d->validation);
     }
     (void)fputc('\n', out);
     if (a->tokens + (double)a->batch_tokens > d->tokens)

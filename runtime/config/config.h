@@ -96,6 +96,9 @@ status config_model_rows(void (*visit)(void *context, const char *name, const mo
 
 /* The resolved config as YAML that config_parse reads back to the same structs. */
 status config_write(const config *cfg, FILE *out);
+/* Text as YAML between quotes: what the readers here let through needs a backslash before quotes
+ * and backslashes alone. */
+void config_put_text(FILE *out, const char *text);
 /* The keys of its section model alone, two blanks in; row: of configs/models, or "". */
 void config_write_model(const model_config *m, const char *row, FILE *out);
 /* 16 hex digits over the identity keys and their values, plus NUL. */

@@ -5,8 +5,7 @@
 
 enum { VALUE_BYTES = 1024 };
 
-/* Text between quotes; read_text let through nothing but these two that need a backslash. */
-static void put_quoted(FILE *out, const char *text)
+void config_put_text(FILE *out, const char *text)
 {
     (void)fputc('"', out);
     for (; *text; text++) {
@@ -24,7 +23,7 @@ static void put_fields(FILE *out, const section *s, int indent, const void *base
         table_write(&s->fields[i], base, value, sizeof value);
         (void)fprintf(out, "%*s%s: ", indent, "", s->fields[i].key);
         if (s->fields[i].kind == FIELD_TEXT)
-            put_quoted(out, value);
+            config_put_text(out, value);
         else
             (void)fputs(value, out);
         (void)fputc('\n', out);
@@ -36,7 +35,7 @@ static void put_model(FILE *out, const section *s, int indent, const model_confi
 {
     if (*row) {
         (void)fprintf(out, "%*srow: ", indent, "");
-        put_quoted(out, row);
+        config_put_text(out, row);
         (void)fputc('\n', out);
     }
     put_fields(out, s, indent, m);

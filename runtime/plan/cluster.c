@@ -300,10 +300,8 @@ static void write_value(FILE *out, int indent, const char *key, const cluster_va
     (void)fprintf(out, "{value: %s, source: %s", number, source_names[v->source]);
     if (v->date[0]) (void)fprintf(out, ", date: \"%s\"", v->date);
     if (v->from[0]) {
-        (void)fputs(", from: \"", out);
-        for (const char *c = v->from; *c; c++)
-            (void)fprintf(out, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
-        (void)fputc('"', out);
+        (void)fputs(", from: ", out);
+        config_put_text(out, v->from);
     }
     (void)fputs("}\n", out);
 }
