@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,17 +114,27 @@ static status add_path(source_list *list, const char *path, int depth)
     return append(list, path, kind_of(path), about.st_size);
 }
 
-/* stdin can be read once only: what came is kept in a file that no name is left of, so that it goes
- * with this process, however that ends */
-static status add_stdin(source_list *list, bool json)
+/* An open file without a name, so that it goes with this process, however that ends. Where the file
+ * system has none such, its name goes first thing. */
+static status open_nameless(int *out, char path[PATH_BYTES])
 {
     const char *folder = getenv("TMPDIR");
-    char path[PATH_BYTES];
-    (void)snprintf(path, sizeof path, "%s/isoflop-stdin-XXXXXX",
-                   folder && folder[0] ? folder : "/tmp");
-    int fd = mkstemp(path);
-    REQUIRE(fd >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
+    if (!folder || !folder[0]) folder = "/tmp";
+    *out = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    (void)snprintf(path, PATH_BYTES, "%s/isoflop-stdin-XXXXXX", folder);
+    if (*out >= 0) return OK;
+    *out = mkostemp(path, O_CLOEXEC);
+    REQUIRE(*out >= 0, ERR_IO, "cannot create %s: %s", path, strerror(errno));
     (void)unlink(path);
+    return OK;
+}
+
+/* stdin can be read once only: what came is kept */
+static status add_stdin(source_list *list, bool json)
+{
+    char path[PATH_BYTES];
+    int fd;
+    TRY(open_nameless(&fd, path));
     uint8_t buffer[1 << 16];
     int64_t at = 0;
     status s = OK;
