@@ -129,14 +129,11 @@ static status write_synced(const char *temporary, const char *path, const char *
     return s;
 }
 
-status file_write_text(const char *path, const char *text, int64_t bytes)
+/* Writes beside the file and renames. */
+static status replace_file(const char *path, const char *text, int64_t bytes)
 {
     char temporary[PATH_BYTES], folder[PATH_BYTES];
     struct timespec now;
-    struct stat about;
-    /* renaming would put a file in the place of a device */
-    REQUIRE(stat(path, &about) != 0 || S_ISREG(about.st_mode), ERR_IO, "%s is not a regular file",
-            path);
     /* a name that no other process uses, on this node or another */
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)snprintf(temporary, sizeof temporary, "%s.tmp-%ld-%ld", path, (long)getpid(),
@@ -152,6 +149,51 @@ status file_write_text(const char *path, const char *text, int64_t bytes)
     if (!slash) return file_sync_folder(".");
     *slash = '\0';
     return file_sync_folder(folder[0] ? folder : "/");
+}
+
+status file_write_text(const char *path, const char *text, int64_t bytes)
+{
+    struct stat about;
+    if (lstat(path, &about) != 0) return replace_file(path, text, bytes);
+    if (!S_ISLNK(about.st_mode)) {
+        /* renaming would put a file in the place of a device */
+        REQUIRE(S_ISREG(about.st_mode), ERR_IO, "%s is not a regular file", path);
+        return replace_file(path, text, bytes);
+    }
+    /* nor is a link replaced: it is the file it leads to that is written */
+    char *target = realpath(path, NULL);
+    REQUIRE(target, ERR_IO, "%s is a link that leads nowhere: %s", path, strerror(errno));
+    status s = file_write_text(target, text, bytes);
+    free(target);
+    return s;
+}
+
+static status copy_open(int out, const char *to, int in, const char *from, int64_t bytes)
+{
+    enum { BLOCK = 1 << 16 };
+    uint8_t block[BLOCK];
+    for (int64_t at = 0; at < bytes; at += BLOCK) {
+        const int64_t n = bytes - at < BLOCK ? bytes - at : BLOCK;
+        TRY(file_read_at(in, from, at, block, n));
+        TRY(file_write_at(out, to, at, block, n));
+    }
+    return file_sync(out, to);
+}
+
+status file_copy(const char *to, const char *from, int64_t bytes)
+{
+    int in, out;
+    struct stat about;
+    TRY(file_open(&in, from));
+    status s = file_open_write(&out, to, O_TRUNC);
+    if (s == OK) {
+        if (bytes < 0) bytes = fstat(in, &about) == 0 ? about.st_size : 0;
+        s = copy_open(out, to, in, from, bytes);
+        if (close(out) != 0 && s == OK)
+            s = status_set(ERR_IO, __FILE__, __LINE__, "cannot close %s: %s", to, strerror(errno));
+    }
+    (void)close(in);
+    return s;
 }
 
 status file_make_folder(const char *path)

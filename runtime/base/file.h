@@ -18,9 +18,12 @@ status file_open_write(int *fd, const char *path, int how);
 /* The whole file as a NUL-terminated malloc'ed text. ERR_IO above limit bytes. */
 status file_read_text(char **out, int64_t *bytes, const char *path, int64_t limit);
 /* Writes a small file durably: temporary name, fsync, rename, fsync of the folder. Several
- * processes may write one file at once: the last one's text stands there, whole. Whatever is no
- * regular file is refused, not replaced.                                                  */
+ * processes may write one file at once: the last one's text stands there, whole. A link stays: the
+ * file it leads to is written. Whatever is no regular file is refused, not replaced.      */
 status file_write_text(const char *path, const char *text, int64_t bytes);
+/* A new file `to` with the first `bytes` bytes of another (-1: all), synced. Not for a file that
+ * others may read meanwhile. */
+status file_copy(const char *to, const char *from, int64_t bytes);
 /* mkdir -p */
 status file_make_folder(const char *path);
 /* fsync, whatever signals come meanwhile. path is for the message. */

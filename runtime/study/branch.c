@@ -5,25 +5,15 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 1400, FILE_BYTES_MAX = 1 << 30 };
+enum { PATH_BYTES = 1400 };
 
-/* A second name for a file nobody changes, or a copy of its first `bytes`. */
-static status copy_file(const char *to, const char *from, int64_t bytes)
+/* A second name for a file nobody changes, or a copy where the file system has none such. */
+static status share_file(const char *to, const char *from)
 {
-    char *text;
-    int64_t size;
-    if (bytes < 0 && link(from, to) == 0) return OK;
-    TRY(file_read_text(&text, &size, from, FILE_BYTES_MAX));
-    status s = OK;
-    if (bytes > size)
-        s = status_set(ERR_IO, __FILE__, __LINE__, "%s is shorter than its checkpoint says", from);
-    if (s == OK) s = file_write_text(to, text, bytes < 0 ? size : bytes);
-    free(text);
-    return s;
+    return link(from, to) == 0 ? OK : file_copy(to, from, -1);
 }
 
 static status fill(const char *folder, const checkpoint_info *from, const char *parent)
@@ -36,12 +26,12 @@ static status fill(const char *folder, const checkpoint_info *from, const char *
     for (int i = 0; i < 4; i++) {
         (void)snprintf(a, sizeof a, "%s/%s", step, names[i]);
         (void)snprintf(b, sizeof b, "%s/%s", from->path, names[i]);
-        TRY(copy_file(a, b, -1));
+        TRY(share_file(a, b));
     }
     TRY(file_sync_folder(step));
     (void)snprintf(a, sizeof a, "%s/record.jsonl", folder);
     (void)snprintf(b, sizeof b, "%s/record.jsonl", parent);
-    return copy_file(a, b, from->record_bytes);
+    return file_copy(a, b, from->record_bytes);
 }
 
 status branch_make(const char *folder, const char *parent)

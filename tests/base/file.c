@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,4 +68,55 @@ Test(file, space_is_that_of_the_file_system_where_a_path_will_lie)
     cr_expect(file_free_bytes("no-such") > 0);
     cr_expect(file_free_bytes("no-such/folder") > 0);
     cr_expect_eq(file_free_bytes("/proc/version/below-a-file"), -1);
+}
+
+/* a law or a config kept elsewhere, by a link, is written there */
+Test(file, a_link_stays_and_its_file_is_written)
+{
+    char folder[] = "/tmp/isoflop-file-XXXXXX", kept[64], name[64], nowhere[64], *text;
+    struct stat about;
+    cr_assert(mkdtemp(folder));
+    (void)snprintf(kept, sizeof kept, "%s/kept", folder);
+    (void)snprintf(name, sizeof name, "%s/name", folder);
+    (void)snprintf(nowhere, sizeof nowhere, "%s/nowhere", folder);
+    cr_assert_eq(file_write_text(kept, "first", 5), OK);
+    cr_assert_eq(symlink("kept", name), 0);
+    cr_expect_eq(file_write_text(name, "second", 6), OK);
+    cr_expect(lstat(name, &about) == 0 && S_ISLNK(about.st_mode));
+    cr_assert_eq(file_read_text(&text, NULL, kept, 64), OK);
+    cr_expect_str_eq(text, "second");
+    free(text);
+    cr_assert_eq(symlink("missing", nowhere), 0);
+    cr_expect_eq(file_write_text(nowhere, "text", 4), ERR_IO);
+    cr_expect(lstat(nowhere, &about) == 0 && S_ISLNK(about.st_mode));
+    cr_assert(unlink(nowhere) == 0 && symlink("/dev/null", nowhere) == 0);
+    cr_expect_eq(file_write_text(nowhere, "text", 4), ERR_IO, "a device");
+    /* nothing else is left */
+    cr_expect(unlink(kept) == 0 && unlink(name) == 0 && unlink(nowhere) == 0);
+    cr_expect_eq(rmdir(folder), 0);
+}
+
+Test(file, a_copy_has_the_bytes_asked_for)
+{
+    enum { BYTES = 200000 };
+    char folder[] = "/tmp/isoflop-file-XXXXXX", from[64], to[64], *text, *copy;
+    int64_t bytes;
+    cr_assert(mkdtemp(folder));
+    (void)snprintf(from, sizeof from, "%s/from", folder);
+    (void)snprintf(to, sizeof to, "%s/to", folder);
+    cr_assert(text = malloc(BYTES));
+    for (int i = 0; i < BYTES; i++) text[i] = (char)((uint32_t)i * 2654435761u >> 24);
+    cr_assert_eq(file_write_text(from, text, BYTES), OK);
+    const int64_t asked[] = {-1, BYTES, 65537, 65536, 1, 0};
+    for (int i = 0; i < 6; i++) {
+        cr_assert_eq(file_copy(to, from, asked[i]), OK);
+        cr_assert_eq(file_read_text(&copy, &bytes, to, BYTES), OK);
+        cr_expect_eq(bytes, asked[i] < 0 ? BYTES : asked[i]);
+        cr_expect_eq(memcmp(copy, text, (size_t)bytes), 0);
+        free(copy);
+    }
+    cr_expect_eq(file_copy(to, from, BYTES + 1), ERR_IO, "more than there is");
+    cr_expect_eq(file_copy(to, folder, -1), ERR_IO);
+    free(text);
+    cr_expect(unlink(from) == 0 && unlink(to) == 0 && rmdir(folder) == 0);
 }

@@ -2,6 +2,7 @@
  *   SHIM_CLOCK_S, SHIM_JUMP_S   the clock is so many seconds off; so many more after some calls
  *   SHIM_SLOWER                 a thread seems to have worked that many times as long
  *   SHIM_NO_LOCKS               a file system without file locks
+ *   SHIM_NO_LINKS               a file system without second names of files
  *   SHIM_LOG                    the kernel's log
  *   SHIM_INTERRUPTED            every other fsync is interrupted by a signal
  *   SHIM_ROOT                   a folder whose files hide those of the same path
@@ -39,6 +40,17 @@ int flock(int fd, int operation)
     int (*real)(int, int);
     *(void **)&real = dlsym(RTLD_NEXT, "flock");
     return real(fd, operation);
+}
+
+int link(const char *from, const char *to)
+{
+    if (getenv("SHIM_NO_LINKS")) {
+        errno = EPERM;
+        return -1;
+    }
+    int (*real)(const char *, const char *);
+    *(void **)&real = dlsym(RTLD_NEXT, "link");
+    return real(from, to);
 }
 
 int open(const char *path, int flags, ...)
