@@ -56,7 +56,7 @@
     ENUM(synthetic, "none|zipf_facts", "none", ID, "samples from a source of known entropy instead of files")
 
 #define ZIPF_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                         \
-    I64(keys,     2, 1e9,        "1000000", ID, "zipf_facts: number of facts, K")                                        \
+    I64(keys,     2, 1 << 27,    "1000000", ID, "zipf_facts: number of facts, K: what its tables hold")                    \
     F64(exponent, 0.01, 4,       "0.5",     ID, "zipf_facts: P(k) ~ k^-(1 + exponent)")                                  \
     I64(values,   2, 65536,      "64",      ID, "zipf_facts: values a fact can have, V")                                 \
     F64(noise,    0, 1,          "0.1",     ID, "zipf_facts: probability e of a value drawn uniformly")                  \

@@ -143,10 +143,12 @@ static status read_drawing(char **out, const char *path)
 
 status figure_draw(figure *f, const char *folder, int columns)
 {
-    char script[PATH_BYTES], svg[PATH_BYTES], said[PATH_BYTES], terminal[3 * PATH_BYTES];
+    char script[PATH_BYTES], svg[PATH_BYTES], said[PATH_BYTES], drawn[PATH_BYTES];
+    char terminal[3 * PATH_BYTES];
     (void)snprintf(script, sizeof script, "%s/%s.gp", folder, f->name);
     (void)snprintf(svg, sizeof svg, "%s/%s.svg", folder, f->name);
-    (void)snprintf(said, sizeof said, "%s/.%s.txt", folder, f->name);
+    (void)snprintf(said, sizeof said, "%s/.%s.said", folder, f->name);
+    (void)snprintf(drawn, sizeof drawn, "%s/.%s.txt", folder, f->name);
     TRY(file_write_text(script, f->script, (int64_t)f->script_bytes));
     if (!figure_can_draw()) return OK;
     char output[2 * PATH_BYTES + 4];
@@ -159,9 +161,13 @@ status figure_draw(figure *f, const char *folder, int columns)
                    name, figure_quote_path(output, sizeof output, svg));
     TRY(figure_gnuplot(terminal, script, said));
     status s = read_svg(&f->svg, svg);
-    (void)snprintf(terminal, sizeof terminal, "set terminal dumb size %d, 24 noenhanced", columns);
+    /* in a file of its own: in some locales gnuplot warns of characters that it cannot convert */
+    (void)snprintf(terminal, sizeof terminal,
+                   "set terminal dumb size %d, 24 noenhanced; set output %s", columns,
+                   figure_quote_path(output, sizeof output, drawn));
     if (s == OK) s = figure_gnuplot(terminal, script, said);
-    if (s == OK) s = read_drawing(&f->text, said);
+    if (s == OK) s = read_drawing(&f->text, drawn);
     (void)unlink(said);
+    (void)unlink(drawn);
     return s;
 }

@@ -30,6 +30,12 @@ Test(relations, a_run_has_at_least_one_step)
     refused_override("train.tokens=0", "0 is outside [1, ");
 }
 
+Test(relations, facts_are_no_more_than_their_tables_hold)
+{
+    refused_override("data.zipf_facts.keys=134217729",
+                     "134217729 is outside [2, 134217728]; nearest: 134217728");
+}
+
 Test(relations, heads_divide_the_width_or_have_their_own)
 {
     fixed_by("model.heads=5", "model.width: 32 is not a multiple of heads (5); nearest: 30 and 35",
