@@ -8,18 +8,24 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const usual_place = "/usr/share/dictd/gcide.dict.dz";
-
 status gcide_find(char *path, size_t bytes)
 {
-    const char *given = getenv("ISOFLOP_GCIDE");
-    (void)snprintf(path, bytes, "%s", given && given[0] ? given : usual_place);
+    const char *given = getenv("ISOFLOP_GCIDE"), *data = getenv("ISOFLOP_DATA");
+    (void)snprintf(path, bytes, "%s", given ? given : "");
+    if (given && given[0]) {
+        REQUIRE(access(path, R_OK) == 0, ERR_IO, "ISOFLOP_GCIDE names %s, which cannot be read",
+                path);
+        return OK;
+    }
+    /* where the distribution puts it, then where launcher/install-deps does */
+    (void)snprintf(path, bytes, "/usr/share/dictd/gcide.dict.dz");
     if (access(path, R_OK) == 0) return OK;
-    REQUIRE(!given || !given[0], ERR_IO, "ISOFLOP_GCIDE names %s, which cannot be read", path);
-    FAIL(ERR_IO, "gcide needs the package dict-gcide: apt-get install dict-gcide; without root: "
-                 "apt-get download "
-                 "dict-gcide && dpkg-deb -x dict-gcide_*.deb corpus, then "
-                 "ISOFLOP_GCIDE=corpus/usr/share/dictd/gcide.dict.dz");
+    (void)snprintf(path, bytes, "%s/gcide/gcide.dict.dz",
+                   data && data[0] ? data : "build/packages");
+    if (access(path, R_OK) == 0) return OK;
+    FAIL(ERR_IO, "gcide is the text of the package dict-gcide, which is not here: "
+                 "launcher/install-deps takes it to build/packages/gcide (or apt-get install "
+                 "dict-gcide, or ISOFLOP_GCIDE=.../gcide.dict.dz)");
 }
 
 /* words of which source tags are made; the second group names no source by itself */

@@ -17,8 +17,9 @@ typedef struct gcide {
     int64_t entries;
 } gcide;
 
-/* Where the dictionary lies: $ISOFLOP_GCIDE, else the distribution's place. ERR_IO says how to get
- * it. */
+/* Where the dictionary lies: $ISOFLOP_GCIDE, else the distribution's place, else where
+ * launcher/install-deps puts it: $ISOFLOP_DATA/gcide or build/packages/gcide. ERR_IO says how to
+ * get it. */
 status gcide_find(char *path, size_t bytes);
 /* Cleans the uncompressed dictionary raw[0..count). ERR_IO if there is no entry. The caller
  * deinits. */

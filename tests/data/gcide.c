@@ -1,8 +1,11 @@
 #include "data/gcide.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static gcide cleaned(const char *raw)
 {
@@ -72,6 +75,26 @@ Test(gcide, a_text_cut_anywhere_is_cleaned_or_refused)
         if (s == OK) gcide_deinit(&g);
         free(part);
     }
+}
+
+Test(gcide, what_install_deps_fetched_is_found)
+{
+    char folder[] = "/tmp/isoflop-gcide.XXXXXX", path[1024], made[64];
+    cr_assert(mkdtemp(folder));
+    (void)unsetenv("ISOFLOP_GCIDE");
+    (void)setenv("ISOFLOP_DATA", folder, 1);
+    (void)snprintf(made, sizeof made, "%s/gcide", folder);
+    cr_assert_eq(mkdir(made, 0777), 0);
+    (void)snprintf(made, sizeof made, "%s/gcide/gcide.dict.dz", folder);
+    FILE *file = fopen(made, "w");
+    cr_assert(file && fclose(file) == 0);
+    if (access("/usr/share/dictd/gcide.dict.dz", R_OK) != 0) {
+        cr_expect_eq(gcide_find(path, sizeof path), OK, "%s", status_message());
+        cr_expect_str_eq(path, made);
+    }
+    cr_expect_eq(unlink(made), 0);
+    (void)snprintf(made, sizeof made, "%s/gcide", folder);
+    cr_expect(rmdir(made) == 0 && rmdir(folder) == 0);
 }
 
 Test(gcide, its_absence_says_how_to_get_it)
