@@ -1,5 +1,6 @@
 #include "which_tokenizer.h"
 #include "base/file.h"
+#include "data/corpus.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,31 +18,53 @@ static bool config_of_run(config *out, const char *path)
     return false;
 }
 
-/* tokenizer.json in the data folder or the one above it. */
-static bool beside_data(char *out, size_t bytes, const char *data)
+/* The folder of the tokens that a config names as a folder of either kind, a file or a pattern. */
+static void data_folder(char *out, size_t bytes, const char *source)
 {
-    static const char *const places[] = {"tokenizer.json", "../tokenizer.json"};
-    for (int i = 0; i < 2; i++) {
-        (void)snprintf(out, bytes, "%s/%s", data, places[i]);
-        if (file_exists(out)) return true;
-    }
-    return false;
+    static const char kind[] = "nanogpt:";
+    char path[1100];
+    if (strncmp(source, kind, strlen(kind)) == 0) source += strlen(kind);
+    (void)snprintf(out, bytes, "%.760s/train", source);
+    (void)snprintf(path, sizeof path, "%.800s/manifest.json", out);
+    if (file_exists(path)) return;
+    (void)snprintf(out, bytes, "%.767s", source);
+    (void)snprintf(path, sizeof path, "%.767s/.", source);
+    if (file_exists(path)) return;
+    char *slash = strrchr(out, '/');
+    if (slash)
+        slash[slash == out] = '\0';
+    else
+        (void)snprintf(out, bytes, ".");
+}
+
+/* That of the training data, as far as it is still there; *out NULL: none. */
+static status of_data(tokenizer **out, const char *source)
+{
+    char folder[1024], path[1100];
+    token_manifest m;
+    data_folder(folder, sizeof folder, source);
+    (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
+    if (!file_exists(path)) return corpus_tokenizer(out, folder, NULL);
+    TRY(token_manifest_read(&m, folder));
+    const status s = corpus_tokenizer(out, folder, &m);
+    token_manifest_deinit(&m);
+    return s;
 }
 
 status which_tokenizer(tokenizer **out, const char *spec, const char *path, const model_config *m)
 {
     config cfg;
-    char found[1100];
-    if (!spec && config_of_run(&cfg, path) && beside_data(found, sizeof found, cfg.data.train))
-        spec = found;
-    if (!spec && m->vocab == 257) spec = "bytes";
-    REQUIRE(spec, ERR_CONFIG,
+    *out = NULL;
+    if (!spec && config_of_run(&cfg, path) && cfg.data.train[0]) TRY(of_data(out, cfg.data.train));
+    if (!spec && !*out && m->vocab == 257) spec = "bytes";
+    REQUIRE(spec || *out, ERR_CONFIG,
             "no tokenizer found beside the training data; name one with --tokenizer");
-    TRY(tokenizer_open(out, spec));
-    if (tokenizer_vocab(*out) <= m->vocab) return OK;
-    int32_t vocab = tokenizer_vocab(*out);
+    if (!*out) TRY(tokenizer_open(out, spec));
+    const int32_t vocab = tokenizer_vocab(*out);
+    if (vocab <= m->vocab) return OK;
     tokenizer_close(*out);
     *out = NULL;
-    FAIL(ERR_CONFIG, "--tokenizer %s has %" PRId32 " tokens, the model %" PRId64, spec, vocab,
+    FAIL(ERR_CONFIG, "%s%s has %" PRId32 " tokens, the model %" PRId64,
+         spec ? "--tokenizer " : "the tokenizer of ", spec ? spec : cfg.data.train, vocab,
          m->vocab);
 }

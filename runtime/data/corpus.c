@@ -314,6 +314,32 @@ status corpus_open(corpus **out, const char *source, const char *split)
     return OK;
 }
 
+status corpus_tokenizer(tokenizer **out, const char *folder, const token_manifest *m)
+{
+    char path[PATH_BYTES];
+    const char *spec = m && strcmp(m->tokenizer, "bytes") == 0 ? "bytes" : NULL;
+    *out = NULL;
+    const char *here = folder[0] == '/' ? "" : "./"; /* "bpe:300/..." is no path to a tokenizer */
+    for (int i = 0; i < 2 && !spec; i++) {
+        (void)snprintf(path, sizeof path, "%s%s%s/tokenizer.json", here, folder, i ? "/.." : "");
+        if (access(path, R_OK) == 0) spec = path;
+    }
+    if (!spec) return OK;
+    tokenizer *t;
+    TRY(tokenizer_open(&t, spec));
+    if (m && strcmp(tokenizer_sha256(t), m->tokenizer_sha256) != 0) {
+        status s =
+            status_set(ERR_IO, __FILE__, __LINE__,
+                       "%s (SHA-256 %.12s...) is not the tokenizer that made %s (%.12s... by "
+                       "its manifest.json)",
+                       spec, tokenizer_sha256(t), folder, m->tokenizer_sha256);
+        tokenizer_close(t);
+        return s;
+    }
+    *out = t;
+    return OK;
+}
+
 void corpus_close(corpus *c)
 {
     if (!c) return;

@@ -11,6 +11,7 @@
 
 #include "data/token_file.h"
 #include "data/token_manifest.h"
+#include "data/tokenizer.h"
 
 typedef struct corpus corpus;
 
@@ -31,6 +32,10 @@ typedef struct corpus_info {
 status corpus_open(corpus **out, const char *source, const char *split);
 void corpus_close(corpus *c);
 const corpus_info *corpus_about(const corpus *c);
+/* The tokenizer that made the tokens of a folder: bytes, where its manifest (nullable) says so, else
+ * tokenizer.json in it or above it, which must be the one the manifest names (ERR_IO). *out is NULL
+ * where there is none. Caller closes. */
+status corpus_tokenizer(tokenizer **out, const char *folder, const token_manifest *m);
 /* Ids [first, first + count) across file borders; first + count <= tokens. ERR_IO names file and
  * position of an id outside [0, vocab). Thread-safe. */
 status corpus_read(const corpus *c, int64_t first, int64_t count, int64_t vocab, int32_t *ids);

@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct samples {
     samples_info info;
@@ -21,29 +20,6 @@ struct samples {
 };
 
 static const char *const split_names[] = {"train", "validation", "test"};
-
-/* The tokenizer of a prepared folder: tokenizer.json in it or above it, and the very one the
- * manifest names. */
-static status open_tokenizer(samples *s, const corpus_info *about)
-{
-    const token_manifest *m = &about->manifest;
-    char path[1100];
-    const char *spec = NULL;
-    if (about->has_manifest && strcmp(m->tokenizer, "bytes") == 0) spec = "bytes";
-    for (int i = 0; i < 2 && !spec; i++) {
-        (void)snprintf(path, sizeof path, i == 0 ? "%s/tokenizer.json" : "%s/../tokenizer.json",
-                       about->folder);
-        if (access(path, R_OK) == 0) spec = path;
-    }
-    if (!spec) return OK;
-    TRY(tokenizer_open(&s->tokenizer, spec));
-    if (!about->has_manifest) return OK;
-    REQUIRE(
-        strcmp(tokenizer_sha256(s->tokenizer), m->tokenizer_sha256) == 0, ERR_IO,
-        "%s (SHA-256 %.12s...) is not the tokenizer that made %s (%.12s... by its manifest.json)",
-        spec, tokenizer_sha256(s->tokenizer), about->folder, m->tokenizer_sha256);
-    return OK;
-}
 
 static status open_files(samples *s, const config *cfg, split which)
 {
@@ -60,7 +36,7 @@ static status open_files(samples *s, const config *cfg, split which)
             "model.vocab=%lld",
             (long long)cfg->model.vocab, key, source, (long long)s->info.vocab,
             (long long)s->info.vocab);
-    TRY(open_tokenizer(s, about));
+    TRY(corpus_tokenizer(&s->tokenizer, about->folder, m));
     s->info.tokens = about->tokens;
     s->info.count = about->tokens > 0 ? (about->tokens - 1) / s->context : 0;
     REQUIRE(s->info.count > 0, ERR_IO,
