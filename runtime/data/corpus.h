@@ -32,9 +32,9 @@ typedef struct corpus_info {
 status corpus_open(corpus **out, const char *source, const char *split);
 void corpus_close(corpus *c);
 const corpus_info *corpus_about(const corpus *c);
-/* The tokenizer that made the tokens of a folder: bytes, where its manifest (nullable) says so, else
- * tokenizer.json in it or above it, which must be the one the manifest names (ERR_IO). *out is NULL
- * where there is none. Caller closes. */
+/* The tokenizer that made the tokens of a folder: bytes, where its manifest (nullable) says so,
+ * else tokenizer.json in it or above it, which must be the one the manifest names (ERR_IO). *out is
+ * NULL where there is none. Caller closes. */
 status corpus_tokenizer(tokenizer **out, const char *folder, const token_manifest *m);
 /* Ids [first, first + count) across file borders; first + count <= tokens. ERR_IO names file and
  * position of an id outside [0, vocab). Thread-safe. */
