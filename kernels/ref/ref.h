@@ -29,7 +29,7 @@ static inline double load(tensor t, int64_t i)
     case DTYPE_I64:
         return (double)((const int64_t *)t.data)[i];
     default:
-        ASSERT(!"an element type of the arithmetic");
+        assert_failed(__FILE__, __LINE__, "an element type of the arithmetic");
         return 0;
     }
 }
@@ -48,7 +48,7 @@ static inline void store(tensor t, int64_t i, double value)
         ((double *)t.data)[i] = value;
         break;
     default:
-        ASSERT(!"an element type of the arithmetic");
+        assert_failed(__FILE__, __LINE__, "an element type of the arithmetic");
     }
 }
 

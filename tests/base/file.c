@@ -44,7 +44,7 @@ Test(file, writers_of_one_file_do_not_meet)
         if (fork() != 0) continue;
         status s = OK;
         for (int k = 0; s == OK && k < TIMES; k++) s = file_write_text(path, "the same text", 13);
-        _exit(s);
+        _exit((int)s);
     }
     for (int i = 0; i < WRITERS; i++) {
         int how;

@@ -11,7 +11,9 @@
 
 static ledger_line line_of(int number)
 {
-    ledger_line l = {.state = number % 3, .step = number, .loss = number % 2 ? 1.0 / number : NAN};
+    ledger_line l = {.state = (ledger_state)(number % 3),
+                     .step = number,
+                     .loss = number % 2 ? 1.0 / number : NAN};
     (void)snprintf(l.run, sizeof l.run, "run-%d", number);
     return l;
 }
@@ -172,7 +174,7 @@ Test(ledger, writers_of_several_processes_do_not_mix_their_lines)
                 if (s == OK) s = ledger_append(&mine, &one);
                 ledger_unlock(&mine);
             }
-            _exit(s);
+            _exit((int)s);
         }
     for (int w = 0; w < WRITERS; w++) {
         int code;

@@ -98,7 +98,7 @@ static void strict_release(device *d, void *memory, int64_t bytes)
             d->inner->release(d->wrapped, base, bytes + 2 * GUARD_BYTES);
             return;
         }
-    ASSERT(!"memory of this device");
+    assert_failed(__FILE__, __LINE__, "memory of this device");
 }
 
 static status strict_upload(device *d, void *to, const void *from_host, int64_t bytes)

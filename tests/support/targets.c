@@ -46,7 +46,7 @@ static const ops *find(int index, const cpu_path **path)
         }
         index -= n;
     }
-    ASSERT(!"a target");
+    assert_failed(__FILE__, __LINE__, "a target");
     return NULL;
 }
 
