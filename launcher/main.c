@@ -5,6 +5,7 @@
 #include "commands.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +66,8 @@ static void hold_standard_files(void)
 int main(int argc, char **argv)
 {
     hold_standard_files();
+    /* a file that would pass `ulimit -f` is an error of who writes it, and no silent end */
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (argc > 0 && strcmp(called(argv[0]), "plan") == 0) return printed(cmd_plan(argc, argv));
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
