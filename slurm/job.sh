@@ -3,6 +3,8 @@
 # stages data, launches, hands on signals and decides about requeueing. Sourced inside a job;
 # slurm/README.md lists the variables. Nothing here knows a site: that is site.sh.
 
+export LC_ALL=C # awk reads 1.5 as 1 where numbers have a comma
+
 job_say() { printf '%s: %s\n' "$SLURM_JOB_NAME" "$*"; }
 job_tell() { # in the log and in Slurm's own output
     job_say "$*"
