@@ -96,7 +96,8 @@ static json_t *recommendation_object(const plan_answer *a)
     json_object_set_new(o, "law", json_string(own->row->name));
     json_object_set_new(o, "reason", json_string(a->reason));
     json_object_set_new(o, "extrapolated", json_boolean(!own->say.inside));
-    json_object_set_new(o, "loss_above_optimum", json_finite(own->say.loss - a->best_loss));
+    json_object_set_new(o, "loss_above_optimum",
+                        json_finite(allocate_above(own->say.loss, a->best_loss)));
     json_object_set_new(o, "flatness", flatness_object(a));
     json_object_set_new(o, "agreement", text(a->agreement));
     return o;

@@ -95,7 +95,7 @@ static void print_run(const predict_report *r, const run_cost *c)
         printf("  %-14s %12s hours with failures: one in %s hours, checkpoint each %s,\n", "",
                amount(c->wall_hours, "%.4g").text, amount(c->mtbf_hours, "%.4g").text,
                cli_duration(c->checkpoint_interval_s).text);
-        printf("  %-14s %12s useful share; a checkpoint stops work for %s s, written in %s s\n", "",
+        printf("  %-14s %12s useful share; a checkpoint stops work %s s, takes %s s\n", "",
                amount(c->goodput * 100, "%.2f %%").text, amount(c->checkpoint_s, "%.3g").text,
                amount(c->checkpoint_write_s, "%.3g").text);
     }

@@ -24,6 +24,14 @@ const char *plan_print_count(char out[32], double x)
     return out;
 }
 
+/* "20.6", "145", "5.27M" */
+static const char *ratio_text(char out[32], double ratio)
+{
+    if (ratio >= 1e6) return plan_print_count(out, ratio);
+    (void)snprintf(out, 32, "%.*f", ratio < 100 ? 1 : 0, ratio);
+    return out;
+}
+
 /* "2.41B..3.21B", or a dash */
 static const char *range_text(char out[48], allocate_range r)
 {
@@ -65,7 +73,8 @@ static void print_question(const plan_answer *a)
         ADD(", then %s tokens served at the same quality", plan_print_count(n, k->inference));
     if (isfinite(k->unique)) ADD(", of %s unique tokens", plan_print_count(n, k->unique));
 #undef ADD
-    printf("%s\n\n", text);
+    cli_wrapped("", 0, text);
+    (void)putchar('\n');
 }
 
 /* --- laws ----------------------------------------------------------------- */
@@ -75,10 +84,8 @@ static void print_law(const plan_answer *a, int32_t i)
     const plan_law *l = &a->law[i];
     const allocation *s = &l->say;
     const bool budget = isfinite(a->question.ask.flops) && !isfinite(a->question.ask.params);
-    char n[32], d[32], c[48], ratio[16] = "-", loss[16] = "-";
-    if (isfinite(s->params) && isfinite(s->tokens))
-        (void)snprintf(ratio, sizeof ratio, "%.*f", s->tokens / s->params < 100 ? 1 : 0,
-                       s->tokens / s->params);
+    char n[32], d[32], c[48], ratio[32] = "-", loss[16] = "-";
+    if (isfinite(s->params) && isfinite(s->tokens)) (void)ratio_text(ratio, s->tokens / s->params);
     if (isfinite(s->loss)) (void)snprintf(loss, sizeof loss, "%.4f", s->loss);
     if (budget)
         (void)range_text(c, s->params_range);
@@ -157,10 +164,10 @@ static void print_source(const published_law *row)
 static void print_recommendation(const plan_answer *a)
 {
     const plan_law *own = &a->law[a->chosen];
-    char text[LINE], n[32], d[32], r[48];
-    (void)snprintf(text, sizeof text, "%s parameters on %s tokens (%.1f per parameter)",
+    char text[LINE], n[32], d[32], r[48], ratio[32];
+    (void)snprintf(text, sizeof text, "%s parameters on %s tokens (%s per parameter)",
                    plan_print_count(n, a->params), plan_print_count(d, a->tokens),
-                   a->tokens / a->params);
+                   ratio_text(ratio, a->tokens / a->params));
     plan_print_wrapped("plan", text);
     (void)snprintf(text, sizeof text, "%s: %s", own->row->name, a->reason);
     plan_print_wrapped("by", text);
@@ -181,7 +188,7 @@ static void print_costs(const plan_answer *a)
     const plan_law *own = &a->law[a->chosen];
     const flatness *f = &a->flatness;
     char text[LINE], r[3][48], half[32] = "no budget", twice[32] = "no budget";
-    const double above = own->say.loss - a->best_loss;
+    const double above = allocate_above(own->say.loss, a->best_loss);
     if (isfinite(above) && above > 5e-5) {
         (void)snprintf(text, sizeof text,
                        "%.4f nats above the best loss of the same compute under %s", above,

@@ -347,8 +347,8 @@ bool allocate_flatness(flatness *out, const published_law *row, double flops, do
         out->params[i].low = border(row, flops, n, best * (1 + shares[i]), unique, -1);
         out->params[i].high = border(row, flops, n, best * (1 + shares[i]), unique, 1);
     }
-    out->half_loss = allocate_loss(row, n / 2, flops / 6 / (n / 2), unique) - best;
-    out->twice_loss = allocate_loss(row, n * 2, flops / 6 / (n * 2), unique) - best;
+    out->half_loss = allocate_above(allocate_loss(row, n / 2, flops / 6 / (n / 2), unique), best);
+    out->twice_loss = allocate_above(allocate_loss(row, n * 2, flops / 6 / (n * 2), unique), best);
     out->half_flops = compute_for(row, n / 2, best, flops, unique);
     out->twice_flops = compute_for(row, n * 2, best, flops, unique);
     return true;

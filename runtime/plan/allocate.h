@@ -37,6 +37,12 @@ allocate_question allocate_nothing(void); /* all NaN */
 void allocate(allocation *out, const published_law *row, const allocate_question *q);
 /* Loss of exactly this run; NaN where the law has none. unique NaN or 0: all tokens are fresh. */
 double allocate_loss(const published_law *row, double params, double tokens, double unique);
+/* What a loss is above the best of the same budget, which a search finds but for its last digits:
+ * never less than nothing; NaN stays. */
+static inline double allocate_above(double loss, double best)
+{
+    return loss < best ? 0.0 : loss - best;
+}
 
 /* How flat the optimum is: N that stay within a share of the best loss of the same budget, and what
  * half or twice the parameters cost. */

@@ -274,6 +274,8 @@ Test(plan, bad_input_is_one_clear_line_and_exit_code_2)
         {"--gpus 8 --hours 1m --cluster 8xh100", "--hours: '1m' is not a number"},
         {"--model no-such-model --flops 1e21", "--model"},
         {"--flops 1e30", "can be described"},
+        {"--tokens 300M --cluster 8xh100 --batch-tokens 512000 --micro-batch 3",
+         "the plan: train.batch_tokens: 512000 is not a multiple"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         result r = plan(bad[i].arguments);
@@ -307,6 +309,24 @@ Test(plan, a_law_file_with_a_wrong_key_is_refused)
     (void)rmdir(folder);
 }
 
+Test(plan, nothing_is_better_than_the_best)
+{
+    static const char *const questions[] = {"--params 7B --unique-tokens 1M",
+                                            "--params 70M --unique-tokens 290K",
+                                            "--flops 1e20 --tokens 20B --unique-tokens 290K",
+                                            "--model gpt2-small --unique-tokens 1B"};
+    for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
+        json_t *root = answer(questions[i]);
+        cr_expect_geq(number(root, "recommendation.loss_above_optimum"), 0);
+        cr_expect_geq(number(root, "recommendation.flatness.half.loss_above"), 0);
+        cr_expect_geq(number(root, "recommendation.flatness.twice.loss_above"), 0);
+        json_decref(root);
+        result r = plan(questions[i]);
+        cr_expect_null(strstr(r.text, "-0.0000"), "plan %s", questions[i]);
+        free(r.text);
+    }
+}
+
 Test(plan, text_fits_100_columns)
 {
     static const char *const questions[] = {
@@ -321,6 +341,10 @@ Test(plan, text_fits_100_columns)
         "--params 7B --inference-tokens 100B --law hoffmann-3",
         "--model chinchilla-70m --flops 1e19",
         "--flops 1e25 --cluster 8xh100",
+        "--budget 1 --law hoffmann-3 --tokens-per-param 1 --cluster 8xh100 --sharding full",
+        "--gpus 512 --hours 10 --mfu 0.4 --inference-tokens 1B --cluster tpu-v3",
+        "--model byte-1m --inference-tokens 1e15",
+        "--model gpt2-small --sequence 64 --cluster 8xh100 --precision fp32 --tokens 10B",
         "--tokens 1.4T --flops 5.76e23 --tokens-per-param 20 2>/dev/null || true"};
     for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
         result r = plan(questions[i]);
