@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# A clone and a machine in a scratch folder, for tests that run what people are told to type, as it
-# stands there. Stand-ins: configs of these names with models that train in a moment, one process
-# for mpirun and srun, fewer tokens, seconds and replicates, for the law of a ladder so short the one
-# that is shipped, and what only the user has: the dictionary, notes.txt, books/, dump.jsonl.zst,
-# theirs.csv, before/ and after/. Sourced; needs ISOFLOP (the program), ISOFLOP_SOURCE (the tree).
+# A clone and a machine in a scratch folder, for tests that run what people are told to type, as
+# it stands there. Stand-ins: configs of these names with models that train in a moment, one
+# process for mpirun and srun, fewer tokens, seconds and replicates, for the law of a ladder so
+# short the one that is shipped, and what only the user has: the dictionary, notes.txt, books/,
+# dump.jsonl.zst, theirs.csv, before/ and after/.
+# Sourced; needs ISOFLOP (the program) and ISOFLOP_SOURCE (the tree).
 iso=${ISOFLOP:?} source=${ISOFLOP_SOURCE:?}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -52,7 +53,9 @@ case " \$* " in
 esac
 case " \$* " in *" bench --"[wo]*) a+=(--repeats 1) ;; esac
 "$iso" "\${a[@]}" || exit
-case " \$* " in " fit runs/"*" --out law.json ") cp "$source/configs/laws/gcide-bytes.json" law.json ;; esac
+case " \$* " in
+" fit runs/"*" --out law.json ") cp "$source/configs/laws/gcide-bytes.json" law.json ;;
+esac
 SH
 printf '#!/usr/bin/env bash\nexec isoflop plan "$@"\n' >bin/plan
 printf '#!/usr/bin/env bash\nshift 2\nexec "$@"\n' >bin/mpirun
@@ -63,15 +66,18 @@ export PATH=$work/bin:$PATH ISOFLOP_CONFIGS=$work/configs ISOFLOP_GCIDE=$work/gc
 unset OMPI_COMM_WORLD_SIZE SLURM_JOB_ID ISOFLOP ISOFLOP_SOURCE PLAN RUN RANKS LAUNCH
 
 awk 'BEGIN { print "00-database-info\nFree.\n"
-             for (i = 0; i < 3000; i++)
-                 printf "Word%d \\Word%d\\, n.\n   1. The %d. of its kind, near %x.\n\n", i, i, i, i * i }' |
+             entry = "Word%d \\Word%d\\, n.\n   1. The %d. of its kind, near %x.\n\n"
+             for (i = 0; i < 3000; i++) printf entry, i, i, i, i * i }' |
     gzip >"$ISOFLOP_GCIDE"
 cp "$source"/runtime/{comm,data,law,model,plan,train}/*.c books
-for k in 1 2 3 4 5 6; do echo "{\"content\": \"record $k of a dump, with some more words\"}"; done >dump.jsonl.zst
+for k in 1 2 3 4 5 6; do
+    echo "{\"content\": \"record $k of a dump, with some more words\"}"
+done >dump.jsonl.zst
 cat books/*.c >notes.txt
 awk 'BEGIN { print "n_params,tokens,val_loss"
              for (c = 1e17; c < 2e19; c *= 10) for (n = 1e7; n < 2e8; n *= 1.8) {
-                 d = c / 6 / n; print n "," d "," 1.7 + 400 * n ^ -.34 + 400 * d ^ -.28 } }' >theirs.csv
+                 d = c / 6 / n
+                 print n "," d "," 1.7 + 400 * n ^ -.34 + 400 * d ^ -.28 } }' >theirs.csv
 
 run() { # LINE ALLOWED-CODE...
     local line=$1 code
