@@ -5,7 +5,6 @@
 #include "train/model_json.h"
 #include "train/safetensors.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -283,30 +282,6 @@ static status publish(const checkpoint_writer *w, const manifest_file files[MANI
     REQUIRE(rename(w->temporary, path) == 0, ERR_IO, "cannot rename %s to %s: %s", w->temporary,
             path, strerror(errno));
     return file_sync_folder(w->folder);
-}
-
-int64_t checkpoint_list(const char *folder, int64_t **steps)
-{
-    int64_t count = 0, capacity = 0;
-    *steps = NULL;
-    DIR *dir = opendir(folder);
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        char *end;
-        if (strncmp(e->d_name, "step-", 5) != 0) continue;
-        int64_t step = strtoll(e->d_name + 5, &end, 10);
-        if (*end != '\0' || end == e->d_name + 5) continue;
-        if (count == capacity) {
-            capacity = 2 * capacity + 16;
-            int64_t *more = realloc(*steps, (size_t)capacity * sizeof **steps);
-            if (!more) break;
-            *steps = more;
-        }
-        int64_t i = count++;
-        for (; i > 0 && (*steps)[i - 1] < step; i--) (*steps)[i] = (*steps)[i - 1];
-        (*steps)[i] = step;
-    }
-    if (dir) (void)closedir(dir);
-    return count;
 }
 
 /* Keeps the newest keep_last and every multiple of keep_every_tokens. */

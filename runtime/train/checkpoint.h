@@ -24,7 +24,7 @@ bool checkpoint_busy(const run *r);
 /* Waits for the writer, verifies and publishes, then removes what keep_last and keep_every_tokens
  * do not keep. No-op without a writer. COLLECTIVE. */
 status checkpoint_finish(run *r);
-/* NULL is a no-op. Joins the thread; leaves an unpublished folder to the next run. */
+/* NULL is a no-op. Joins the thread; leaves an unpublished folder to checkpoint_set_aside. */
 void checkpoint_writer_close(checkpoint_writer *w);
 
 typedef struct checkpoint_info {
@@ -45,6 +45,10 @@ int64_t checkpoint_list(const char *folder, int64_t **steps);
 status checkpoint_find(checkpoint_info *out, world *w, const char *folder,
                        void (*skipped)(void *context, const char *path, const char *why),
                        void *context);
+/* Before a run goes on from `step` (0: from the beginning): newer folders, which were skipped,
+ * become step-N.skipped (their record is cut back, and what is written next is newer), and what an
+ * earlier process left unfinished is removed. One rank calls it. */
+status checkpoint_set_aside(const char *folder, int64_t step);
 /* Loads a found checkpoint into the run; refuses other data, and another arithmetic unless
  * accept_other. COLLECTIVE. */
 status checkpoint_load(run *r, const checkpoint_info *from, bool accept_other);

@@ -127,6 +127,7 @@ static status open_record(sitting *s, const checkpoint_info *from)
     record_tail tail;
     bool resumed = from->path[0] != '\0';
     (void)snprintf(path, sizeof path, "%s/record.jsonl", s->options->folder);
+    TRY(checkpoint_set_aside(s->checkpoints, s->r->at.step));
     TRY(record_tail_init(&tail, path, from->record_bytes));
     status code = record_open(&s->record, path, from->record_bytes);
     if (code == OK && !resumed) code = put(s, describe_header(s->r, s->options->command, &s->peak));
