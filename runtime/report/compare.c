@@ -204,7 +204,7 @@ static status add_overlay(page *p, const run_record *a, const run_record *b, axi
         (void)fputs("EOD\n", f->to);
     }
     (void)fprintf(f->to,
-                  "set logscale x\nset format x '10^{%%T}'\nset xlabel '%s'\n"
+                  "set logscale x\nset format x power\nset xlabel '%s'\n"
                   "set ylabel 'training loss, nats per token'\n"
                   "plot $run0 using 1:2 with lines lw 1.5 lc rgb '#440154' title \"A: %s\", \\\n"
                   "  $run1 using 1:2 with lines lw 1.5 lc rgb '#d6aa14' title \"B: %s\"\n",

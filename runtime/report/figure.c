@@ -21,10 +21,11 @@ status figure_init(figure *f, const char *name, const char *title)
     (void)snprintf(f->title, sizeof f->title, "%s", title);
     f->to = open_memstream(&f->script, &f->script_bytes);
     REQUIRE(f->to, ERR_MEMORY, "no memory for the figure %s", name);
-    /* what all figures share: thin grey axes; a grid behind, but for letters */
+    /* what all figures share: thin grey axes; a grid behind and raised powers, but for letters */
     (void)fputs("set encoding utf8\nset border 3 lw 0.6 lc rgb '#666666'\n"
                 "set tics nomirror out scale 0.6 textcolor rgb '#333333'\n"
                 "if (GPVAL_TERM ne 'dumb') set grid lw 0.4 lc rgb '#dddddd' lt 1\n"
+                "power = GPVAL_TERM eq 'dumb' ? '1e%T' : '10^{%T}'\n"
                 "set key outside right top Left reverse samplen 1.5\n"
                 "set datafile missing '?'\n",
                 f->to);

@@ -156,7 +156,11 @@ static const char style[] =
     "nav{font-size:.9rem}nav a{margin-right:1rem}\n"
     "@media print{body{max-width:none;margin:0;font-size:11pt}table{display:table;font-size:8pt}"
     "table,figure{break-inside:avoid}h2{break-after:avoid}nav{display:none}"
-    "pre{white-space:pre-wrap}}\n";
+    "pre{white-space:pre-wrap}}\n"
+    "@media screen and (prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1b}"
+    "h2{border-color:#555}th,td{border-color:#383838}small,figcaption{color:#aaa}"
+    "tbody tr:nth-child(even),pre{background:#252525}a{color:#8ab4f8}"
+    ".warning{background:#2e2416}figure svg{border-radius:4px}}\n";
 
 static void element(FILE *out, const char *open, const char *text, const char *close)
 {

@@ -52,16 +52,19 @@ static status draw(page *p, const run_set *set, const systems *all)
         low[1] = fmin(low[1], run_record_tokens(&set->run[i]) / 3);
     }
     (void)fprintf(f->to,
-                  "set logscale xy\nset format xy '10^{%%T}'\nset xlabel 'parameters N'\n"
+                  "set logscale xy\nset format xy power\nset xlabel 'parameters N'\n"
                   "set ylabel 'training tokens D'\nset xrange [%.3g:1e12]\nset yrange "
                   "[%.3g:1e14]\nset samples 50\nplot \\\n",
                   low[0], low[1]);
     /* contours of compute, then 20 tokens per parameter */
     for (int power = 12; power <= 24; power += 3)
         (void)fprintf(f->to, "  1e%d/(6*x) with lines lw 0.6 dt 3 lc rgb '#888888' %s, \\\n", power,
-                      power == 12 ? "title '6 N D = 10^{12} .. 10^{24}'" : "notitle");
+                      power == 12
+                          ? "title '6 N D = ' . gprintf(power, 1e12) . ' .. ' . gprintf(power, "
+                            "1e24)"
+                          : "notitle");
     (void)fputs("  20*x with lines lw 1 lc rgb '#1f77b4' title 'D = 20 N', \\\n"
-                "  $runs using 1:2 with points pt 7 ps 0.5 lc rgb '#21918c' title 'these runs'",
+                "  $runs using 1:2 with points pt 7 ps 0.8 lc rgb '#21918c' title 'these runs'",
                 f->to);
     plot_systems(f->to, all);
     return page_end_figure(f, "Dots: these runs (counted). Red: systems of the debate whether "

@@ -123,7 +123,7 @@ static status residual_figure(page *p, const points *runs, const fit_result *r)
     for (int32_t i = 0; i < runs->count; i++)
         (void)fprintf(f->to, "%.8g %.6g %.6g\n", points_flops(&runs->row[i]), -100 * r->residual[i],
                       log10(runs->row[i].params));
-    (void)fputs("EOD\nset logscale x\nset format x '10^{%T}'\nset xlabel 'FLOPs'\n"
+    (void)fputs("EOD\nset logscale x\nset format x power\nset xlabel 'FLOPs'\n"
                 "set ylabel 'observed / fitted - 1, %'\nset xzeroaxis lw 0.8 lc rgb '#666666'\n"
                 "set palette defined (0 '#440154', 1 '#3b528b', 2 '#21918c', 3 '#5eb450', 4 "
                 "'#d6aa14')\nset cblabel 'log_{10} N'\nplot $points using 1:2:3 with points pt 7 "

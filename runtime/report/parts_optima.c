@@ -28,7 +28,7 @@ status part_parabolas(page *p, const points *runs, const optima *o, const char *
         }
         (void)fprintf(f->to, "EOD\n$least%d << EOD\n%.8g %.6g\nEOD\n", k, b->params, b->loss);
     }
-    (void)fputs("set logscale x\nset format x '10^{%T}'\nset xlabel 'parameters N'\n"
+    (void)fputs("set logscale x\nset format x power\nset xlabel 'parameters N'\n"
                 "set ylabel 'validation loss, nats per token'\nplot \\\n",
                 f->to);
     for (int32_t k = 0; k < o->budgets; k++) {
@@ -105,7 +105,7 @@ static status optima_figure(page *p, const optima *o, const published *papers, b
                           tokens ? o->budget[k].tokens : o->budget[k].params);
     (void)fprintf(
         f->to,
-        "EOD\nset logscale xy\nset format xy '10^{%%T}'\nset xlabel 'FLOPs'\n"
+        "EOD\nset logscale xy\nset format xy power\nset xlabel 'FLOPs'\n"
         "set ylabel '%s'\nplot $own using 1:3:4 with filledcurves fc rgb '#cfe3e2' "
         "title '80 %% interval', \\\n  $own using 1:2 with lines dt 3 lw 1.5 lc rgb "
         "'#21918c' title 'extrapolated', \\\n  $within using 1:2 with lines lw 2.5 lc rgb "

@@ -252,7 +252,7 @@ static status curve_figure(page *p, const run_set *set, const double *size, int3
     }
     if (ends) end_data(f->to, set, by_flops);
     (void)fprintf(f->to,
-                  "set logscale x\nset format x '10^{%%T}'\nset xlabel '%s'\n"
+                  "set logscale x\nset format x power\nset xlabel '%s'\n"
                   "set ylabel 'loss, nats per token'\nplot NaN notitle",
                   by_flops ? "FLOPs" : "training tokens");
     plot_runs(f->to, set, size, sizes);

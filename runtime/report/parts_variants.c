@@ -134,7 +134,7 @@ static status variants_figure(page *p, const variant *v, int32_t variants)
         }
         (void)fputs("EOD\n", f->to);
     }
-    (void)fputs("set logscale xy\nset format xy '10^{%T}'\nset xlabel 'FLOPs, by its own count'\n"
+    (void)fputs("set logscale xy\nset format xy power\nset xlabel 'FLOPs, by its own count'\n"
                 "set ylabel 'optimal parameters N, by its count'\nset key outside right top\n"
                 "plot \\\n",
                 f->to);

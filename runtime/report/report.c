@@ -37,9 +37,13 @@ static status add_commands(page *p, const run_set *set)
     size_t bytes = 0;
     FILE *memory = open_memstream(&text, &bytes);
     REQUIRE(memory, ERR_MEMORY, "no memory for a report");
-    /* a page shows no folder of anybody's machine */
+    /* a page shows no folder of anybody's machine; the runs of a study share their command */
     for (int32_t i = 0; i < set->count; i++) {
-        char *command = bundle_scrub(json_text_at(set->run[i].header, "command"));
+        const char *given = json_text_at(set->run[i].header, "command");
+        bool seen = false;
+        for (int32_t j = 0; j < i && !seen; j++)
+            seen = strcmp(json_text_at(set->run[j].header, "command"), given) == 0;
+        char *command = seen ? NULL : bundle_scrub(given);
         if (command) (void)fprintf(memory, "%s\n", command);
         free(command);
     }

@@ -166,31 +166,37 @@ static int32_t width_of(const table *t, int32_t c)
     return width;
 }
 
-/* Columns first..last beside column 0. */
-static void text_block(const table *t, FILE *out, const int32_t *width, int32_t first, int32_t last)
+/* The columns pick[first..last] beside column 0. */
+static void text_block(const table *t, FILE *out, const int32_t *width, const int32_t *pick,
+                       int32_t first, int32_t last)
 {
     char text[32], cell[TABLE_TEXT + 2];
+    bool sources = t->column[0].source != FROM_NOTHING;
+    for (int32_t i = first; i <= last; i++)
+        sources = sources || t->column[pick[i]].source != FROM_NOTHING;
     for (int32_t line = -2; line < t->rows; line++) {
-        for (int32_t c = 0; c <= last; c++) {
-            if (c > 0 && c < first) continue;
+        if (line == -1 && !sources) continue;
+        for (int32_t i = 0; i <= last; i++) {
+            if (i > 0 && i < first) continue;
+            const int32_t c = pick[i];
             const bool left = t->column[c].kind == CELL_TEXT;
             const char *what = line == -2   ? t->column[c].title
                                : line == -1 ? number_source_name(t->column[c].source)
                                             : shown(text, t, line, c);
             const bool other = line >= 0 && source_of(t, line, c) != t->column[c].source;
             (void)snprintf(cell, sizeof cell, "%s%s", what, other ? "*" : "");
-            (void)fputs(c ? "  " : "", out);
-            pad(out, cell, c == last && left ? 0 : width[c], left);
+            (void)fputs(i ? "  " : "", out);
+            pad(out, cell, i == last && left ? 0 : width[c], left);
         }
         (void)fputc('\n', out);
     }
 }
 
-/* A last column says nothing on a terminal when it is one text over and over, or nobody knows any
- * of its numbers. */
-static bool says_nothing(const table *t, int32_t c)
+/* A column says nothing on a terminal when nobody knows any of its numbers; the last one also when
+ * it is one text over and over. */
+static bool says_nothing(const table *t, int32_t c, bool last)
 {
-    if (c < 2 || t->rows < 2) return false;
+    if (c < 2 || t->rows < 2 || (t->column[c].kind == CELL_TEXT && !last)) return false;
     for (int32_t r = 0; r < t->rows; r++) {
         const table_cell *cell = cell_at(t, r, c);
         if (isfinite(cell->number) || strcmp(cell->text, cell_at(t, 0, c)->text) != 0) return false;
@@ -200,21 +206,24 @@ static bool says_nothing(const table *t, int32_t c)
 
 void table_text(const table *t, FILE *out, int32_t width)
 {
-    int32_t each[TABLE_COLUMNS];
-    int32_t columns = t->columns;
-    while (says_nothing(t, columns - 1)) columns--;
-    for (int32_t c = 0; c < columns; c++) each[c] = width_of(t, c);
+    int32_t each[TABLE_COLUMNS], pick[TABLE_COLUMNS], columns = 0, end = t->columns;
+    while (says_nothing(t, end - 1, true)) end--;
+    for (int32_t c = 0; c < end; c++)
+        if (!says_nothing(t, c, false)) pick[columns++] = c;
+    for (int32_t c = 0; c < end; c++) each[c] = width_of(t, c);
     (void)fprintf(out, "%s\n", t->title);
     for (int32_t first = 1, last; first < columns; first = last + 1) {
-        int32_t used = each[0] + 2 + each[first];
+        int32_t used = each[0] + 2 + each[pick[first]];
         last = first;
-        while (last + 1 < columns && used + 2 + each[last + 1] <= width) used += 2 + each[++last];
+        while (last + 1 < columns && used + 2 + each[pick[last + 1]] <= width)
+            used += 2 + each[pick[++last]];
         if (first > 1) (void)fputc('\n', out);
-        text_block(t, out, each, first, last);
+        text_block(t, out, each, pick, first, last);
     }
     /* what the stars mean */
-    for (int32_t c = 0; c < columns; c++)
+    for (int32_t i = 0; i < columns; i++)
         for (int32_t r = 0; r < t->rows; r++) {
+            const int32_t c = pick[i];
             if (source_of(t, r, c) == t->column[c].source) continue;
             (void)fprintf(out, "* %s: %s\n", t->column[c].title,
                           number_source_name(source_of(t, r, c)));
