@@ -78,7 +78,7 @@
     F64(learning_rate, 0, 10, REQUIRED,  ID, "peak learning rate")                                                       \
     F64(beta1, 0, 0.999999,  "0.9",      ID, "decay of the first moment")                                                \
     F64(beta2, 0, 0.999999,  "0.95",     ID, "decay of the second moment")                                               \
-    F64(eps,   0, 1,         "1e-8",     ID, "added to the root of the second moment")                                   \
+    F64(eps,   1e-30, 1,     "1e-8",     ID, "added to the root of the second moment, which may be 0")                   \
     F64(weight_decay, 0, 10, "0.1",      ID, "decoupled decay of matrices (never of norms and biases)")                  \
     F64(clip,  0, 1e9,       "1.0",      ID, "largest norm of the gradient; 0 = no clipping")                            \
     F64(z_loss, 0, 1,        "0",        ID, "weight of the squared log-partition in the loss")

@@ -36,6 +36,11 @@ Test(relations, facts_are_no_more_than_their_tables_hold)
                      "134217729 is outside [2, 134217728]; nearest: 134217728");
 }
 
+Test(relations, a_weight_without_a_gradient_stays_where_it_is)
+{
+    refused_override("optimizer.eps=0", "0 is outside [1e-30, 1]; nearest: 1e-30");
+}
+
 Test(relations, heads_divide_the_width_or_have_their_own)
 {
     fixed_by("model.heads=5", "model.width: 32 is not a multiple of heads (5); nearest: 30 and 35",
