@@ -187,9 +187,11 @@ void study_print_end(const study_run *run, status s, const outcome *o, double bu
     if (s == OK) {
         printf("done   %-34s validation %.4f", run->name, o->validation.loss);
         if (isfinite(o->test.loss)) printf(", test %.4f", o->test.loss);
-        if (isfinite(o->validation.entropy)) printf(", entropy %.4f", o->validation.entropy);
-        printf(" nats/token (%s, %s tokens/s)\n", cli_duration(busy_s).text,
-               cli_count(o->tokens_per_s).text);
+        if (isfinite(o->validation.entropy))
+            printf(", entropy %.4f", o->validation.entropy);
+        else
+            printf(" nats/token");
+        printf(" (%s, %s tokens/s)\n", cli_duration(busy_s).text, cli_count(o->tokens_per_s).text);
     } else if (s == INTERRUPTED) {
         printf("left   %-34s %s\n", run->name, status_message());
     } else {
@@ -352,11 +354,14 @@ static void print_entropy(const study_runs *runs, const result *r)
     }
     if (which < 0) return;
     const outcome_loss *l = &r[which].got.validation;
-    printf(
-        "\nentropy    %d runs against the exact entropy of their validation tokens: the nearest, "
-        "%s,\n           lies %+.4f nats/token from it (%+.1f standard errors)%s\n",
-        count, runs->run[which].name, l->loss - l->entropy, lowest,
-        lowest < -4 ? ": BELOW what is possible" : "");
+    char text[512];
+    (void)snprintf(text, sizeof text,
+                   "%d runs against the exact entropy of their validation tokens: the nearest, "
+                   "%.200s, lies %+.4f nats/token from it (%+.1f standard errors)%s",
+                   count, runs->run[which].name, l->loss - l->entropy, lowest,
+                   lowest < -4 ? ": BELOW what is possible" : "");
+    (void)putchar('\n');
+    cli_wrapped("entropy", 11, text);
 }
 
 void study_print_results(const study *s, const study_runs *runs, const result *r,

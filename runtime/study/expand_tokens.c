@@ -34,7 +34,12 @@ static status expand_trunk(expansion *e, const tree *list, const char *model, in
             llround(e->s->keys.decay_ratio * (double)tokens / (double)batch) * batch;
         const int64_t branch = tokens - decay;
         if (t == list->child) TRY(expand_cell_ratios(e, &cfg, (double)tokens));
-        REQUIRE(decay > 0 && branch > before, ERR_CONFIG,
+        REQUIRE(decay > 0, ERR_CONFIG,
+                "%s:%d: tokens: %s: decay_ratio %g of them is no step of %" PRId64
+                " tokens; at least: %g",
+                e->s->path, t->line, t->text, e->s->keys.decay_ratio, batch,
+                (double)batch / (double)tokens);
+        REQUIRE(branch > before, ERR_CONFIG,
                 "%s:%d: tokens: %s: its cool-down of %" PRId64 " tokens begins at %" PRId64
                 ", which must lie after %" PRId64 "; allowed: ascending, further apart",
                 e->s->path, t->line, t->text, decay, branch, before);

@@ -268,6 +268,8 @@ static const struct {
     {"tokens: [9216]\nset: {schedule.name: cosine, schedule.decay_tokens: 512}\n", "only wsd"},
     {"tokens: [9216, 9216]\nset: {schedule.name: wsd, schedule.decay_tokens: 1536}\n",
      "further apart"},
+    {"tokens: [9216]\nset: {schedule.name: wsd, schedule.decay_tokens: 512}\ndecay_ratio: 0.01\n",
+     "no step of"},
     {"learning_rate_rule: sweep\nlearning_rate_factors: [1, 2]\nruns: [{}]\n", "3 to"},
     {"learning_rate_rule: sweep\nlearning_rate_factors: [1, 4, 2]\nruns: [{}]\n", "ascending"},
     {"learning_rate_factors: [1, 2, 4]\nruns: [{}]\n", "belong to learning_rate_rule"},
