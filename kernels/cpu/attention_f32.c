@@ -6,7 +6,7 @@
 #include "kernels/cpu/vmath.h"
 
 enum { BT = 64, NV = 2, NR = NV * VL };
-#if defined(__AVX512F__)
+#if defined(CPU_AVX512)
 enum { MR = 8 };
 #else
 enum { MR = 4 };

@@ -10,7 +10,7 @@ INLINE uint32_t digest_key(uint64_t j)
     return (uint32_t)(((j + 1) * KEY_STEP) ^ ((j >> 3) * KEY_EIGHT));
 }
 
-#if defined(__AVX512F__)
+#if defined(CPU_AVX512)
 /* *sum += the pairs of the first elements of a chunk, 16 elements at a time; how many those were */
 INLINE int64_t digest_wide(uint64_t *sum, const char *values, int64_t n)
 {

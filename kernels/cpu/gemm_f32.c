@@ -5,9 +5,9 @@
 
 #include "kernels/cpu/epilogue.h"
 
-#if defined(__AVX512F__)
+#if defined(CPU_AVX512)
 enum { MR = 14, NV = 2 };
-#elif defined(__AVX2__)
+#elif defined(CPU_AVX2)
 enum { MR = 6, NV = 2 };
 #else
 enum { MR = 4, NV = 2 };

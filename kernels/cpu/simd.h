@@ -20,9 +20,9 @@
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 
-#if defined(__AVX512F__)
+#if defined(CPU_AVX512)
 #include "kernels/cpu/simd_avx512.h"
-#elif defined(__AVX2__)
+#elif defined(CPU_AVX2)
 #include "kernels/cpu/simd_avx2.h"
 #else
 #include "kernels/cpu/simd_portable.h"

@@ -55,7 +55,7 @@ INLINE __m256i bf16x16_exact(vf a)
 }
 INLINE __m256i bf16x16_from_vf(vf a)
 {
-#if defined(__AVX512BF16__)
+#if defined(CPU_AMX)
     return (__m256i)_mm512_cvtneps_pbh(a);
 #else
     return bf16x16_exact(a);

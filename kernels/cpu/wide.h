@@ -29,7 +29,7 @@ enum {
     PAST_CACHES = 1 << 20 /* sums of a call that no core's cache will still hold           */
 };
 
-#if defined(__AVX512F__)
+#if defined(CPU_AVX512)
 
 INLINE bool wide_accumulate(int64_t *sum, const float *gradient, bool first, bool past_caches,
                             double limit)
