@@ -266,8 +266,11 @@ static status fit_and_print(const fit_arguments *a, const fit_options *w, fit_in
     for (int32_t i = 0; s == OK && i < in->left.count; i++)
         fit_warn(r, "left out %s", in->left.line[i]);
     if (s == OK && a->flops && !r->has_frontier)
-        s = status_set(ERR_CONFIG, __FILE__, __LINE__, "--flops: %s has no optimum for a budget",
-                       w->form->name);
+        s = status_set(ERR_CONFIG, __FILE__, __LINE__, "--flops: %s has no optimum for a budget%s",
+                       w->form->name,
+                       isfinite(r->a.value) ? " with what these points give it (without --flops: "
+                                              "constants and warnings)"
+                                            : "");
     if (s == OK && a->out) s = write_law(a, r, in);
     if (s == OK) s = a->json ? fit_print_json(r, &q) : fit_print_text(r, &q);
     fit_deinit(r);

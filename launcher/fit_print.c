@@ -24,12 +24,25 @@ static double budget_tokens(const law *form, const double *constant, const void 
 
 /* --- text ----------------------------------------------------------------- */
 
+/* "1.7764", or a dash for what is no number */
+typedef struct digits {
+    char text[32];
+} digits;
+static digits digits_of(double x, int count)
+{
+    digits out = {"-"};
+    if (isfinite(x)) (void)snprintf(out.text, sizeof out.text, "%.*g", count, x);
+    return out;
+}
+
 static void print_value(const char *name, const fit_value *v)
 {
-    printf("  %-8s %12.6g", name, v->value);
+    const fit_interval *i = &v->interval;
+    printf("  %-8s %12s", name, digits_of(v->value, 6).text);
     if (isfinite(v->standard_error))
-        printf("  %10.3g   %10.5g .. %-10.5g %10.5g .. %-10.5g", v->standard_error, v->interval.p10,
-               v->interval.p90, v->interval.p2_5, v->interval.p97_5);
+        printf("  %10.3g   %10s .. %-10s %10s .. %-10s", v->standard_error,
+               digits_of(i->p10, 5).text, digits_of(i->p90, 5).text, digits_of(i->p2_5, 5).text,
+               digits_of(i->p97_5, 5).text);
     printf("\n");
 }
 
@@ -54,8 +67,9 @@ static status print_forecast(const fit_result *r, law_case at)
            cli_count(at.tokens).text, f.surface.value,
            f.inside ? "" : "; outside the fitted range: extrapolated");
     if (isfinite(f.run.p10))
-        printf("  a new run: 80 %% %.5g .. %.5g, 95 %% %.5g .. %.5g\n", f.run.p10, f.run.p90,
-               f.run.p2_5, f.run.p97_5);
+        printf("  a new run: 80 %% %s .. %s, 95 %% %s .. %s\n", digits_of(f.run.p10, 5).text,
+               digits_of(f.run.p90, 5).text, digits_of(f.run.p2_5, 5).text,
+               digits_of(f.run.p97_5, 5).text);
     return OK;
 }
 
@@ -82,6 +96,8 @@ status fit_print_text(const fit_result *r, const fit_question *q)
         print_value("a", &r->a);
         print_value("b", &r->b);
         print_value("G", &r->G);
+    } else if (isfinite(r->a.value)) {
+        printf("\ncompute-optimal: none, since one of A, B, alpha, beta is not above 0\n");
     }
     if (q->flops > 0) print_budget(r, q->flops);
     if (q->at.params > 0) TRY(print_forecast(r, q->at));

@@ -135,6 +135,15 @@ static void count_flops(const fit_set *f, bool by_budget)
     }
 }
 
+/* Why a fit is not made: what the status says. */
+static void say_reason(const char *approach)
+{
+    char text[1200];
+    (void)snprintf(text, sizeof text, "not from these runs: %s", status_message());
+    (void)printf("\n%s\n", approach);
+    cli_wrapped("", 2, text);
+}
+
 /* Approach 2 with N as the runs count it, and its exponent with N without embeddings as Kaplan et
  * al. count: the same runs, another answer. */
 static status fit_parabolas(const fit_set *f)
@@ -153,7 +162,7 @@ static status fit_parabolas(const fit_set *f)
         if (s == OK) s = fit_optima_json(&found, o, 0);
         if (s == OK) (void)json_object_set_new(f->out, "approach_2", found);
     } else if (s == ERR_CONFIG) {
-        printf("\nApproach 2: not from these runs: %s\n", status_message());
+        say_reason("Approach 2");
         (void)json_object_set_new(f->out, "approach_2_reason", json_string(status_message()));
         s = OK;
     }
@@ -214,7 +223,7 @@ static status fit_surface(const fit_set *f, const char *folder, const char *name
         if (s == OK) say_known_entropy(f, r);
         if (s == OK) say_next_run(f, r);
     } else if (s == ERR_CONFIG) {
-        printf("\nApproach 3: not from these runs: %s\n", status_message());
+        say_reason("Approach 3");
         (void)json_object_set_new(f->out, "law_reason", json_string(status_message()));
         s = OK;
     }

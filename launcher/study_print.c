@@ -236,7 +236,8 @@ static void print_sweep(const study_runs *runs, const result *r)
             printf(" %.2e: %.4f%s", run->cfg.optimizer.learning_rate, r[i].got.validation.loss,
                    i == choice[k].run ? "*" : "");
         }
-        printf("%s\n", choice[k].interior ? "" : "  best at the edge: widen the factors");
+        printf("\n");
+        if (!choice[k].interior) printf("  %-30s best at the edge: widen the factors\n", "");
     }
     if (any) printf("  search: %.3g FLOPs\n", flops);
     free(choice);

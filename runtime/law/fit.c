@@ -248,18 +248,20 @@ static double percentile(const double *sorted, int32_t count, double share)
 {
     const double at = share * (count - 1);
     const int32_t low = (int32_t)at;
-    if (low + 1 >= count) return sorted[count - 1];
+    if (low + 1 >= count || sorted[low] == sorted[low + 1]) return sorted[low];
     return sorted[low] + (at - low) * (sorted[low + 1] - sorted[low]);
 }
 
+static const fit_interval unknown = {NAN, NAN, NAN, NAN};
+
 fit_interval fit_interval_of(double *sample, int32_t count)
 {
+    for (int32_t k = 0; k < count; k++)
+        if (isnan(sample[k])) return unknown;
     qsort(sample, (size_t)count, sizeof *sample, upwards);
     return (fit_interval){percentile(sample, count, 0.025), percentile(sample, count, 0.1),
                           percentile(sample, count, 0.9), percentile(sample, count, 0.975)};
 }
-
-static const fit_interval unknown = {NAN, NAN, NAN, NAN};
 
 fit_value fit_value_of(const fit_result *r, fit_quantity quantity, const void *context)
 {
@@ -310,7 +312,7 @@ static void set_values(fit_result *r)
     for (int32_t k = 0; k < form->constants; k++) r->constant[k] = fit_value_of(r, constant_of, &k);
     fit_value *const frontier[] = {&r->a, &r->b, &r->G};
     for (int32_t k = 0; k < 3; k++) *frontier[k] = fit_value_of(r, frontier_of, &k);
-    r->has_frontier = isfinite(r->a.value);
+    r->has_frontier = isfinite(r->a.value) && isfinite(r->G.value);
 }
 
 static double surface_of(const law *form, const double *constant, const void *context)

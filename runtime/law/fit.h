@@ -44,7 +44,7 @@ typedef struct fit_result {
     int32_t starts, starts_at_best;
     double parameter[LAW_CONSTANTS]; /* what the search works on            */
     fit_value constant[LAW_CONSTANTS];
-    bool has_frontier;
+    bool has_frontier; /* false too where a constant is not above 0    */
     fit_value a, b, G; /* of the compute-optimal line                  */
     double covariance[LAW_CONSTANTS * LAW_CONSTANTS]; /* of the parameters  */
     double calibration; /* of intervals: what the spread of replicates is multiplied by */
