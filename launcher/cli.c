@@ -276,7 +276,8 @@ cli_text cli_duration(double seconds)
     return out;
 }
 
-/* Bytes of UTF-8 that show as `columns` columns at most, cut at a blank where there is one. */
+/* Bytes of UTF-8 that show as `columns` columns at most, cut at a blank where there is one; never
+ * between a number and its %. */
 static size_t fitting(const char *text, size_t columns)
 {
     size_t bytes = 0, shown = 0, blank = 0;
@@ -284,7 +285,7 @@ static size_t fitting(const char *text, size_t columns)
         size_t step = 1;
         while (((unsigned char)text[bytes + step] & 0xc0) == 0x80) step++;
         if (shown == columns) return blank ? blank : bytes;
-        if (text[bytes] == ' ') blank = bytes;
+        if (text[bytes] == ' ' && text[bytes + 1] != '%') blank = bytes;
         bytes += step;
         shown++;
     }

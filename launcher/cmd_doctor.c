@@ -118,8 +118,11 @@ static void print_measured(const doctor_report *r)
         if (r->places[i].peak_flops < least) least = r->places[i].peak_flops;
         if (r->places[i].peak_flops > most) most = r->places[i].peak_flops;
     }
-    printf("measured   products %.0f to %.0f GFLOP/s per rank (fp32); clocks within %.3f s\n",
-           least * 1e-9, most * 1e-9, r->skew_s);
+    printf("measured   products ");
+    if (r->ranks > 1) printf("%.0f to ", least * 1e-9);
+    printf("%.0f GFLOP/s per rank (fp32)", most * 1e-9);
+    if (r->ranks > 1) printf("; clocks within %.3f s", r->skew_s);
+    printf("\n");
     printf("           writing %s/s together", cli_bytes(r->write_bytes_per_s).text);
     if (isfinite(r->bytes_per_s))
         printf("; between nodes %s/s, %.0f us", cli_bytes(r->bytes_per_s).text, r->latency_s * 1e6);

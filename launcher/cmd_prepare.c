@@ -105,8 +105,7 @@ static void print_text(const prepare_result *r, const arguments *a, double time_
     for (int k = 0; k < PREPARE_SPLITS; k++) {
         const token_manifest *m = &r->split[k];
         if (m->tokens == 0) continue;
-        printf("  %-10s %12" PRId64 " tokens %12" PRId64 " bytes %9" PRId64
-               " documents  text %.16s",
+        printf("  %-10s %10" PRId64 " tokens %10" PRId64 " bytes %8" PRId64 " documents  text %.8s",
                prepare_split_name(k), m->tokens, m->bytes, m->documents, m->text_sha256);
         if (k > 0) printf("  %.2f %% in train", 100 * r->overlap[k].share);
         printf("\n");

@@ -44,11 +44,12 @@ static bool place_of(const system_row *r, double *n, double *d)
     return isfinite(*n) && isfinite(*d) && r->kind != SYSTEM_FINETUNED;
 }
 
-/* Another one close on the right: the name goes to the left. */
+/* Another one close on the right, or the lines of the laws: the name goes to the left. */
 static bool crowded(const systems *s, int32_t i)
 {
     double n, d, other_n, other_d;
     if (!place_of(&s->row[i], &n, &d)) return false;
+    if (d > 25 * n) return true;
     for (int32_t k = 0; k < s->count; k++)
         if (k != i && place_of(&s->row[k], &other_n, &other_d) && other_n > n &&
             other_n < 2.5 * n && fabs(log(other_d / d)) < 0.1)

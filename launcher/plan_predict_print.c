@@ -38,9 +38,10 @@ static void print_heading(const predict_report *r)
     printf("%s: %s parameters, context %lld, on %s\n", r->model,
            cli_count((double)block_param_count(&cfg->model)).text, (long long)cfg->model.context,
            r->hw->name);
-    printf("sharding %s, recompute %s, %s, %s sums; micro-batches of %lld sequences\n",
+    printf("sharding %s, recompute %s, %s, %s sums; micro-batches of %lld sequence%s\n",
            predict_sharding_name(r->sharding), recompute_name(cfg), precision_name(cfg),
-           reduction_name(cfg), (long long)cfg->train.micro_batch);
+           reduction_name(cfg), (long long)cfg->train.micro_batch,
+           cfg->train.micro_batch == 1 ? "" : "s");
     printf("times are modelled from the cluster's values%s\n",
            r->hw->products.source == SOURCE_MEASURED ? ", which bench has measured"
                                                      : " until bench has measured it");

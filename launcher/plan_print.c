@@ -227,9 +227,10 @@ static void print_model(const plan_answer *a)
     const double tokens = (double)(a->steps * a->batch_tokens);
     char text[LINE];
     (void)snprintf(text, sizeof text,
-                   "%" PRId64 " layers, width %" PRId64 ", %" PRId64 " heads of %" PRId64
+                   "%" PRId64 " layer%s, width %" PRId64 ", %" PRId64 " head%s of %" PRId64
                    ", MLP %" PRId64 ", vocabulary %" PRId64 ", context %" PRId64,
-                   m->layers, m->width, m->heads, m->head_width, m->ffn, m->vocab, m->context);
+                   m->layers, m->layers == 1 ? "" : "s", m->width, m->heads,
+                   m->heads == 1 ? "" : "s", m->head_width, m->ffn, m->vocab, m->context);
     plan_print_wrapped("model", text);
     (void)snprintf(text, sizeof text,
                    "%" PRId64 " parameters, %" PRId64 " without embeddings (%+.1f %%); %s",

@@ -62,7 +62,7 @@ static void print_time(const plan_answer *a)
     }
     if (!isfinite(m->run.goodput)) return;
     (void)snprintf(text, sizeof text,
-                   "%s with failures (one in %.3g hours) and a checkpoint every %s",
+                   "%s with failures (one in %.0f hours) and a checkpoint every %s",
                    cli_duration(m->run.wall_hours * 3600).text, m->run.mtbf_hours,
                    cli_duration(m->run.checkpoint_interval_s).text);
     plan_print_wrapped("", text);

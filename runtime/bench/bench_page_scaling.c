@@ -53,6 +53,7 @@ static status stack_figure(page *p, const json_t *rows)
     size_t i;
     json_t *row;
     TRY(page_add_figure(&f, p, "parts", "Time of a step by part against ranks"));
+    p->block[p->blocks - 1]->page_only = true; /* letters have no fillings */
     (void)fprintf(f->to, "$rows << END\n");
     json_array_foreach(rows, i, row)
     {
