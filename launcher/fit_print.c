@@ -63,8 +63,8 @@ static status print_forecast(const fit_result *r, law_case at)
 {
     fit_forecast f;
     TRY(fit_predict(&f, r, at));
-    printf("\nloss of %s parameters on %s tokens: %.5g%s\n", cli_count(at.params).text,
-           cli_count(at.tokens).text, f.surface.value,
+    printf("\nloss of %s parameters on %s tokens: %s%s\n", cli_count(at.params).text,
+           cli_count(at.tokens).text, digits_of(f.surface.value, 5).text,
            f.inside ? "" : "; outside the fitted range: extrapolated");
     if (isfinite(f.run.p10))
         printf("  a new run: 80 %% %s .. %s, 95 %% %s .. %s\n", digits_of(f.run.p10, 5).text,

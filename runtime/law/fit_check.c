@@ -74,11 +74,13 @@ static void check_ridge(const checks *k)
         }
         if (with < 0) continue;
         const double slope = k->r->covariance[i * n + with] / k->r->covariance[with * n + with];
+        const double error = sqrt(variance); /* of a logarithm, whose number may be too large */
         fit_warn(k->r,
-                 "ridge: the data fix %s only to a factor of %.3g (one standard error); the "
+                 "ridge: the data fix %s only to a factor of %s%.3g (one standard error); the "
                  "objective is nearly flat along ln %s = %.4g + %.4g (%s - %.4g)",
-                 form->constant[i], exp(sqrt(variance)), form->constant[i], k->r->parameter[i],
-                 slope, form->constant[with], k->r->parameter[with]);
+                 form->constant[i], error < 700 ? "" : "e^", error < 700 ? exp(error) : error,
+                 form->constant[i], k->r->parameter[i], slope, form->constant[with],
+                 k->r->parameter[with]);
     }
 }
 
