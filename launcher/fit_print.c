@@ -80,8 +80,11 @@ status fit_print_text(const fit_result *r, const fit_question *q)
     printf("%d points; params %s .. %s, tokens %s .. %s\n", r->points,
            cli_count(r->range_params[0]).text, cli_count(r->range_params[1]).text,
            cli_count(r->range_tokens[0]).text, cli_count(r->range_tokens[1]).text);
-    printf("%s objective %.12g; %d of %d starts end there\n", fit_loss_name(r->options.loss),
-           r->objective, r->starts_at_best, r->starts);
+    printf("%s objective %.12g; ", fit_loss_name(r->options.loss), r->objective);
+    if (r->starts_at_best)
+        printf("%d of %d starts end there\n", r->starts_at_best, r->starts);
+    else
+        printf("polished from the best of %d starts\n", r->starts);
     printf("residuals of ln loss spread by %.3g\n", r->residual_sd);
     if (r->seed_freedom)
         printf("seeds alone spread ln loss by %.3g (%d degrees of freedom)\n", r->seed_sd,
