@@ -186,6 +186,17 @@ static void started(void *context, const run *r, double peak)
     (void)fflush(stdout);
 }
 
+/* "3.9148" */
+typedef struct loss_words {
+    char text[32];
+} loss_words;
+static loss_words loss_text(double loss)
+{
+    loss_words out = {"not finite"};
+    if (isfinite(loss)) (void)snprintf(out.text, sizeof out.text, "%.4f", loss);
+    return out;
+}
+
 static void on_step(void *context, const run *r, const step_view *s)
 {
     view *v = context;
@@ -197,12 +208,14 @@ static void on_step(void *context, const run *r, const step_view *s)
     char mfu[32] = "";
     if (isfinite(s->mfu)) (void)snprintf(mfu, sizeof mfu, " · MFU %4.1f %%", 100 * s->mfu);
     if (v->terminal) (void)fputs("\r\033[K", stdout);
-    printf("step %*" PRId64 "/%" PRId64
-           " · %s tokens · loss %.4f · lr %.2e · %s tokens/s%s · ETA %s%s",
-           v->terminal ? 1 : 6, s->step.step, r->steps_total,
-           cli_count((double)s->step.tokens).text, s->step.loss, s->step.learning_rate,
-           cli_count(s->tokens_per_s).text, mfu, cli_duration(s->left_s).text,
-           s->step.skipped ? " · SKIPPED (not finite)" : "");
+    printf("step %*" PRId64 "/%" PRId64 " · %s tokens · loss %s · lr %.2e", v->terminal ? 1 : 6,
+           s->step.step, r->steps_total, cli_count((double)s->step.tokens).text,
+           loss_text(s->step.loss).text, s->step.learning_rate);
+    if (s->step.skipped)
+        printf(" · SKIPPED (loss or gradient not finite)");
+    else
+        printf(" · %s tokens/s%s · ETA %s", cli_count(s->tokens_per_s).text, mfu,
+               cli_duration(s->left_s).text);
     if (!v->terminal || s->step.skipped) (void)fputc('\n', stdout);
     v->line_open = v->terminal && !s->step.skipped;
     (void)fflush(stdout);
@@ -210,9 +223,9 @@ static void on_step(void *context, const run *r, const step_view *s)
 
 static void print_evaluation(const evaluation *e)
 {
-    printf("validation loss %.4f", e->loss);
+    printf("validation loss %s", loss_text(e->loss).text);
     if (isfinite(e->loss_se)) printf(" ± %.4f", e->loss_se);
-    printf(" nats/token");
+    if (isfinite(e->loss)) printf(" nats/token");
     if (isfinite(e->bits_per_byte)) printf(", %.4f bits/byte", e->bits_per_byte);
     if (isfinite(e->oracle)) printf(", exact entropy %.4f", e->oracle);
     printf(" (%s tokens)\n", cli_count((double)e->tokens).text);

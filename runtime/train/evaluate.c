@@ -57,7 +57,8 @@ static void summarize(const run *r, int64_t batches, evaluation *out)
     }
     double W = (double)r->eval_windows, mean = sum / (W * T);
     out->loss = mean;
-    out->loss_se = W > 1 ? sqrt(fmax(0.0, (squares / W - mean * mean) / (W - 1))) : (double)NAN;
+    const double spread = (squares / W - mean * mean) / (W - 1);
+    out->loss_se = W > 1 ? sqrt(spread < 0 ? 0.0 : spread) : (double)NAN; /* NaN stays */
     out->bits_per_byte = r->eval_bytes > 0 ? sum / log(2.0) / (double)r->eval_bytes : (double)NAN;
     out->oracle =
         samples_about(r->validation)->has_entropy ? r->eval_oracle / (W * T) : (double)NAN;

@@ -231,6 +231,10 @@ Test(step, a_non_finite_gradient_skips_the_step_and_a_row_of_them_ends_the_run)
     cr_assert_eq(o.r->at.updates, 1);
     cr_assert_eq(run_step(o.r, false, &s), ERR_NUMERIC);
     cr_assert(strstr(status_message(), "2 steps in a row"), "%s", status_message());
+    /* a loss that is not known has no error of 0 */
+    evaluation e;
+    cr_assert_eq(run_evaluate(o.r, &e), OK);
+    cr_assert(isnan(e.loss) && isnan(e.loss_se), "%g +- %g", e.loss, e.loss_se);
     /* nothing but the poisoned value has changed */
     uint64_t after;
     ((float *)gain.data)[0] = kept;
