@@ -29,6 +29,14 @@ status reader_unknown(const char *place, const section *s, const char *key, cons
     section all[SECTIONS];
     table_sections(all);
 
+    /* a section's name, as in train=5 */
+    char whole[NAME_BYTES];
+    (void)snprintf(whole, sizeof whole, "%s%s%s", s->prefix, dot, key);
+    for (int32_t i = 0; i < SECTIONS; i++)
+        REQUIRE(!*all[i].prefix || strcmp(all[i].prefix, whole) != 0, ERR_CONFIG,
+                "%s%s is a section; its keys are given one by one: %s.%s=...", place, whole, whole,
+                all[i].fields[0].key);
+
     /* the right key in the wrong section */
     for (int32_t i = 0; i < SECTIONS; i++) {
         const int32_t index = table_field(&all[i], key);

@@ -138,7 +138,10 @@ Test(reader, a_wrong_override_is_named)
     refused_override("train.tokens", "override 'train.tokens': allowed: section.key=value");
     refused_override("=1", "override '=1': allowed: section.key=value");
     refused_override("", "override '': allowed: section.key=value");
-    refused_override("train=1", "override 'train=1': train: unknown key");
+    refused_override("train=1", "override 'train=1': train is a section; its keys are given one by "
+                                "one: train.tokens=...");
+    refused_override("data.zipf_facts=1", "data.zipf_facts is a section; its keys are given one by "
+                                          "one: data.zipf_facts.keys=...");
     refused_override(".tokens=1", "override '.tokens=1'");
     refused_override("train.=1", "train.: unknown key");
     refused_override("name=", "override 'name=': name: empty");
