@@ -31,10 +31,20 @@ static status cpu_open(device **out, const device_options *options)
 
 static void cpu_close(device *d) { free(d); }
 
+/* the families of processors are not known to agree to the last bit */
+#if defined(__x86_64__)
+#define PROCESSOR ""
+#elif defined(__aarch64__)
+#define PROCESSOR " on aarch64"
+#else
+#define PROCESSOR " on another processor"
+#endif
+
 static void cpu_describe(const device *d, char *text, size_t bytes)
 {
     const char *bf16 = d->path == PATH_AMX ? "bf16 products" : "bf16 operands, f32 products";
-    snprintf(text, bytes, "cpu %s, %s, kernels %d", path_name(d->path), bf16, CPU_KERNELS_VERSION);
+    snprintf(text, bytes, "cpu %s%s, %s, kernels %d", path_name(d->path), PROCESSOR, bf16,
+             CPU_KERNELS_VERSION);
 }
 
 static int64_t cpu_workspace_bytes(const device *d, const op_shapes *shapes)
@@ -114,6 +124,16 @@ enum { MXCSR_OURS = 0x9fc0 }; /* round to nearest, flush, no traps */
         _mm_setcsr(MXCSR_OURS);                                                                    \
         call;                                                                                      \
         _mm_setcsr(before);                                                                        \
+    } while (0)
+#elif defined(__aarch64__)
+#define FPCR_OURS (1ULL << 24) /* the same */
+#define ARITHMETIC(call)                                                                           \
+    do {                                                                                           \
+        unsigned long long before;                                                                 \
+        __asm__ volatile("mrs %0, fpcr" : "=r"(before) : : "memory");                              \
+        __asm__ volatile("msr fpcr, %0" : : "r"(FPCR_OURS) : "memory");                            \
+        call;                                                                                      \
+        __asm__ volatile("msr fpcr, %0" : : "r"(before) : "memory");                               \
     } while (0)
 #else
 #define ARITHMETIC(call) call
