@@ -206,7 +206,7 @@ static status add_overlay(page *p, const run_record *a, const run_record *b, axi
     (void)fprintf(f->to,
                   "set logscale x\nset format x power\nset xlabel '%s'\n"
                   "set ylabel 'training loss, nats per token'\n"
-                  "plot $run0 using 1:2 with lines lw 1.5 lc rgb '#440154' title \"A: %s\", \\\n"
+                  "plot $run0 using 1:2 with lines lw 4 lc rgb '#440154' title \"A: %s\", \\\n"
                   "  $run1 using 1:2 with lines lw 1.5 lc rgb '#d6aa14' title \"B: %s\"\n",
                   axis_name[by], figure_quote(label[0], a->name), figure_quote(label[1], b->name));
     return page_end_figure(f, "Means of the 5 %% before each place (measured).");
