@@ -1,6 +1,7 @@
 /* log.h — lines for people, on stderr: "[rank 3 +12.345s] warn plan: ...".
  * info is printed by rank 0 only; error and warn by every rank. A process that is not part of a
- * world prints without the rank. Levels are set by ISOFLOP_LOG=error|warn|info|debug.         */
+ * world prints without the rank. Levels are set by ISOFLOP_LOG=error|warn|info|debug;
+ * of another word log_open warns.                                                            */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
