@@ -499,7 +499,7 @@ int cmd_train(int argc, char **argv)
     world *w = NULL;
     const status usage = rest ? parse(&a, argc, argv, rest) : ERR_MEMORY;
     status s = usage;
-    catch_signals();
+    if (!a.check) catch_signals(); /* a check leaves nothing that a signal could cost */
     if (s == OK) s = world_open(&w);
     if (s == OK) {
         char pinned[256];

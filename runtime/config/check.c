@@ -39,6 +39,9 @@ __attribute__((format(printf, 4, 5))) static status refuse(const origin *o, cons
 
 typedef long long ll; /* for printing */
 
+/* Tokens of an evaluation set of synthetic data: seconds of sums, and a standard error of 1e-4. */
+enum { SYNTHETIC_EVALUATION_MOST = 100000000 };
+
 /* The divisor of n nearest to d. */
 static int64_t nearest_divisor(int64_t n, int64_t d)
 {
@@ -176,6 +179,11 @@ static status check_rest(const config *cfg, const origin *o)
     RULE(eval == 0 || eval >= cfg->model.context, "evaluate", "tokens",
          "%lld is less than one window; nearest: model.context = %lld", (ll)eval,
          (ll)cfg->model.context);
+    RULE(cfg->data.synthetic == SYNTHETIC_NONE || eval <= SYNTHETIC_EVALUATION_MOST, "evaluate",
+         "tokens",
+         "%lld; synthetic data are unlimited, and every rank sums their entropy before it "
+         "begins; allowed: at most %lld",
+         (ll)eval, (ll)SYNTHETIC_EVALUATION_MOST);
 
     const checkpoint_config *c = &cfg->checkpoint;
     RULE(c->keep_every_tokens == 0 || c->every_tokens > 0, "checkpoint", "keep_every_tokens",

@@ -91,7 +91,7 @@
 
 #define EVALUATE_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                     \
     I64(every_tokens, 0, 9e18, "0",      NO, "tokens between evaluations; 0 = at the end only")                          \
-    I64(tokens,       0, 9e18, "0",      NO, "tokens of the evaluation set; 0 = all of it (synthetic: 256Ki)")
+    I64(tokens,       0, 9e18, "0",      NO, "tokens of the evaluation set; 0 = all of it (synthetic: 256Ki, at most 100M)")
 
 #define CHECKPOINT_FIELDS(I64, F64, TEXT, ENUM, BOOL)                                                                   \
     I64(every_tokens,      0, 9e18, "0", NO, "tokens between checkpoints; 0 = at the end only")                          \

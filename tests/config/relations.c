@@ -41,6 +41,21 @@ Test(relations, a_weight_without_a_gradient_stays_where_it_is)
     refused_override("optimizer.eps=0", "0 is outside [1e-30, 1]; nearest: 1e-30");
 }
 
+/* whose entropy every rank sums before it begins */
+Test(relations, an_evaluation_set_of_synthetic_data_has_an_end)
+{
+#define FACTS "data: {synthetic: zipf_facts}\n"
+    const char *const small = "name: small\n" SMALL_MODEL FACTS SMALL_TRAIN SMALL_OPTIMIZER;
+    const char *const said = "evaluate.tokens: 100000001; synthetic data are unlimited";
+    const char *const sizes[] = {"model.vocab=5000", "evaluate.tokens=100M",
+                                 "evaluate.tokens=100000001"};
+    config c;
+    cr_expect_eq(parse(&c, small, 2, sizes), OK, "%s", status_message());
+    cr_expect_eq(parse(&c, small, 3, sizes), ERR_CONFIG);
+    cr_expect(strstr(status_message(), said), "%s", status_message());
+    (void)accepted(SMALL_CONFIG, (const char *[]){"evaluate.tokens=9e18", NULL});
+}
+
 Test(relations, heads_divide_the_width_or_have_their_own)
 {
     fixed_by("model.heads=5", "model.width: 32 is not a multiple of heads (5); nearest: 30 and 35",
