@@ -3,6 +3,7 @@
 #include "data/pool.h"
 #include "train/checkpoint.h"
 
+#include <gnu/libc-version.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -196,8 +197,9 @@ static status open_local(run *r, run *like)
 
     char text[256];
     r->ops->describe(r->device, text, sizeof text);
-    (void)snprintf(r->arithmetic_id, sizeof r->arithmetic_id, "%s; %s; reduction %s", text,
-                   act == DTYPE_BF16 ? "bf16" : "fp32",
+    /* cos, log and pow of first weights, positions and schedule come from the C library */
+    (void)snprintf(r->arithmetic_id, sizeof r->arithmetic_id, "%s; glibc %s; %s; reduction %s",
+                   text, gnu_get_libc_version(), act == DTYPE_BF16 ? "bf16" : "fp32",
                    cfg->train.reduction == CONFIG_EXACT ? "exact 2^44" : "fast");
     if (cfg->train.reduction == CONFIG_FAST) {
         size_t used = strlen(r->arithmetic_id);
