@@ -69,21 +69,23 @@ static status same_run(const sitting *s, const char *path)
                       : status_prefix(code, "%s was begun with another config", s->options->folder);
 }
 
-static status write_config(const sitting *s, const char *path)
+/* What this sitting runs: written when nothing can refuse it any more. */
+static status write_config(const sitting *s)
 {
-    char *text = NULL;
+    char path[PATH_BYTES], *text = NULL;
     size_t bytes = 0;
     FILE *memory = open_memstream(&text, &bytes);
     REQUIRE(memory, ERR_MEMORY, "no memory for config.yaml");
     status code = config_write(s->cfg, memory);
     if (fclose(memory) != 0 && code == OK)
         code = status_set(ERR_MEMORY, __FILE__, __LINE__, "no memory for config.yaml");
+    (void)snprintf(path, sizeof path, "%s/config.yaml", s->options->folder);
     if (code == OK) code = file_write_text(path, text, (int64_t)bytes);
     free(text);
     return code;
 }
 
-/* Rank 0: the directory may be used, is ours, and says what it is. */
+/* Rank 0: the directory may be used, and is ours. */
 static status claim_folder(sitting *s)
 {
     const char *folder = s->options->folder;
@@ -94,8 +96,7 @@ static status claim_folder(sitting *s)
             "--run %s: the directory is not empty; --resume continues it, or name another", folder);
     TRY(file_make_folder(folder));
     TRY(lock_open(&s->lock, folder));
-    if (!empty) TRY(same_run(s, path));
-    return write_config(s, path);
+    return empty ? OK : same_run(s, path);
 }
 
 static void note_skipped(void *context, const char *path, const char *why)
@@ -127,6 +128,7 @@ static status open_record(sitting *s, const checkpoint_info *from)
     record_tail tail;
     bool resumed = from->path[0] != '\0';
     (void)snprintf(path, sizeof path, "%s/record.jsonl", s->options->folder);
+    TRY(write_config(s));
     TRY(checkpoint_set_aside(s->checkpoints, s->r->at.step));
     TRY(record_tail_init(&tail, path, from->record_bytes));
     status code = record_open(&s->record, path, from->record_bytes);
