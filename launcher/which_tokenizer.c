@@ -18,31 +18,12 @@ static bool config_of_run(config *out, const char *path)
     return false;
 }
 
-/* The folder of the tokens that a config names as a folder of either kind, a file or a pattern. */
-static void data_folder(char *out, size_t bytes, const char *source)
-{
-    static const char kind[] = "nanogpt:";
-    char path[1100];
-    if (strncmp(source, kind, strlen(kind)) == 0) source += strlen(kind);
-    (void)snprintf(out, bytes, "%.760s/train", source);
-    (void)snprintf(path, sizeof path, "%.800s/manifest.json", out);
-    if (file_exists(path)) return;
-    (void)snprintf(out, bytes, "%.767s", source);
-    (void)snprintf(path, sizeof path, "%.767s/.", source);
-    if (file_exists(path)) return;
-    char *slash = strrchr(out, '/');
-    if (slash)
-        slash[slash == out] = '\0';
-    else
-        (void)snprintf(out, bytes, ".");
-}
-
 /* That of the training data, as far as it is still there; *out NULL: none. */
 static status of_data(tokenizer **out, const char *source)
 {
     char folder[1024], path[1100];
     token_manifest m;
-    data_folder(folder, sizeof folder, source);
+    corpus_folder(folder, sizeof folder, source, "train");
     (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
     if (!file_exists(path)) return corpus_tokenizer(out, folder, NULL);
     TRY(token_manifest_read(&m, folder));

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 enum { PATH_BYTES = 1200 };
+static const char nanogpt[] = "nanogpt:";
 static const int64_t whole_check_bytes = 256 << 20; /* up to here every byte is checked at open */
 
 typedef struct part {
@@ -138,7 +139,7 @@ static status add_prepared(corpus *c, const char *folder, const char *split)
     int64_t bytes = 0;
     for (int64_t i = 0; i < m->shards; i++) bytes += m->shard[i].bytes;
     for (int64_t i = 0; i < m->shards; i++) {
-        char path[PATH_BYTES];
+        char path[PATH_BYTES + sizeof m->shard[i].name];
         (void)snprintf(path, sizeof path, "%s/%s", folder, m->shard[i].name);
         TRY(add_llmc(c, path));
         TRY(check_shard(&c->part[c->info.files - 1], &m->shard[i], bytes <= whole_check_bytes));
@@ -160,26 +161,42 @@ static bool ends_with(const char *text, const char *tail)
     return n >= m && strcmp(text + n - m, tail) == 0;
 }
 
-/* May the folder be looked into that these files would lie in? */
-static status reach_folder(const char *pattern)
+static void folder_of(char *out, size_t bytes, const char *file)
 {
-    char folder[PATH_BYTES];
-    (void)snprintf(folder, sizeof folder, "%s", pattern);
-    char *slash = strrchr(folder, '/');
-    if (slash) slash[slash == folder] = '\0';
-    return file_reach(slash ? folder : ".");
+    (void)snprintf(out, bytes, "%s", file);
+    char *slash = strrchr(out, '/');
+    if (slash)
+        slash[slash == out] = '\0';
+    else
+        (void)snprintf(out, bytes, ".");
+}
+
+void corpus_folder(char *out, size_t bytes, const char *source, const char *split)
+{
+    char own[PATH_BYTES], below[PATH_BYTES];
+    if (strncmp(source, nanogpt, strlen(nanogpt)) == 0) source += strlen(nanogpt);
+    (void)snprintf(own, sizeof own, "%s/manifest.json", source);
+    (void)snprintf(below, sizeof below, "%s/%s/manifest.json", source, split);
+    if (!is_folder(source))
+        folder_of(out, bytes, source);
+    else if (!file_exists(own) && file_exists(below))
+        (void)snprintf(out, bytes, "%s/%s", source, split);
+    else
+        (void)snprintf(out, bytes, "%s", source);
 }
 
 /* every llm.c shard that matches, in the order of names; train and validation shards must not mix
  */
 static status add_pattern(corpus *c, const char *pattern)
 {
+    char folder[PATH_BYTES];
     glob_t found;
     int failed = glob(pattern, 0, NULL, &found);
     if (failed) {
         globfree(&found);
         REQUIRE(failed != GLOB_NOSPACE, ERR_MEMORY, "no memory to list %s", pattern);
-        TRY(reach_folder(pattern));
+        folder_of(folder, sizeof folder, pattern);
+        TRY(file_reach(folder)); /* may it be looked into? */
         FAIL(ERR_IO,
              "no token file matches %s (wanted: *.bin, or a manifest.json written by prepare)",
              pattern);
@@ -202,18 +219,15 @@ static status add_pattern(corpus *c, const char *pattern)
     return OK;
 }
 
-static status add_folder(corpus *c, const char *folder, const char *split)
+static status add_folder(corpus *c, const char *source, const char *split)
 {
-    char path[PATH_BYTES];
+    char folder[PATH_BYTES], path[PATH_BYTES + 16];
+    corpus_folder(folder, sizeof folder, source, split);
     (void)snprintf(path, sizeof path, "%s/manifest.json", folder);
     if (file_exists(path)) return add_prepared(c, folder, split);
-    (void)snprintf(path, sizeof path, "%s/%s/manifest.json", folder, split);
-    if (file_exists(path)) {
-        (void)snprintf(path, sizeof path, "%s/%s", folder, split);
-        return add_prepared(c, path, split);
-    }
+    (void)snprintf(path, sizeof path, "%s/%s/manifest.json", source, split);
     TRY(file_reach(path));
-    (void)snprintf(path, sizeof path, "%s/*.bin", folder);
+    (void)snprintf(path, sizeof path, "%s/*.bin", source);
     return add_pattern(c, path);
 }
 
@@ -253,7 +267,8 @@ static status add_file(corpus *c, const char *path)
 static status add_source(corpus *c, const char *source, const char *split)
 {
     char idx[PATH_BYTES];
-    if (strncmp(source, "nanogpt:", 8) == 0) return add_nanogpt(c, source + 8);
+    if (strncmp(source, nanogpt, strlen(nanogpt)) == 0)
+        return add_nanogpt(c, source + strlen(nanogpt));
     if (is_folder(source)) return add_folder(c, source, split);
     if (file_exists(source)) return add_file(c, source);
     (void)snprintf(idx, sizeof idx, "%s.idx", source);
@@ -288,17 +303,6 @@ static void set_identity(corpus *c)
     sha256_hex(digest, c->info.identity);
 }
 
-static void set_folder(corpus *c)
-{
-    (void)snprintf(c->info.folder, sizeof c->info.folder, "%s",
-                   c->info.files ? c->part[0].path : ".");
-    char *slash = strrchr(c->info.folder, '/');
-    if (slash)
-        *slash = '\0';
-    else
-        (void)snprintf(c->info.folder, sizeof c->info.folder, ".");
-}
-
 status corpus_open(corpus **out, const char *source, const char *split)
 {
     corpus *c = calloc(1, sizeof *c);
@@ -309,7 +313,7 @@ status corpus_open(corpus **out, const char *source, const char *split)
         return s;
     }
     set_identity(c);
-    set_folder(c);
+    folder_of(c->info.folder, sizeof c->info.folder, c->info.files ? c->part[0].path : "");
     *out = c;
     return OK;
 }

@@ -32,6 +32,8 @@ typedef struct corpus_info {
 status corpus_open(corpus **out, const char *source, const char *split);
 void corpus_close(corpus *c);
 const corpus_info *corpus_about(const corpus *c);
+/* The folder of what a source names, with its manifest if it has one; the files may be gone. */
+void corpus_folder(char *out, size_t bytes, const char *source, const char *split);
 /* The tokenizer that made the tokens of a folder: bytes, where its manifest (nullable) says so,
  * else tokenizer.json in it or above it, which must be the one the manifest names (ERR_IO). *out is
  * NULL where there is none. Caller closes. */

@@ -215,3 +215,18 @@ Test(corpus, a_folder_that_may_not_be_entered_is_not_said_to_be_empty, .init = f
     refuses(files_path(folder, "inner/absent"), ERR_IO, "no token file or folder");
     cr_expect_eq(chmod(inner, 0700), 0);
 }
+
+/* also of what is no longer there */
+Test(corpus, the_folder_of_a_source_is_that_of_its_files)
+{
+    static const char *const pairs[][2] = {{"nanogpt:a/b.bin", "a"},
+                                           {"/gone.bin", "/"},
+                                           {"a/b/*.bin", "a/b"},
+                                           {"gone", "."},
+                                           {"/", "/"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char folder[64];
+        corpus_folder(folder, sizeof folder, pairs[i][0], "train");
+        cr_expect_str_eq(folder, pairs[i][1], "%s: %s", pairs[i][0], folder);
+    }
+}
