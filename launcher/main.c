@@ -1,5 +1,6 @@
 /* main.c — the verbs. Called as `plan`, the program is `isoflop plan`. */
 #include "cli.h"
+#include "base/log.h"
 #include "base/nearest.h"
 #include "base/version.h"
 #include "commands.h"
@@ -68,6 +69,8 @@ int main(int argc, char **argv)
     hold_standard_files();
     /* a file that would pass `ulimit -f` is an error of who writes it, and no silent end */
     (void)signal(SIGXFSZ, SIG_IGN);
+    const status level = log_check();
+    if (level != OK) return cli_report_rank(NULL, level, level);
     if (argc > 0 && strcmp(called(argv[0]), "plan") == 0) return printed(cmd_plan(argc, argv));
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {

@@ -2,7 +2,6 @@
 #include "base/clock.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,34 +9,34 @@
 /* Process-wide by nature: where this process stands among the ranks. Written once by log_open. */
 static int log_rank = 0, log_ranks = 1;
 
-/* *known false: ISOFLOP_LOG is set, and to no level. */
-static log_level threshold(bool *known)
+void log_open(int rank, int ranks)
+{
+    log_rank = rank;
+    log_ranks = ranks;
+}
+
+/* What ISOFLOP_LOG asks for; -1: no level. */
+static int threshold(void)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
     const char *wanted = getenv("ISOFLOP_LOG");
-    *known = true;
-    for (int i = 0; wanted && i < 4; i++)
-        if (strcmp(wanted, names[i]) == 0) return (log_level)i;
-    *known = !wanted || !wanted[0];
-    return LOG_INFO;
+    if (!wanted || !wanted[0]) return LOG_INFO;
+    for (int i = 0; i < 4; i++)
+        if (strcmp(wanted, names[i]) == 0) return i;
+    return -1;
 }
 
-void log_open(int rank, int ranks)
+status log_check(void)
 {
-    bool known;
-    log_rank = rank;
-    log_ranks = ranks;
-    (void)threshold(&known);
-    if (!known && rank == 0)
-        log_warn("log", "ISOFLOP_LOG=%s is no level (error, warn, info, debug): info is taken",
-                 getenv("ISOFLOP_LOG"));
+    REQUIRE(threshold() >= 0, ERR_CONFIG, "ISOFLOP_LOG=%s; allowed: error, warn, info, debug",
+            getenv("ISOFLOP_LOG"));
+    return OK;
 }
 
 void log_line(log_level level, const char *area, const char *format, ...)
 {
     static const char *const label[] = {"error ", "warn ", "", "debug "};
-    bool known;
-    if (level > threshold(&known) || (level == LOG_INFO && log_rank != 0)) return;
+    if ((int)level > threshold() || (level == LOG_INFO && log_rank != 0)) return;
     char text[2048];
     va_list args;
     va_start(args, format);
