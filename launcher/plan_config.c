@@ -192,15 +192,8 @@ status plan_config_build(plan_answer *a)
 {
     char *text;
     TRY(plan_config_text(&text, a, false));
-    const char *const name = "the plan";
-    const status s = config_parse(&a->cfg, name, text, (int64_t)strlen(text), 0, NULL);
+    /* a text that nobody has: no path, and so no lines in the messages */
+    const status s = config_parse(&a->cfg, "", text, (int64_t)strlen(text), 0, NULL);
     free(text);
-    if (s == OK) return OK;
-    /* "the plan:39: train.batch_tokens: ...": nobody has its lines before them */
-    char said[1024];
-    (void)snprintf(said, sizeof said, "%s", status_message());
-    const size_t from = strncmp(said, name, strlen(name)) == 0
-                            ? strlen(name) + strspn(said + strlen(name), ":0123456789 ")
-                            : 0;
-    return status_set(s, __FILE__, __LINE__, "%s: %s", name, said + from);
+    return s == OK ? OK : status_prefix(s, "the plan");
 }

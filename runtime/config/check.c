@@ -5,7 +5,9 @@
 
 void origin_place(char out[PLACE_BYTES], const origin *o, int32_t line)
 {
-    if (line > 0)
+    if (line >= 0 && !*o->path)
+        *out = '\0';
+    else if (line > 0)
         (void)snprintf(out, PLACE_BYTES, "%.400s:%d: ", o->path, (int)line);
     else if (line == 0)
         (void)snprintf(out, PLACE_BYTES, "%.400s: ", o->path);

@@ -43,11 +43,11 @@ enum { RECOMPUTE_NONE, RECOMPUTE_MLP, RECOMPUTE_BLOCK };
 enum { ATTENTION_AUTO, ATTENTION_OWN, ATTENTION_CUDNN };
 enum { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT, SCHEDULE_WSD };
 
-/* Reads bytes[0..size) (the file `path`, for messages), applies the overrides "section.key=value"
- * in order, looks a model name up in the models files, resolves defaults and checks everything that
- * needs no data or device. Architectures and options that only plan knows are accepted. Writes *out
- * only on success. Fails with ERR_CONFIG: "path:line: section.key: what; allowed or nearest". Files
- * above CONFIG_BYTES_MAX are refused. */
+/* Reads bytes[0..size) (the file `path`, for messages; "": none, they name no line), applies the
+ * overrides "section.key=value" in order, looks a model name up in the models files, resolves
+ * defaults and checks everything that needs no data or device. Architectures and options that only
+ * plan knows are accepted. Writes *out only on success. Fails with ERR_CONFIG: "path:line:
+ * section.key: what; allowed or nearest". Files above CONFIG_BYTES_MAX are refused. */
 status config_parse(config *out, const char *path, const char *bytes, int64_t size,
                     int override_count, const char *const *overrides);
 enum { CONFIG_BYTES_MAX = 16 << 20 };
