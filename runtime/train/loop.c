@@ -69,7 +69,7 @@ static status same_run(const sitting *s, const char *path)
                       : status_prefix(code, "%s was begun with another config", s->options->folder);
 }
 
-/* What this sitting runs: written when nothing can refuse it any more. */
+/* What this sitting runs. */
 static status write_config(const sitting *s)
 {
     char path[PATH_BYTES], *text = NULL;
@@ -128,8 +128,6 @@ static status open_record(sitting *s, const checkpoint_info *from)
     record_tail tail;
     bool resumed = from->path[0] != '\0';
     (void)snprintf(path, sizeof path, "%s/record.jsonl", s->options->folder);
-    TRY(write_config(s));
-    TRY(checkpoint_set_aside(s->checkpoints, s->r->at.step));
     TRY(record_tail_init(&tail, path, from->record_bytes));
     status code = record_open(&s->record, path, from->record_bytes);
     if (code == OK && !resumed) code = put(s, describe_header(s->r, s->options->command, &s->peak));
@@ -149,6 +147,14 @@ static status open_record(sitting *s, const checkpoint_info *from)
     }
     record_tail_deinit(&tail);
     return code;
+}
+
+/* Rank 0, when nothing can refuse this sitting any more: the directory is what it goes on from. */
+static status begin_folder(sitting *s, const checkpoint_info *from)
+{
+    TRY(write_config(s));
+    TRY(checkpoint_set_aside(s->checkpoints, s->r->at.step));
+    return open_record(s, from);
 }
 
 static void measure_peak(sitting *s)
@@ -360,7 +366,7 @@ static status sit(sitting *s)
     }
     block_flops(&s->flops, &s->cfg->model);
     for (int i = 0; i < 3; i++) measure_peak(s);
-    TRY(world_agree(s->w, s->first_rank ? open_record(s, &from) : OK));
+    TRY(world_agree(s->w, s->first_rank ? begin_folder(s, &from) : OK));
     HOOK(s, started, s->r, peak_median(&s->peak));
     s->r->energy_mark_j = energy_read_j(&s->r->meter);
     TRY(steps(s, &stopped));
