@@ -187,12 +187,9 @@ static void started(void *context, const run *r, double peak)
 }
 
 /* "3.9148" */
-typedef struct loss_words {
-    char text[32];
-} loss_words;
-static loss_words loss_text(double loss)
+static cli_text loss_text(double loss)
 {
-    loss_words out = {"not finite"};
+    cli_text out = {"not finite"};
     if (isfinite(loss)) (void)snprintf(out.text, sizeof out.text, "%.4f", loss);
     return out;
 }

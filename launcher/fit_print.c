@@ -25,12 +25,9 @@ static double budget_tokens(const law *form, const double *constant, const void 
 /* --- text ----------------------------------------------------------------- */
 
 /* "1.7764", or a dash for what is no number */
-typedef struct digits {
-    char text[32];
-} digits;
-static digits digits_of(double x, int count)
+static cli_text digits_of(double x, int count)
 {
-    digits out = {"-"};
+    cli_text out = {"-"};
     if (isfinite(x)) (void)snprintf(out.text, sizeof out.text, "%.*g", count, x);
     return out;
 }
